@@ -1,0 +1,171 @@
+"""Every error that Hedgerow raises on purpose, and the policy each one carries.
+
+    HedgerowError
+    ├── UserError                 the request is wrong; nothing was changed
+    │   ├── BadInput              a name, URI, filter, position or option that cannot be read
+    │   ├── NotFound              no such changefeed, node, dispatcher
+    │   ├── AlreadyExists         the name is taken
+    │   ├── IllegalTransition     not possible in the changefeed's present state
+    │   └── PreflightFailed       source or sink cannot serve; carries every problem with its mend
+    ├── Unavailable               something does not answer; a retry may mend it
+    │   ├── EtcdUnavailable
+    │   ├── SourceUnavailable
+    │   ├── SinkUnavailable
+    │   └── NodeUnavailable
+    ├── LostOwnership             another owner acts now; stop at once, never retry
+    │   ├── Fenced                the sink refused: fence row above, or progress row re-claimed
+    │   ├── Rejected              a node refused the stamp
+    │   ├── TermLost              this coordinator is deposed
+    │   └── SessionLost           this node's etcd session is over
+    └── ReplicationError          the changefeed cannot go on until someone acts
+        ├── BinlogPurged          the source no longer has the position
+        ├── BinlogReset           the source's binlog was reset: the position is beyond its end or not in it
+        ├── HistoryDiverged       the source lacks transactions that the sink has applied
+        ├── BinlogCorrupt         a checksum or a structure does not hold
+        ├── UnsupportedEvent      an event that is not on the list of known ones, INCIDENT, statement-format DML
+        ├── SinkDiverged          a row is not there, or is there already (1032, 1062, 1452)
+        ├── SinkRefused           the sink refuses for a reason that a retry does not mend (grant, packet size, table)
+        └── DdlFailed             a DDL statement failed in the sink
+
+`retriable`: trying again, unchanged, may succeed. `fails_changefeed`: the changefeed goes to `failed` and waits for a
+user. `status`: what a gRPC caller gets. `code` is stable, for scripts. Messages say what was found, where, and what to
+do; they never hold a password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import grpc
+
+
+class HedgerowError(Exception):
+    """The root. Raise a leaf."""
+
+    retriable: ClassVar[bool] = False
+    fails_changefeed: ClassVar[bool] = False
+    status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+
+    @property
+    def code(self) -> str:
+        return type(self).__name__
+
+
+class UserError(HedgerowError):
+    status = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class BadInput(UserError):
+    pass
+
+
+class NotFound(UserError):
+    status = grpc.StatusCode.NOT_FOUND
+
+
+class AlreadyExists(UserError):
+    status = grpc.StatusCode.ALREADY_EXISTS
+
+
+class IllegalTransition(UserError):
+    status = grpc.StatusCode.FAILED_PRECONDITION
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that preflight found wrong, and the statement or setting that mends it."""
+
+    found: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.found}\n    mend: {self.mend}"
+
+
+class PreflightFailed(UserError):
+    status = grpc.StatusCode.FAILED_PRECONDITION
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"preflight found {count}:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+class Unavailable(HedgerowError):
+    retriable = True
+    status = grpc.StatusCode.UNAVAILABLE
+
+
+class EtcdUnavailable(Unavailable):
+    pass
+
+
+class SourceUnavailable(Unavailable):
+    pass
+
+
+class SinkUnavailable(Unavailable):
+    pass
+
+
+class NodeUnavailable(Unavailable):
+    pass
+
+
+class LostOwnership(HedgerowError):
+    status = grpc.StatusCode.ABORTED
+
+
+class Fenced(LostOwnership):
+    """Refused inside the sink's transaction, which was rolled back."""
+
+
+class Rejected(LostOwnership):
+    """A node refused the stamp; the message names its current owner."""
+
+
+class TermLost(LostOwnership):
+    pass
+
+
+class SessionLost(LostOwnership):
+    pass
+
+
+class ReplicationError(HedgerowError):
+    fails_changefeed = True
+    status = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class BinlogPurged(ReplicationError):
+    pass
+
+
+class BinlogReset(ReplicationError):
+    pass
+
+
+class HistoryDiverged(ReplicationError):
+    pass
+
+
+class BinlogCorrupt(ReplicationError):
+    pass
+
+
+class UnsupportedEvent(ReplicationError):
+    pass
+
+
+class SinkDiverged(ReplicationError):
+    pass
+
+
+class SinkRefused(ReplicationError):
+    pass
+
+
+class DdlFailed(ReplicationError):
+    pass
