@@ -1,0 +1,214 @@
+"""gRPC between nodes, and from the command line to a node: channels, the server, and errors that survive the wire.
+
+Handlers raise `HedgerowError`; the server's interceptor turns one into its gRPC status, with the error's code (and the
+problems of a preflight) in a trailer, and `to_error` on the other side makes the same class of it again. Everything
+else that a handler raises is a defect: it is logged with its traceback and reaches the caller as INTERNAL without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from common import errors
+from common.pb.v1 import admin_pb2 as pb
+
+log = structlog.get_logger()
+
+DETAIL_TRAILER = "hedgerow-error-bin"
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+# grpcio ignores grpc.keepalive_timeout_ms: without grpc.http2.ping_timeout_ms a frozen peer is noticed after a minute.
+_KEEPALIVE = [
+    ("grpc.keepalive_time_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+]
+_CHANNEL = [
+    *_KEEPALIVE,
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+_SERVER = [
+    *_KEEPALIVE,
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.so_reuseport", 0),
+]
+# Long polls of every changefeed from every node, and users.
+_MAX_CONCURRENT_RPCS = 4096
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A channel to host:port. It connects at the first call, and again by itself."""
+    return grpc.aio.insecure_channel(address, options=_CHANNEL)
+
+
+class Peers:
+    """One channel per address, shared by all who call that node. Owned by the node; closed by it."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def channel(self, address: str) -> grpc.aio.Channel:
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = open_channel(address)
+        return channel
+
+    async def forget(self, address: str) -> None:
+        """Closes the channel to a node that is gone for good."""
+        channel = self._channels.pop(address, None)
+        if channel is not None:
+            await channel.close()
+
+    async def close(self) -> None:
+        channels, self._channels = list(self._channels.values()), {}
+        await asyncio.gather(*(channel.close() for channel in channels))
+
+
+def to_error(error: grpc.aio.AioRpcError, address: str) -> errors.HedgerowError:
+    """What a failed call to `address` means: the peer's own error, or NodeUnavailable."""
+    detail = _read_detail(error)
+    message = error.details() or ""
+    if detail is not None:
+        if detail.problems:
+            return errors.PreflightFailed([errors.Problem(p.found, p.mend) for p in detail.problems])
+        return _error_class(detail.code)(message)
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return errors.NodeUnavailable(f"node {address} did not answer within the deadline")
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return errors.NodeUnavailable(f"node {address} cannot be reached: {message}")
+    return errors.NodeUnavailable(f"node {address} failed with {error.code().name}: {message}")
+
+
+def is_refused(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the peer's host answered that nobody listens: the process is dead, not slow."""
+    return error.code() is grpc.StatusCode.UNAVAILABLE and "Connection refused" in (error.details() or "")
+
+
+def _read_detail(error: grpc.aio.AioRpcError) -> pb.ErrorDetail | None:
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAIL_TRAILER:
+            return pb.ErrorDetail.FromString(value if isinstance(value, bytes) else value.encode())
+    return None
+
+
+def _error_class(code: str) -> Callable[[str], errors.HedgerowError]:
+    found = getattr(errors, code, errors.HedgerowError)
+    return found if isinstance(found, type) and issubclass(found, errors.HedgerowError) else errors.HedgerowError
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.HedgerowError) -> None:
+    problems = error.problems if isinstance(error, errors.PreflightFailed) else ()
+    detail = pb.ErrorDetail(
+        code=error.code, problems=[pb.Problem(found=problem.found, mend=problem.mend) for problem in problems]
+    )
+    trailer = ((DETAIL_TRAILER, detail.SerializeToString()),)
+    await context.abort(error.status, str(error), trailing_metadata=trailer)
+
+
+class _ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Gives every handler's HedgerowError its status and trailer."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith("/hedgerow."):
+            return handler
+        method = handler_call_details.method
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                _guard_stream(method, handler.unary_stream), handler.request_deserializer, handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _guard_unary(method, handler.unary_unary), handler.request_deserializer, handler.response_serializer
+        )
+
+
+async def _report(method: str, context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
+    if isinstance(error, errors.HedgerowError):
+        await _abort(context, error)
+    log.exception("handler-failed", method=method)
+    await context.abort(grpc.StatusCode.INTERNAL, f"{method} failed on the node: {type(error).__name__}; see its log")
+
+
+def _guard_unary(method: str, behaviour: Any) -> Any:
+    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await behaviour(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            await _report(method, context, error)
+
+    return guarded
+
+
+def _guard_stream(method: str, behaviour: Any) -> Any:
+    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        try:
+            async for response in behaviour(request, context):
+                yield response
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            await _report(method, context, error)
+
+    return guarded
+
+
+class Server:
+    """A node's gRPC server with health checking and reflection over the services given to it."""
+
+    def __init__(self) -> None:
+        self._server = grpc.aio.server(
+            interceptors=[_ErrorInterceptor()], options=_SERVER, maximum_concurrent_rpcs=_MAX_CONCURRENT_RPCS
+        )
+        self._health = health.aio.HealthServicer()
+        self._names: list[str] = [health.SERVICE_NAME]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    def add(self, name: str, register: Callable[[Any, grpc.aio.Server], None], servicer: Any) -> None:
+        """`register` is the generated add_…Servicer_to_server, `name` the service's full name."""
+        register(servicer, self._server)
+        self._names.append(name)
+
+    async def start(self, address: str) -> int:
+        """Listens on host:port (port 0: any free one) and returns the port. Raises BadInput when it cannot."""
+        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            port = 0
+        if port == 0:
+            raise errors.BadInput(
+                f"cannot listen on {address}: the address is not this machine's, or its port is taken; "
+                "give another with --listen"
+            )
+        await self._server.start()
+        await self._set_health(self._names, health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    async def stop(self, grace: float) -> None:
+        """Says NOT_SERVING, lets running calls end for `grace` seconds, then cuts them."""
+        await self._set_health(self._names, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.stop(grace)
+
+    async def _set_health(self, names: Sequence[str], status: int) -> None:
+        for name in ["", *names]:
+            await self._health.set(name, status)
