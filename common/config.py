@@ -1,0 +1,147 @@
+"""Configuration of a node and of the command line: flags over environment (HEDGEROW_…) over a TOML file over defaults.
+
+A value that cannot be used is a BadInput that names every field at fault, so that a start fails once, not five times.
+"""
+
+from __future__ import annotations
+
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from common.errors import BadInput
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="HEDGEROW_", extra="forbid", frozen=True)
+
+    @classmethod
+    def load(cls, file: Path | None, flags: Mapping[str, Any]) -> Self:
+        """Flags that are None or empty count as not given. Raises BadInput."""
+        values = _read_toml(file) if file else {}
+
+        class Loaded(cls):  # type: ignore[valid-type, misc]
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,
+                env_settings: PydanticBaseSettingsSource,
+                dotenv_settings: PydanticBaseSettingsSource,
+                file_secret_settings: PydanticBaseSettingsSource,
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                return init_settings, env_settings, lambda: values  # type: ignore[return-value]
+
+        try:
+            loaded = Loaded(**{key: value for key, value in flags.items() if value not in (None, ())})
+        except ValidationError as error:
+            problems = "; ".join(_describe(problem, file) for problem in error.errors())
+            raise BadInput(f"the configuration cannot be used: {problems}") from None
+        return cls.model_construct(**loaded.model_dump())
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise BadInput(f"cannot read the configuration file {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"the configuration file {file} is not TOML: {error}") from None
+
+
+def _describe(problem: Any, file: Path | None) -> str:
+    name = ".".join(str(part) for part in problem["loc"]) or "configuration"
+    if problem["type"] == "extra_forbidden":
+        return f"{name} (in {file}) is not a setting"
+    shown = "" if "password" in name or problem["loc"] == () else f", found {problem['input']!r}"
+    return f"{name}: {problem['msg']}{shown} (flag --{name.replace('_', '-')}, HEDGEROW_{name.upper()} or file)"
+
+
+Endpoints = Annotated[tuple[str, ...], NoDecode]
+
+
+class NodeConfig(_Settings):
+    """What `hedgerow node` is told. Durations are seconds."""
+
+    name: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$")
+    cluster: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    etcd: Endpoints = ("127.0.0.1:2379",)
+    etcd_ca: Path | None = None
+    etcd_cert: Path | None = None
+    etcd_key: Path | None = None
+    etcd_user: str | None = None
+    etcd_password: SecretStr | None = None
+    etcd_password_file: Path | None = None
+    listen: str = "127.0.0.1:7300"
+    advertise: str | None = None
+    metrics: str | None = None
+    lease_ttl: int = Field(default=5, ge=2, le=60)
+    drain_deadline: float = Field(default=20.0, gt=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "text"
+
+    @field_validator("etcd", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(part.strip() for part in parts)
+
+    @field_validator("etcd", "listen", "advertise", "metrics")
+    @classmethod
+    def _host_and_port(cls, value: Any) -> Any:
+        for address in value if isinstance(value, tuple) else (value,):
+            if address is not None:
+                split_address(address)
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.etcd:
+            raise ValueError("etcd needs at least one endpoint host:port")
+        if (self.etcd_cert is None) != (self.etcd_key is None):
+            raise ValueError("etcd_cert and etcd_key go together")
+        if self.etcd_password is not None and self.etcd_password_file is not None:
+            raise ValueError("give etcd_password_file or HEDGEROW_ETCD_PASSWORD, not both")
+        if (self.etcd_user is None) != (self.etcd_password is None and self.etcd_password_file is None):
+            raise ValueError("etcd_user goes with etcd_password_file or HEDGEROW_ETCD_PASSWORD")
+        if self.advertise is None and split_address(self.listen)[0] in ("0.0.0.0", "::", ""):
+            raise ValueError(f"listen is {self.listen}: peers cannot call that, so advertise must name a host:port")
+        return self
+
+    def read_etcd_password(self) -> str:
+        """Read anew on every call, so that a rotated file is honoured. Raises BadInput."""
+        if self.etcd_password is not None:
+            return self.etcd_password.get_secret_value()
+        assert self.etcd_password_file is not None
+        try:
+            return self.etcd_password_file.read_text().rstrip("\n")
+        except OSError as error:
+            raise BadInput(f"cannot read etcd_password_file {self.etcd_password_file}: {error.strerror}") from None
+
+
+class ClientConfig(_Settings):
+    """What the commands that talk to a node are told."""
+
+    model_config = SettingsConfigDict(env_prefix="HEDGEROW_", extra="ignore", frozen=True)
+
+    addr: str = "127.0.0.1:7300"
+    output: Literal["table", "json"] = "table"
+
+    @field_validator("addr")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        split_address(value)
+        return value
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """host:port or [ipv6]:port. Raises ValueError with what was found."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"not host:port: {address!r}")
+    return host.strip("[]"), int(port)
