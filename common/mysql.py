@@ -1,0 +1,157 @@
+"""Connecting to a MySQL or MariaDB server, and asking it who it is.
+
+Every connection of Hedgerow is made here: with a deadline that also covers the handshake (a frozen server accepts TCP
+connections but never greets), with the URI's TLS mode, and with `program_name` hedgerow in the server's connection
+attributes. Failures become SourceUnavailable or SinkUnavailable: what, where, and what to do; never a secret.
+Blocking: call it from a thread.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import CLIENT
+from pymysql.cursors import Cursor
+
+from common.errors import BadInput, SinkUnavailable, SourceUnavailable, Unavailable
+from common.uri import ServerUri
+
+Flavour = Literal["mysql", "mariadb"]
+What = Literal["source", "sink"]
+
+ACCESS_DENIED = frozenset({1044, 1045, 1698, 3118, 3955, 4151, 1862})
+_HINTS = {
+    1040: "too many connections: raise max_connections there",
+    1129: "the server blocks this host after failed connects: run FLUSH HOSTS there",
+    1130: "the server does not let this host in: CREATE USER for this host there",
+    1203: "the user has too many connections: raise max_user_connections there",
+    1226: "the user has exceeded a limit of its account: ALTER USER ... WITH ... there",
+    2026: "encryption failed: see ssl_mode, ssl_ca, ssl_cert and ssl_key in the URI",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """`source_id` is what positions carry: MySQL's @@server_uuid, MariaDB's @@server_id."""
+
+    flavour: Flavour
+    version: tuple[int, int, int]
+    version_text: str
+    source_id: str
+
+    def __str__(self) -> str:
+        return f"{'MariaDB' if self.flavour == 'mariadb' else 'MySQL'} {'.'.join(map(str, self.version))}"
+
+
+def connect(
+    uri: ServerUri,
+    what: What,
+    *,
+    timeout: float = 5.0,
+    read_timeout: float | None = None,
+    autocommit: bool = True,
+    found_rows: bool = False,
+) -> Connection[Cursor]:
+    """Connect within `timeout` seconds; later reads may take `read_timeout` seconds each (None: for ever).
+
+    `found_rows`: UPDATE reports the rows that match instead of those that change. Raises SourceUnavailable or
+    SinkUnavailable (access denied too: a rotated password mends it), BadInput where the secret or a certificate that
+    the URI names cannot be read.
+    """
+    password = uri.password()
+    tls = _tls(uri)
+    try:
+        connection: Connection[Cursor] = Connection(
+            host=uri.host,
+            port=uri.port,
+            user=uri.user,
+            password=password.encode(),
+            charset="utf8mb4",
+            autocommit=autocommit,
+            client_flag=CLIENT.FOUND_ROWS if found_rows else 0,
+            connect_timeout=timeout,
+            read_timeout=timeout,
+            write_timeout=timeout,
+            program_name="hedgerow",
+            **tls,
+        )
+    except (pymysql.MySQLError, OSError, RuntimeError) as error:
+        raise unavailable(uri, what, error, timeout=timeout) from error
+    set_timeouts(connection, read_timeout)
+    return connection
+
+
+def set_timeouts(connection: Connection[Any], seconds: float | None) -> None:
+    """From now on each read and write of this connection may take so many seconds; None: for ever."""
+    vars(connection).update(_read_timeout=seconds, _write_timeout=seconds)
+
+
+def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float | None = None) -> Unavailable:
+    """The error to raise when `error` ended a connection, or the attempt to make one."""
+    kind = SourceUnavailable if what == "source" else SinkUnavailable
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    cause = getattr(error, "original_exception", error)
+    where = f"{what} {uri.address}"
+    if code in ACCESS_DENIED:
+        return kind(
+            f"{where} denies access to user {uri.user!r} ({code}: {text}). The password is {uri.password_from}; "
+            "check it and the account on the server"
+        )
+    if code in _HINTS or isinstance(cause, ssl.SSLError):
+        hint = _HINTS.get(code, _HINTS[2026])
+        return kind(f"{where} cannot be used as {uri.user!r}: {hint} ({text})")
+    if isinstance(cause, ConnectionRefusedError):
+        return kind(f"{where} refuses connections: nothing listens there. Is the server up, are host and port right?")
+    if isinstance(cause, socket.gaierror):
+        return kind(f"{where}: host name {uri.host!r} is not known ({cause.strerror or cause}). Check it and DNS")
+    if isinstance(cause, TimeoutError) or "timed out" in text:
+        within = f" within {timeout:g} s" if timeout else ""
+        return kind(f"{where} does not answer{within}. Is the server up, does a firewall drop the packets?")
+    return kind(f"{where} is not available as {uri.user!r}: {code or type(cause).__name__}: {text}")
+
+
+def server_info(connection: Connection[Any]) -> ServerInfo:
+    """Ask for flavour, version and identity. Raises what PyMySQL raises when the connection breaks."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT VERSION(), @@version_comment, @@server_id")
+        text, comment, server_id = cursor.fetchone() or ("", "", "")
+        flavour: Flavour = "mariadb" if "mariadb" in f"{text} {comment}".lower() else "mysql"
+        if flavour == "mysql":
+            cursor.execute("SELECT @@server_uuid")
+            (server_id,) = cursor.fetchone() or ("",)
+    return ServerInfo(flavour, parse_version(str(text)), str(text), str(server_id))
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """'10.11.6-MariaDB-log' and '5.5.5-10.11.6-MariaDB' are (10, 11, 6)."""
+    match = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else (0, 0, 0)
+
+
+def _tls(uri: ServerUri) -> dict[str, Any]:
+    """PyMySQL's arguments. Without any it prefers TLS and goes on without where the server has none."""
+    mode = uri.encryption
+    if mode == "disabled":
+        return {"ssl_disabled": True}
+    if mode == "preferred":
+        return {}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = mode == "verify_identity"
+    context.verify_mode = ssl.CERT_REQUIRED if mode.startswith("verify") else ssl.CERT_NONE
+    reading = uri.ssl_ca
+    try:
+        if uri.ssl_ca:
+            context.load_verify_locations(uri.ssl_ca)
+        if uri.ssl_cert:
+            reading = uri.ssl_cert
+            context.load_cert_chain(uri.ssl_cert, uri.ssl_key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise BadInput(f"certificate {reading} for {uri.address} cannot be loaded: {error}") from None
+    return {"ssl": context}
