@@ -1,0 +1,58 @@
+"""Positions: what has been reached, and the greatest lower bound."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import BadInput, HistoryDiverged
+from common.position import Position, has_reached, least
+
+A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+
+
+def at(file: str, offset: int, gtid_set: str = "", source_id: str = "s", time: float = 0.0) -> Position:
+    return Position(gtid_set, file, offset, source_id, time)
+
+
+@given(st.text(), st.text(), st.integers(0, 2**60), st.text(), st.integers(0, 2**31 * 1_000_000))
+def test_messages_carry_everything(gtids: str, file: str, offset: int, source: str, micros: int) -> None:
+    position = Position(gtids, file, offset, source, micros / 1e6)
+    back = Position.read(position.write())
+    assert back == Position(gtids, file, offset, source, back.commit_time)
+    assert abs(back.commit_time - position.commit_time) < 1e-6
+
+
+def test_gtids_decide_where_there_are_any() -> None:
+    position = at("b.000001", 5, f"{A}:1-5", "old")
+    assert has_reached(position, gtid=f"{A}:5", file="b.000009", offset=9, source_id="new", flavour="mysql")
+    assert not has_reached(position, gtid=f"{A}:6", file="b.000001", offset=1, source_id="old", flavour="mysql")
+
+
+@pytest.mark.parametrize(
+    ("file", "offset", "expected"),
+    [("b.000009", 99, True), ("b.000010", 7, True), ("b.000010", 8, False), ("b.1000000", 4, False)],
+)
+def test_files_are_ordered_by_number(file: str, offset: int, expected: bool) -> None:
+    position = at("b.000010", 7)
+    assert has_reached(position, gtid="", file=file, offset=offset, source_id="s", flavour="mysql") is expected
+
+
+def test_files_of_other_servers_cannot_be_compared() -> None:
+    with pytest.raises(HistoryDiverged):
+        has_reached(at("b.000001", 5), gtid="", file="b.000001", offset=4, source_id="t", flavour="mysql")
+    with pytest.raises(HistoryDiverged):
+        least([at("b.000001", 5), at("b.000001", 5, source_id="t")], "mysql")
+    with pytest.raises(BadInput):
+        has_reached(at("b.000001", 5), gtid="", file="b", offset=4, source_id="s", flavour="mysql")
+
+
+def test_least_is_reached_by_all() -> None:
+    first = at("b.000010", 7, f"{A}:1-5:9", time=3)
+    second = at("b.000009", 99, f"{A}:1-6", time=2)
+    assert least([first, second], "mysql") == at("b.000009", 99, f"{A}:1-5", time=2)
+    assert least([first], "mysql") is first
+    moved = at("x.000001", 4, f"{A}:1-8", source_id="t", time=4)
+    assert least([first, moved], "mysql") == Position(f"{A}:1-5", commit_time=3)
+    assert least([at("b.1", 1, "0-1-4,1-1-1"), at("b.1", 2, "0-2-3")], "mariadb").gtid_set == "0-2-3"
