@@ -24,7 +24,7 @@ SSL_MODES: Final = ("disabled", "preferred", "required", "verify_ca", "verify_id
 OPTIONS: Final = ("password_file", "password_env", "ssl_mode", "ssl_ca", "ssl_cert", "ssl_key")
 PATHS: Final = ("password_file", "ssl_ca", "ssl_cert", "ssl_key")
 
-_USERINFO = re.compile(r"^([^:/@]*://|//)?([^:/@]*):(?!//).*@", re.DOTALL)
+_USERINFO = re.compile(r"^([^:/@]*://|//)?([^:/@]*?)(?::(?!//)|%3A).*@", re.DOTALL | re.IGNORECASE)
 _PASSWORD_OPTION = re.compile(r"\b(pass(?:word|wd)?|pwd|secret|token)=[^&]*", re.IGNORECASE)
 
 

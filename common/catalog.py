@@ -1,0 +1,129 @@
+"""What tables a server has, how they look, and which are tied by foreign keys.
+
+Blocking, on a PyMySQL connection; raises what PyMySQL raises. The server shows only what the connected user has some
+privilege on. MariaDB's sequences count as tables: their values travel as rows events.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pymysql.connections import Connection
+
+from common.filter import SYSTEM_SCHEMAS, TableFilter
+from common.names import TableName
+
+_CASCADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+_NOT_SYSTEM = "NOT IN (" + ", ".join(f"'{schema}'" for schema in sorted(SYSTEM_SCHEMAS)) + ")"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A base table, system-versioned table or sequence. `engine` and `row_format` as the server writes them."""
+
+    name: TableName
+    kind: str
+    engine: str
+    row_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as rows events see it. `type` is the full type, such as `decimal(10,2) unsigned`, in lower case."""
+
+    name: str
+    type: str
+    charset: str
+    collation: str
+    nullable: bool
+    generated: str  # empty, VIRTUAL or STORED
+    compressed: bool
+
+    @property
+    def stored_type(self) -> str:
+        """What two servers must agree on so that one can store the other's bytes."""
+        words = [self.type]
+        words += [f"character set {self.charset}"] if self.charset else []
+        words += ["compressed"] if self.compressed else []
+        words += [f"generated {self.generated.lower()}"] if self.generated else []
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """`cascades`: deleting or updating a parent row may change child rows without a trace in the binlog."""
+
+    name: str
+    child: TableName
+    parent: TableName
+    on_update: str
+    on_delete: str
+
+    @property
+    def cascades(self) -> bool:
+        return self.on_update in _CASCADING or self.on_delete in _CASCADING
+
+
+def user_tables(connection: Connection[Any], table_filter: TableFilter) -> list[Table]:
+    """The tables that match, in the order of their names."""
+    rows = _query(
+        connection,
+        "SELECT table_schema, table_name, table_type, COALESCE(engine, ''), COALESCE(row_format, '') "
+        "FROM information_schema.tables "
+        f"WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') AND table_schema {_NOT_SYSTEM}",
+    )
+    tables = (Table(TableName(schema, name), kind, engine, form) for schema, name, kind, engine, form in rows)
+    return sorted((table for table in tables if table_filter.matches(*table.name)), key=lambda table: table.name)
+
+
+def columns(connection: Connection[Any], tables: Iterable[TableName]) -> dict[TableName, tuple[Column, ...]]:
+    """The columns of these tables, in the order of their positions; tables that are not there are left out."""
+    wanted = set(tables)
+    found: dict[TableName, list[Column]] = defaultdict(list)
+    for schema in sorted({name.schema for name in wanted}):
+        for table, name, kind, charset, collation, nullable, extra in _query(
+            connection,
+            "SELECT table_name, column_name, column_type, COALESCE(character_set_name, ''), "
+            "COALESCE(collation_name, ''), is_nullable, extra "
+            "FROM information_schema.columns WHERE table_schema = %s ORDER BY table_name, ordinal_position",
+            (schema,),
+        ):
+            if TableName(schema, table) in wanted:
+                found[TableName(schema, table)].append(_column(name, kind, charset, collation, nullable, extra))
+    return {name: tuple(listed) for name, listed in found.items()}
+
+
+def foreign_keys(connection: Connection[Any]) -> list[ForeignKey]:
+    """Every foreign key between user tables."""
+    rows = _query(
+        connection,
+        "SELECT constraint_name, constraint_schema, table_name, unique_constraint_schema, referenced_table_name, "
+        "update_rule, delete_rule FROM information_schema.referential_constraints "
+        f"WHERE constraint_schema {_NOT_SYSTEM} ORDER BY constraint_schema, table_name, constraint_name",
+    )
+    return [
+        ForeignKey(name, TableName(schema, table), TableName(parent_schema, parent), on_update, on_delete)
+        for name, schema, table, parent_schema, parent, on_update, on_delete in rows
+    ]
+
+
+def foreign_key_edges(connection: Connection[Any]) -> list[tuple[TableName, TableName]]:
+    """(child, parent) of every foreign key, each pair once: tables that must share a lane."""
+    return sorted({(key.child, key.parent) for key in foreign_keys(connection)})
+
+
+def _column(name: str, kind: str, charset: str, collation: str, nullable: str, extra: str) -> Column:
+    lower = kind.lower()
+    plain = re.sub(r" ?/\*m?!\d* ?compressed\*/$", "", lower)  # MariaDB's mark of a compressed column
+    generated = next((word for word in ("VIRTUAL", "STORED") if f"{word} GENERATED" in extra.upper()), "")
+    return Column(name, plain, charset, collation, nullable == "YES", generated, plain != lower)
+
+
+def _query(connection: Connection[Any], statement: str, arguments: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments or None)
+        return [tuple(value.decode() if isinstance(value, bytes) else value for value in row) for row in cursor]
