@@ -1,0 +1,432 @@
+"""Schema `hedgerow` in the sink: the fence, the progress of every dispatcher, the journal of DDL.
+
+The sink is the truth about what was applied and who may apply. Every statement on these tables is here, so that the
+rules can be read in one place:
+
+- a changefeed without a fence row is fenced; the row is only ever inserted or raised, also by removal (a tombstone);
+- whoever changes anything first locks the fence row (shared) in the same transaction and finds it not above its epoch;
+- a progress row moves forward only under its incarnation (epoch, generation) and the session that claimed it.
+
+A frozen writer can hold these locks. The functions here wait a second for a lock, then kill those sessions recorded in
+the progress rows that may be in the way, each only if the processlist still shows exactly the recorded (connection id,
+client host:port), and try again until `patience` (seconds) is over.
+
+Blocking, on a PyMySQL connection to the sink in autocommit mode that nobody else uses. Server errors that a statement
+here can meet beyond the named ones are left to the caller as pymysql.MySQLError.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import ER
+from pymysql.cursors import Cursor
+
+from common.errors import Fenced, SinkUnavailable
+from common.position import Position
+
+SCHEMA = "hedgerow"
+SCHEMA_DISPATCHER = "*"
+TOMBSTONE_DAYS = 7
+PATIENCE = 10.0  # seconds that a blocked statement is tried again
+CHUNK = 500  # dispatchers in one statement
+
+Sink: TypeAlias = "Connection[Cursor]"
+T = TypeVar("T")
+
+# utf8mb4_bin: names differ by case and accent. Longest key: (64 + 512) * 4 bytes, below InnoDB's 3072.
+_TABLES = (
+    f"CREATE DATABASE IF NOT EXISTS {SCHEMA} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.fence (
+        changefeed_uid VARCHAR(64) NOT NULL PRIMARY KEY,
+        epoch BIGINT UNSIGNED NOT NULL,
+        owner VARCHAR(255) NOT NULL,
+        removed_at TIMESTAMP NULL DEFAULT NULL
+    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
+    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.progress (
+        changefeed_uid VARCHAR(64) NOT NULL,
+        dispatcher VARCHAR(160) NOT NULL,
+        epoch BIGINT UNSIGNED NOT NULL,
+        generation BIGINT UNSIGNED NOT NULL,
+        gtid_set MEDIUMTEXT NOT NULL,
+        binlog_file VARCHAR(512) NOT NULL,
+        binlog_pos BIGINT UNSIGNED NOT NULL,
+        source_uuid VARCHAR(64) NOT NULL,
+        commit_time DOUBLE NOT NULL,
+        session_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
+        session_host VARCHAR(300) NOT NULL DEFAULT '',
+        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (changefeed_uid, dispatcher)
+    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
+    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.ddl (
+        changefeed_uid VARCHAR(64) NOT NULL,
+        ddl_key VARCHAR(512) NOT NULL,
+        state VARCHAR(16) NOT NULL,
+        statement LONGTEXT NOT NULL,
+        fingerprint_before LONGTEXT NOT NULL,
+        epoch BIGINT UNSIGNED NOT NULL,
+        session_id BIGINT UNSIGNED NOT NULL,
+        session_host VARCHAR(300) NOT NULL,
+        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (changefeed_uid, ddl_key)
+    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A server session, by what the processlist shows of it: ids are reused, the pair with the client's port is not."""
+
+    id: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressRow:
+    dispatcher: str
+    epoch: int
+    generation: int
+    position: Position
+    session: SessionRecord
+
+
+def ensure_schema(conn: Sink) -> None:
+    """Create what is missing; needs no CREATE privilege where nothing is."""
+    with conn.cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM information_schema.tables"
+            " WHERE table_schema = %s AND table_name IN ('fence', 'progress', 'ddl')",
+            (SCHEMA,),
+        )
+        if _one(cursor)[0] == 3:
+            return
+        for statement in _TABLES:
+            cursor.execute(statement)
+
+
+def raise_fence(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PATIENCE) -> None:
+    """Insert the fence row or raise it to `epoch`; from then on no writer below `epoch` commits.
+
+    Raises Fenced where the row is above, or at `epoch` with another owner; SinkUnavailable where a lock outlasts
+    `patience` seconds.
+    """
+
+    def attempt(cursor: Cursor) -> None:
+        _raise(cursor, uid, epoch, owner)
+
+    def blockers() -> Iterable[SessionRecord]:
+        return (row.session for row in list_progress(conn, uid) if row.epoch < epoch)
+
+    _patiently(conn, f"raising the fence of changefeed {uid}", patience, attempt, blockers)
+
+
+def forget(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PATIENCE) -> None:
+    """Remove a changefeed: raise its fence to `epoch` as a tombstone, delete its progress and its journal of DDL.
+
+    Tombstones older than a week are collected on the way. Raises what raise_fence raises.
+    """
+
+    def attempt(cursor: Cursor) -> None:
+        _raise(cursor, uid, epoch, owner)
+        cursor.execute(
+            f"UPDATE {SCHEMA}.fence SET removed_at = COALESCE(removed_at, NOW()) WHERE changefeed_uid = %s", (uid,)
+        )
+        cursor.execute(f"DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = %s", (uid,))
+        cursor.execute(f"DELETE FROM {SCHEMA}.ddl WHERE changefeed_uid = %s", (uid,))
+        cursor.execute(
+            f"DELETE FROM {SCHEMA}.fence WHERE removed_at < NOW() - INTERVAL {TOMBSTONE_DAYS} DAY"
+            " AND changefeed_uid <> %s",
+            (uid,),
+        )
+
+    def blockers() -> Iterable[SessionRecord]:
+        return (row.session for row in list_progress(conn, uid))
+
+    _patiently(conn, f"removing changefeed {uid} from the sink", patience, attempt, blockers)
+
+
+def list_progress(conn: Sink, uid: str) -> list[ProgressRow]:
+    """All progress rows of a changefeed, by dispatcher. Takes no locks."""
+    with conn.cursor() as cursor:
+        cursor.execute(f"{_SELECT_PROGRESS} WHERE changefeed_uid = %s ORDER BY dispatcher", (uid,))
+        return [_progress(row) for row in cursor.fetchall()]
+
+
+def insert_progress(
+    conn: Sink, uid: str, epoch: int, dispatchers: Sequence[str], position: Position, *, patience: float = PATIENCE
+) -> None:
+    """Add rows for new dispatchers at `position`, generation 0, all or none; rows that exist stay as they are.
+
+    Raises Fenced, SinkUnavailable.
+    """
+
+    def attempt(cursor: Cursor) -> None:
+        check_fence(cursor, uid, epoch)
+        add_progress(cursor, uid, epoch, dispatchers, position)
+
+    _patiently(conn, f"inserting progress of changefeed {uid}", patience, attempt)
+
+
+def claim(
+    conn: Sink, uid: str, epoch: int, generations: Mapping[str, int], *, patience: float = PATIENCE
+) -> dict[str, Position]:
+    """Put this connection in charge of dispatchers, and tell where each is to begin. All or none.
+
+    A row is claimed where its incarnation is not above (epoch, generation); an equal one is this writer's own, from
+    before it reconnected. Raises Fenced (fence or a row above, or a row gone), SinkUnavailable.
+    """
+    if not generations:
+        return {}
+    session = this_session(conn)
+
+    def attempt(cursor: Cursor) -> dict[str, Position]:
+        check_fence(cursor, uid, epoch)
+        found: dict[str, ProgressRow] = {}
+        for chunk in chunks(sorted(generations)):
+            cursor.execute(
+                f"{_SELECT_PROGRESS} WHERE changefeed_uid = %s AND dispatcher IN %s FOR UPDATE", (uid, chunk)
+            )
+            found.update({row.dispatcher: row for row in map(_progress, cursor.fetchall())})
+        for key, generation in generations.items():
+            row = found.get(key)
+            if row is None:
+                raise Fenced(
+                    f"changefeed {uid}: dispatcher {key} has no progress row in the sink: its table was dropped, or "
+                    f"the changefeed removed, by a writer after epoch {epoch}"
+                )
+            if (row.epoch, row.generation) > (epoch, generation):
+                raise Fenced(
+                    f"changefeed {uid}: dispatcher {key} is claimed at epoch {row.epoch} generation {row.generation}; "
+                    f"this writer is at epoch {epoch} generation {generation}"
+                )
+        for generation in sorted(set(generations.values())):
+            for chunk in chunks(sorted(key for key, wanted in generations.items() if wanted == generation)):
+                cursor.execute(
+                    f"UPDATE {SCHEMA}.progress SET epoch = %s, generation = %s, session_id = %s, session_host = %s"
+                    " WHERE changefeed_uid = %s AND dispatcher IN %s",
+                    (epoch, generation, session.id, session.host, uid, chunk),
+                )
+        return {key: found[key].position for key in generations}
+
+    def blockers() -> Iterable[SessionRecord]:
+        return (
+            row.session
+            for row in list_progress(conn, uid)
+            if row.dispatcher in generations and (row.epoch, row.generation) <= (epoch, generations[row.dispatcher])
+        )
+
+    return _patiently(conn, f"claiming dispatchers of changefeed {uid}", patience, attempt, blockers)
+
+
+# Pieces of a fenced transaction. The caller has begun it, and rolls it back on any error.
+
+
+def check_fence(cursor: Cursor, uid: str, epoch: int) -> None:
+    """Lock the fence row shared until the transaction ends. Raises Fenced where it is above `epoch` or missing."""
+    cursor.execute(fence_query(cursor.connection, uid))
+    judge_fence(uid, epoch, cursor.fetchall())
+
+
+def fence_query(conn: Connection[Any], uid: str) -> str:
+    """LOCK IN SHARE MODE is the spelling that both servers know."""
+    return f"SELECT epoch, owner FROM {SCHEMA}.fence WHERE changefeed_uid = {conn.escape(uid)} LOCK IN SHARE MODE"
+
+
+def judge_fence(uid: str, epoch: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Raises Fenced unless `rows`, the answer to fence_query, lets a writer of `epoch` commit."""
+    if not rows:
+        raise Fenced(f"changefeed {uid} has no fence row in the sink: a writer of epoch {epoch} may not write there")
+    fence, owner = int(rows[0][0]), rows[0][1]
+    if fence > epoch:
+        raise Fenced(
+            f"changefeed {uid}: the sink's fence is at epoch {fence} (owner {owner}), this writer is at epoch {epoch}; "
+            "its transaction was rolled back"
+        )
+
+
+def add_progress(cursor: Cursor, uid: str, epoch: int, dispatchers: Sequence[str], position: Position) -> None:
+    """Insert rows with generation 0 where there are none."""
+    if dispatchers:
+        cursor.executemany(
+            f"INSERT IGNORE INTO {SCHEMA}.progress (changefeed_uid, dispatcher, epoch, generation, gtid_set,"
+            " binlog_file, binlog_pos, source_uuid, commit_time) VALUES (%s, %s, %s, 0, %s, %s, %s, %s, %s)",
+            [(uid, key, epoch, *_columns(position)) for key in sorted(dispatchers)],
+        )
+
+
+def delete_progress(cursor: Cursor, uid: str, dispatchers: Sequence[str]) -> None:
+    for chunk in chunks(sorted(dispatchers)):
+        cursor.execute(f"DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = %s AND dispatcher IN %s", (uid, chunk))
+
+
+def progress_update(
+    conn: Connection[Any],
+    uid: str,
+    dispatchers: Sequence[str],
+    *,
+    recorded: tuple[int, int],
+    epoch: int,
+    session_id: int,
+    position: Position | None,
+) -> str:
+    """Move rows that carry the incarnation `recorded` and the session to `position` and to `epoch`.
+
+    Without a position it only locks and marks them. It must match one row for each dispatcher.
+    """
+    literal = conn.escape
+    changes = f"epoch = {epoch:d}, updated_at = CURRENT_TIMESTAMP(6)"
+    if position is not None:
+        gtid_set, file, offset, source_id, commit_time = _columns(position)
+        changes += (
+            f", gtid_set = {literal(gtid_set)}, binlog_file = {literal(file)}, binlog_pos = {offset:d},"
+            f" source_uuid = {literal(source_id)}, commit_time = {commit_time!r}"
+        )
+    keys = ", ".join(map(literal, dispatchers))
+    return (
+        f"UPDATE {SCHEMA}.progress SET {changes} WHERE changefeed_uid = {literal(uid)} AND dispatcher IN ({keys})"
+        f" AND epoch = {recorded[0]:d} AND generation = {recorded[1]:d} AND session_id = {session_id:d}"
+    )
+
+
+def this_session(conn: Connection[Any]) -> SessionRecord:
+    with conn.cursor() as cursor:
+        cursor.execute("SELECT id, host FROM information_schema.processlist WHERE id = CONNECTION_ID()")
+        row = _one(cursor)
+    return SessionRecord(int(row[0]), row[1])
+
+
+def kill_session(cursor: Cursor, session: SessionRecord, *, only_idle: bool = False) -> bool:
+    """Kill a recorded session if the processlist still shows exactly it; True if it was there.
+
+    A user may kill its own sessions without a privilege (MySQL manual, "KILL Statement").
+    """
+    if not session.id:
+        return False
+    cursor.execute(
+        "SELECT id FROM information_schema.processlist WHERE id = %s AND host = %s AND id <> CONNECTION_ID()"
+        + (" AND command = 'Sleep'" if only_idle else ""),
+        (session.id, session.host),
+    )
+    if not cursor.fetchall():
+        return False
+    try:
+        cursor.execute(f"KILL {session.id:d}")
+    except pymysql.MySQLError as error:
+        if error.args[0] != ER.NO_SUCH_THREAD:
+            raise
+    return True
+
+
+@contextmanager
+def transaction(conn: Sink) -> Iterator[Cursor]:
+    """BEGIN; COMMIT at the end, ROLLBACK on an error."""
+    with conn.cursor() as cursor:
+        cursor.execute("BEGIN")
+        try:
+            yield cursor
+        except BaseException:
+            if conn.open:
+                cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
+
+
+def chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]
+
+
+_SELECT_PROGRESS = (
+    "SELECT dispatcher, epoch, generation, gtid_set, binlog_file, binlog_pos, source_uuid, commit_time,"
+    f" session_id, session_host FROM {SCHEMA}.progress"
+)
+
+
+def _progress(row: tuple[Any, ...]) -> ProgressRow:
+    dispatcher, epoch, generation, gtid_set, file, offset, source_id, commit_time, session_id, session_host = row
+    return ProgressRow(
+        dispatcher=dispatcher,
+        epoch=int(epoch),
+        generation=int(generation),
+        position=Position(
+            gtid_set=gtid_set, file=file, offset=int(offset), source_id=source_id, commit_time=float(commit_time)
+        ),
+        session=SessionRecord(int(session_id), session_host),
+    )
+
+
+def _columns(position: Position) -> tuple[str, str, int, str, float]:
+    return position.gtid_set, position.file, position.offset, position.source_id, position.commit_time
+
+
+def _one(cursor: Cursor) -> tuple[Any, ...]:
+    row = cursor.fetchone()
+    if row is None:
+        raise pymysql.InternalError("the sink answered a query for one row with none")
+    return row
+
+
+def _raise(cursor: Cursor, uid: str, epoch: int, owner: str) -> None:
+    cursor.execute(
+        f"INSERT INTO {SCHEMA}.fence (changefeed_uid, epoch, owner) VALUES (%s, %s, %s)"
+        " ON DUPLICATE KEY UPDATE owner = IF(epoch < %s, %s, owner), epoch = GREATEST(epoch, %s)",
+        (uid, epoch, owner, epoch, owner, epoch),
+    )
+    cursor.execute(f"SELECT epoch, owner FROM {SCHEMA}.fence WHERE changefeed_uid = %s", (uid,))
+    found, whose = _one(cursor)
+    if int(found) > epoch or whose != owner:
+        raise Fenced(
+            f"changefeed {uid}: the sink's fence is at epoch {found} (owner {whose}), which is not below "
+            f"epoch {epoch} (owner {owner})"
+        )
+
+
+def _patiently(
+    conn: Sink,
+    what: str,
+    patience: float,
+    attempt: Callable[[Cursor], T],
+    blockers: Callable[[], Iterable[SessionRecord]] = tuple,
+) -> T:
+    """Run `attempt` in a transaction; again after a deadlock, and after a lock wait with the blockers killed.
+
+    The first lock wait kills only sessions that wait for their client, as a frozen writer's does; later ones also
+    kill a session that is executing.
+    """
+    deadline = time.monotonic() + patience
+    with conn.cursor() as cursor, _lock_wait_timeout(cursor, 1):
+        waits = 0
+        while True:
+            try:
+                with transaction(conn) as inside:
+                    return attempt(inside)
+            except pymysql.MySQLError as error:
+                if error.args[0] not in (ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK):
+                    raise
+                if time.monotonic() >= deadline:
+                    raise SinkUnavailable(
+                        f"{what}: a lock in the sink was not released within {patience:g} s ({error.args[1]}). "
+                        f"information_schema.innodb_trx there shows who holds rows of schema {SCHEMA}"
+                    ) from error
+                if error.args[0] == ER.LOCK_WAIT_TIMEOUT:
+                    waits += 1
+                    for session in set(blockers()):
+                        kill_session(cursor, session, only_idle=waits == 1)
+
+
+@contextmanager
+def _lock_wait_timeout(cursor: Cursor, seconds: int) -> Iterator[None]:
+    cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout")
+    usual = int(_one(cursor)[0])
+    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {seconds:d}")
+    try:
+        yield
+    finally:
+        if cursor.connection.open:
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {usual:d}")
