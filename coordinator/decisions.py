@@ -1,0 +1,125 @@
+"""What the coordinator may decide about a changefeed, and what each decision writes. Pure.
+
+A decision that writes is carried out against the very `Feed` that it was made from: the store refuses it where
+anything changed in between, and the coordinator decides anew. A decision that sends (`SendAdd`, `SendRemove`) names no
+epoch: the feed's own, which is in etcd, is the only one that a message may carry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.pb.v1 import model_pb2 as pb
+from coordinator.feed import Change, Feed, advance, timestamp, with_checkpoint, with_state
+from coordinator.states import Event, next_state
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Hand the changefeed, in its present role, to `node` under a new epoch above `above`."""
+
+    name: str
+    node: str
+    reason: str
+    cause: str  # a word for the metric
+    above: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetFailed:
+    """Stop it for good: under a new epoch, `node` closes it everywhere."""
+
+    name: str
+    node: str
+    error: pb.ChangefeedError
+
+
+@dataclass(frozen=True, slots=True)
+class SetWarning:
+    """Show an error. With `retry_at` (wall clock, seconds) the maintainer gave up, and is started anew then."""
+
+    name: str
+    error: pb.ChangefeedError
+    attempts: int
+    retry_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetNormal:
+    """It works again."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveCheckpoint:
+    name: str
+    checkpoint: pb.Position
+
+
+@dataclass(frozen=True, slots=True)
+class MarkClosed:
+    """The executor has confirmed the stop."""
+
+    name: str
+    checkpoint: pb.Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteKeys:
+    """The executor has confirmed the removal: nothing is left but the fence's tombstone in the sink."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendAdd:
+    """Tell the owner to run it. Repeated until the owner reports it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendRemove:
+    """Tell the executor to close it. Repeated until the executor reports it."""
+
+    name: str
+
+
+Write = Advance | SetFailed | SetWarning | SetNormal | SaveCheckpoint | MarkClosed | DeleteKeys
+Send = SendAdd | SendRemove
+Decision = Write | Send
+
+
+def change_for(feed: Feed, decision: Write, now: float) -> Change:
+    """What `decision` writes. Raises IllegalTransition where the state does not allow it."""
+    match decision:
+        case Advance(_, node, reason, _, above):
+            status = pb.ChangefeedStatus()
+            status.CopyFrom(feed.status)
+            status.ClearField("retry_at")
+            ownership = advance(feed.ownership, node, feed.ownership.role, reason, now, above=above)
+            return Change(ownership=ownership, status=status)
+        case SetFailed(_, node, error):
+            status = with_state(feed.status, next_state(feed.name, feed.status.state, Event.ERROR_FATAL))
+            status.error.CopyFrom(error)
+            reason = f"failed: {error.code}"
+            return Change(ownership=advance(feed.ownership, node, pb.CLOSE, reason, now), status=status)
+        case SetWarning(_, error, attempts, retry_at):
+            status = with_state(feed.status, next_state(feed.name, feed.status.state, Event.ERROR_RETRIABLE))
+            status.error.CopyFrom(error)
+            status.attempts = attempts
+            if retry_at is not None:
+                status.retry_at.CopyFrom(timestamp(retry_at))
+            return Change(status=status)
+        case SetNormal():
+            return Change(status=with_state(feed.status, next_state(feed.name, feed.status.state, Event.RECOVERED)))
+        case SaveCheckpoint(_, checkpoint):
+            return Change(status=with_checkpoint(feed.status, checkpoint))
+        case MarkClosed(_, checkpoint):
+            ownership = pb.Ownership()
+            ownership.CopyFrom(feed.ownership)
+            ownership.closed = True
+            return Change(ownership=ownership, status=with_checkpoint(feed.status, checkpoint))
+        case DeleteKeys():
+            return Change(delete=True)

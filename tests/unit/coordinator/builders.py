@@ -1,0 +1,63 @@
+"""Values that the coordinator's unit tests are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from common.pb.v1 import maintainer_pb2 as mpb
+from common.pb.v1 import model_pb2 as pb
+from coordinator.feed import Feed, Revisions, first_ownership
+from coordinator.reconcile import Node, World
+
+NOW = 1_700_000_000.0
+
+
+def position(offset: int) -> pb.Position:
+    return pb.Position(file="binlog.000001", offset=offset, source_id="s")
+
+
+def feed(name: str = "shop", node: str = "a", state: pb.ChangefeedState = pb.NORMAL) -> Feed:
+    """A changefeed at epoch 1 on `node`."""
+    uid = f"uid-{name}"
+    return Feed(
+        pb.ChangefeedSpec(name=name, uid=uid, flavour="mysql"),
+        first_ownership(uid, node, "created", NOW),
+        pb.ChangefeedStatus(state=state),
+        Revisions(1, 1, 1),
+    )
+
+
+def maintainer(
+    feed: Feed,
+    phase: mpb.MaintainerPhase = mpb.MAINTAINING,
+    *,
+    epoch: int | None = None,
+    error: pb.ChangefeedError | None = None,
+    checkpoint: pb.Position | None = None,
+) -> mpb.MaintainerStatus:
+    """The owner's report."""
+    stamp = pb.Stamp(uid=feed.uid, epoch=feed.epoch if epoch is None else epoch, node=feed.ownership.node)
+    return mpb.MaintainerStatus(stamp=stamp, phase=phase, error=error, checkpoint=checkpoint)
+
+
+def node(
+    name: str,
+    maintainers: Iterable[mpb.MaintainerStatus] | None = (),
+    *,
+    liveness: pb.Liveness = pb.ALIVE,
+    suspected: bool = False,
+) -> Node:
+    report = None if maintainers is None else {status.stamp.uid: status for status in maintainers}
+    return Node(name, liveness, suspected, report)
+
+
+def world(feeds: Iterable[Feed], nodes: Iterable[Node], *, now: float = NOW, rebalance: bool = False) -> World:
+    """Checkpoints were saved just now, so that they are no part of what is tested."""
+    by_name = {each.name: each for each in feeds}
+    return World(
+        by_name,
+        {each.id: each for each in nodes},
+        now,
+        saved_at=dict.fromkeys(by_name, now),
+        rebalance=rebalance,
+    )

@@ -1,0 +1,233 @@
+"""Each rule of the reconciler by its name."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.pb.v1 import maintainer_pb2 as mpb
+from common.pb.v1 import model_pb2 as pb
+from coordinator import feed as edits
+from coordinator.decisions import (
+    Advance,
+    DeleteKeys,
+    MarkClosed,
+    SaveCheckpoint,
+    SendAdd,
+    SendRemove,
+    SetFailed,
+    SetNormal,
+    SetWarning,
+    Write,
+    change_for,
+)
+from coordinator.feed import Change, Feed, Revisions
+from coordinator.reconcile import World, reconcile
+from tests.unit.coordinator.builders import NOW, feed, maintainer, node, position, world
+
+RETRIABLE = pb.ChangefeedError(code="SinkUnavailable", message="sink does not answer", retriable=True)
+FATAL = pb.ChangefeedError(code="SinkDiverged", message="1032")
+
+
+def applied(before: Feed, change: Change) -> Feed:
+    return Feed(
+        change.spec or before.spec,
+        change.ownership or before.ownership,
+        change.status or before.status,
+        Revisions(2, 2, 2),
+    )
+
+
+def after(before: Feed, decision: Write) -> Feed:
+    return applied(before, change_for(before, decision, NOW))
+
+
+def test_an_owner_that_maintains_is_left_alone() -> None:
+    shop = feed()
+    for phase in (mpb.BOOTSTRAPPING, mpb.MAINTAINING):
+        assert reconcile(world([shop], [node("a", [maintainer(shop, phase)]), node("b")])) == []
+
+
+def test_an_owner_that_lacks_it_is_told_again_at_the_same_epoch() -> None:
+    shop = feed()
+    assert reconcile(world([shop], [node("a"), node("b")])) == [SendAdd("shop")]
+    assert reconcile(world([shop], [node("a", [maintainer(shop, epoch=0)])])) == [SendAdd("shop")]
+
+
+def test_an_owner_that_has_not_answered_yet_is_waited_for() -> None:
+    assert reconcile(world([feed()], [node("a", None), node("b")])) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "cause"),
+    [
+        (None, "node-gone"),
+        (node("a", suspected=True), "node-suspected"),
+        (node("a", liveness=pb.DRAINING), "node-leaving"),
+    ],
+)
+def test_an_owner_that_is_gone_suspected_or_leaving_is_replaced(owner: object, cause: str) -> None:
+    shop = feed()
+    nodes = [node("b", [maintainer(feed("other", "b"))]), node("c")]
+    (decision,) = reconcile(
+        world([shop, feed("other", "b")], [*nodes, *([owner] if owner is not None else [])])  # type: ignore[list-item]
+    )
+    assert isinstance(decision, Advance)
+    assert (decision.node, decision.cause) == ("c", cause)
+    moved = after(shop, decision)
+    assert (moved.epoch, moved.ownership.node, moved.ownership.role) == (2, "c", pb.RUN)
+
+
+def test_without_another_node_a_leaving_owner_goes_on() -> None:
+    shop = feed()
+    assert reconcile(world([shop], [node("a", [maintainer(shop)], liveness=pb.DRAINING)])) == []
+    assert reconcile(world([shop], [node("a", suspected=True), node("b", liveness=pb.DRAINING)])) == []
+
+
+def test_several_orphans_are_spread() -> None:
+    feeds = [feed(name, "dead") for name in ("v", "w", "x", "y")]
+    targets = [d.node for d in reconcile(world(feeds, [node("a"), node("b")])) if isinstance(d, Advance)]
+    assert targets == ["a", "b", "a", "b"]
+
+
+def test_an_error_that_a_retry_mends_waits_then_starts_anew_under_a_new_epoch() -> None:
+    shop = feed()
+    nodes = [node("a", [maintainer(shop, mpb.ERRED, error=RETRIABLE)])]
+    (warning,) = reconcile(world([shop], nodes))
+    assert isinstance(warning, SetWarning)
+    assert warning.attempts == 1
+    assert warning.retry_at is not None
+    assert 0.89 < warning.retry_at - NOW < 1.11
+    shop = after(shop, warning)
+    assert (shop.status.state, shop.status.error, shop.epoch) == (pb.WARNING, RETRIABLE, 1)
+
+    assert reconcile(world([shop], nodes, now=warning.retry_at - 0.01)) == []
+    (retry,) = reconcile(world([shop], nodes, now=warning.retry_at + 0.01))
+    assert isinstance(retry, Advance)
+    shop = after(shop, retry)
+    assert (shop.epoch, shop.status.state, shop.status.attempts) == (2, pb.WARNING, 1)
+    assert not shop.status.HasField("retry_at")
+
+    nodes = [node("a", [maintainer(shop, mpb.ERRED, error=RETRIABLE)])]
+    (again,) = reconcile(world([shop], nodes))
+    assert isinstance(again, SetWarning)
+    assert again.attempts == 2
+    assert again.retry_at is not None
+    assert 1.79 < again.retry_at - NOW < 2.21
+
+
+def test_recovery_clears_the_warning_and_its_count() -> None:
+    shop = after(feed(), SetWarning("shop", RETRIABLE, 3, None))
+    assert reconcile(world([shop], [node("a", [maintainer(shop, mpb.BOOTSTRAPPING)])])) == []
+    (normal,) = reconcile(world([shop], [node("a", [maintainer(shop)])]))
+    assert normal == SetNormal("shop")
+    shop = after(shop, SetNormal("shop"))
+    assert (shop.status.state, shop.status.attempts, shop.status.HasField("error")) == (pb.NORMAL, 0, False)
+
+
+def test_an_error_that_dispatchers_retry_is_only_shown() -> None:
+    shop = feed()
+    nodes = [node("a", [maintainer(shop, error=RETRIABLE)])]
+    (warning,) = reconcile(world([shop], nodes))
+    assert warning == SetWarning("shop", RETRIABLE, 0, None)
+    assert reconcile(world([after(shop, SetWarning("shop", RETRIABLE, 0, None))], nodes)) == []
+
+
+@pytest.mark.parametrize("phase", [mpb.ERRED, mpb.MAINTAINING, mpb.BOOTSTRAPPING])
+def test_an_error_that_no_retry_mends_fails_it_and_the_stop_is_fenced(phase: mpb.MaintainerPhase) -> None:
+    shop = feed()
+    (failed,) = reconcile(world([shop], [node("a", [maintainer(shop, phase, error=FATAL)]), node("b")]))
+    assert failed == SetFailed("shop", "a", FATAL)
+    shop = after(shop, SetFailed("shop", "a", FATAL))
+    assert (shop.status.state, shop.epoch, shop.ownership.role) == (pb.FAILED, 2, pb.CLOSE)
+    assert shop.status.error == FATAL
+
+
+def test_an_owner_that_was_superseded_on_record_is_replaced_after_a_wait() -> None:
+    shop = feed()
+    (warning,) = reconcile(world([shop], [node("a", [maintainer(shop, mpb.SUPERSEDED)])]))
+    assert isinstance(warning, SetWarning)
+    assert warning.retry_at is not None
+    assert warning.error.code == "Rejected"
+
+
+def test_a_lost_dispatcher_ownership_is_not_a_failure() -> None:
+    shop = feed()
+    fenced = pb.ChangefeedError(code="Fenced", message="epoch 1 is below 2")
+    assert reconcile(world([shop], [node("a", [maintainer(shop, error=fenced)])])) == []
+
+
+def test_an_epoch_above_the_record_is_passed() -> None:
+    shop = feed()
+    (decision,) = reconcile(world([shop], [node("a", [maintainer(shop, epoch=7)])]))
+    assert isinstance(decision, Advance)
+    assert after(shop, decision).epoch == 8
+    refused = World({"shop": shop}, {"a": node("a")}, NOW, refused={shop.uid: 4})
+    (decision,) = reconcile(refused)
+    assert isinstance(decision, Advance)
+    assert after(shop, decision).epoch == 5
+
+
+def test_a_stop_is_told_until_it_is_confirmed_then_recorded() -> None:
+    shop = applied(feed(), edits.pause(feed(), "a", None, NOW))
+    assert (shop.epoch, shop.ownership.role, shop.status.state) == (2, pb.CLOSE, pb.STOPPED)
+    for reports in ([], [maintainer(shop, epoch=1)], [maintainer(shop, mpb.ERRED)]):
+        assert reconcile(world([shop], [node("a", reports)])) == [SendRemove("shop")]
+    assert reconcile(world([shop], [node("a", [maintainer(shop, mpb.CLOSING)])])) == []
+    closed = maintainer(shop, mpb.CLOSED, checkpoint=position(9))
+    assert reconcile(world([shop], [node("a", [closed])])) == [MarkClosed("shop", position(9))]
+    shop = after(shop, MarkClosed("shop", position(9)))
+    assert shop.ownership.closed
+    assert shop.status.checkpoint == position(9)
+    assert reconcile(world([shop], [node("b")])) == []
+
+
+def test_a_stop_whose_executor_died_goes_to_another_under_a_new_epoch() -> None:
+    shop = applied(feed(), edits.pause(feed(), "a", None, NOW))
+    (decision,) = reconcile(world([shop], [node("b")]))
+    assert isinstance(decision, Advance)
+    shop = after(shop, decision)
+    assert (shop.epoch, shop.ownership.node, shop.ownership.role) == (3, "b", pb.CLOSE)
+    assert reconcile(world([shop], [node("b")])) == [SendRemove("shop")]
+
+
+def test_a_removal_ends_with_the_keys() -> None:
+    shop = applied(feed(), edits.remove(feed(), "a", NOW))
+    assert reconcile(world([shop], [node("a")])) == [SendRemove("shop")]
+    assert reconcile(world([shop], [node("a", [maintainer(shop, mpb.CLOSED)])])) == [DeleteKeys("shop")]
+    assert change_for(shop, DeleteKeys("shop"), NOW).delete
+
+
+def test_a_confirmed_stop_of_an_older_epoch_confirms_nothing() -> None:
+    stopped = applied(feed(), edits.pause(feed(), "a", None, NOW))
+    removed = applied(stopped, edits.remove(stopped, "a", NOW))
+    assert reconcile(world([removed], [node("a", [maintainer(stopped, mpb.CLOSED)])])) == [SendRemove("shop")]
+
+
+def test_a_checkpoint_is_saved_in_intervals_and_never_goes_back() -> None:
+    shop = after(feed(), SaveCheckpoint("shop", position(100)))
+    ahead, behind = ([node("a", [maintainer(shop, checkpoint=position(offset))])] for offset in (200, 50))
+    assert reconcile(World({"shop": shop}, {"a": ahead[0]}, NOW)) == [SaveCheckpoint("shop", position(200))]
+    assert reconcile(World({"shop": shop}, {"a": ahead[0]}, NOW, saved_at={"shop": NOW - 4.9})) == []
+    assert reconcile(World({"shop": shop}, {"a": behind[0]}, NOW)) == []
+    other = pb.Position(file="binlog.000009", offset=9, source_id="another server")
+    assert reconcile(World({"shop": shop}, {"a": node("a", [maintainer(shop, checkpoint=other)])}, NOW)) == []
+
+
+def test_a_node_that_joins_takes_one_maintainer_at_a_time_while_all_is_calm() -> None:
+    feeds = [feed(name, "a") for name in ("x", "y", "z")]
+    busy = node("a", [maintainer(each) for each in feeds])
+    (step,) = reconcile(world(feeds, [busy, node("b")], rebalance=True))
+    assert isinstance(step, Advance)
+    assert (step.name, step.node, step.cause) == ("x", "b", "balance")
+    assert reconcile(world(feeds, [busy, node("b")])) == []
+    assert reconcile(world(feeds, [busy, node("b"), node("c", None)], rebalance=True)) == []
+    starting = node("a", [maintainer(each, mpb.BOOTSTRAPPING) for each in feeds])
+    assert reconcile(world(feeds, [starting, node("b")], rebalance=True)) == []
+
+
+def test_only_the_newest_changes_of_ownership_are_kept() -> None:
+    ownership = feed().ownership
+    for turn in range(30):
+        ownership = edits.advance(ownership, "a", pb.RUN, f"turn {turn}", NOW)
+    assert len(ownership.changes) == edits.CHANGES_KEPT
+    assert (ownership.changes[-1].reason, ownership.changes[-1].epoch) == ("turn 29", 31)
