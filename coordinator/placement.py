@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 
 def choose(loads: Mapping[str, int], *, avoid: Iterable[str] = ()) -> str | None:
-    """The node with the fewest maintainers that is not in `avoid`; None where there is none. `loads`: count by node id."""
+    """The node with the fewest maintainers that is not in `avoid`, or None. `loads`: their number by node id."""
     avoided = set(avoid)
     return min((node for node in loads if node not in avoided), key=lambda node: (loads[node], node), default=None)
 
