@@ -1,0 +1,82 @@
+"""Which database servers can be started on this machine, and what mends it where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from common.mysql import Flavour
+from hedgerow.sandbox import mariadb, mysql
+from hedgerow.sandbox.process import SandboxError
+
+FLAVOURS: tuple[Flavour, ...] = ("mariadb", "mysql")
+
+
+class Program(Protocol):
+    """An installed database server of one version."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def key(self) -> str:
+        """Names the template of its data directory: another program or version never shares one."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """Options that this flavour needs beyond the common ones."""
+        ...
+
+    def initialise(self, datadir: Path, log: Path) -> None:
+        """Make a data directory and wait until that is done. SandboxError with the log's end."""
+        ...
+
+    def command(self, options: Sequence[str]) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Either a program, or the reason why there is none and the command that mends it."""
+
+    flavour: Flavour
+    program: Program | None
+    reason: str = ""
+    mend: str = ""
+
+    @property
+    def available(self) -> bool:
+        return self.program is not None
+
+    def __str__(self) -> str:
+        if self.program is not None:
+            return f"{self.flavour} {self.program.version}"
+        return f"{self.flavour} is missing: {self.reason}; mend: {self.mend}"
+
+
+def flavour_available(flavour: Flavour) -> Availability:
+    """Look for one flavour. Never raises."""
+    if flavour == "mariadb":
+        program: Program | None = mariadb.find()
+        reason = "no mariadbd with mariadb-install-db on PATH or in /usr/sbin"
+        mend = "apt-get install mariadb-server (or, as root: scripts/setup.sh)"
+    else:
+        program = mysql.find()
+        reason = f"no MySQL tree in .mysql/root or ${mysql.ROOT_VARIABLE}, and no mysqld on PATH that is MySQL"
+        mend = "make mysql (as root)"
+    return Availability(flavour, program, *(("", "") if program else (reason, mend)))
+
+
+def flavours_available() -> list[Availability]:
+    """Every flavour, the missing ones too. Never raises."""
+    return [flavour_available(flavour) for flavour in FLAVOURS]
+
+
+def require(flavour: Flavour) -> Program:
+    """The program of a flavour. SandboxError with the mend when it is missing."""
+    found = flavour_available(flavour)
+    if found.program is None:
+        raise SandboxError(str(found))
+    return found.program

@@ -1,0 +1,189 @@
+"""A TCP proxy that breaks a connection in the ways a network does.
+
+A FaultProxy owns one thread with its own event loop, so blocking code and asyncio code use it alike. It listens on a
+loopback port that stays its own until it is closed, and forwards to one address. What it does to bytes:
+
+    resume   forwards (the beginning)
+    cut      resets every connection and refuses new ones: a dead host or a firewall that rejects
+    stall    keeps connections, accepts new ones, forwards nothing: a partition, a frozen peer
+    delay    forwards every chunk this many seconds late, in order, in both directions
+
+A stall or a delay begins with the next chunk that arrives; a chunk is never lost, except by cut and close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from hedgerow.sandbox.ports import free_port
+from hedgerow.sandbox.process import SandboxError
+
+_T = TypeVar("_T")
+_CHUNK = 256 * 1024
+_CALL_SECONDS = 10.0
+# struct linger {on, 0 seconds}: close sends RST instead of FIN (socket(7), SO_LINGER).
+_RESET = struct.pack("ii", 1, 0)
+
+
+class FaultProxy:
+    """Forwards `port` on 127.0.0.1 to `target_host:target_port`. Every method returns when the change is in effect."""
+
+    def __init__(self, target_port: int, target_host: str = "127.0.0.1", port: int | None = None) -> None:
+        self.host = "127.0.0.1"
+        self.port = port or free_port()
+        self.connections_accepted = 0
+        self._target = (target_host, target_port)
+        self._loop = asyncio.new_event_loop()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._delay = 0.0
+        self._server: asyncio.Server | None = None
+        self._links: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"fault-proxy-{self.port}", daemon=True)
+        self._thread.start()
+        try:
+            self._call(self._listen())
+        except BaseException:
+            self._end_loop()
+            raise
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def cut(self) -> None:
+        self._call(self._cut())
+
+    def stall(self) -> None:
+        self._now(self._flowing.clear)
+
+    def delay(self, seconds: float) -> None:
+        """Per chunk and direction; 0 ends it. In effect together with a stall, not instead of it."""
+
+        def change() -> None:
+            self._delay = seconds
+
+        self._now(change)
+
+    def resume(self) -> None:
+        """Undo cut, stall and delay. Bytes held back by a stall are forwarded."""
+        self._call(self._resume())
+
+    def reset_connections(self) -> None:
+        """Reset what is open now; new connections are served as before."""
+        self._call(self._reset())
+
+    def close(self) -> None:
+        """Cut for good. Harmless when done twice."""
+        if self._thread.is_alive():
+            self._call(self._cut())
+            self._end_loop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    # -- from the caller's thread into the loop's ----------------------------------------------------------------------
+
+    def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        if not self._thread.is_alive():
+            work.close()
+            raise SandboxError(f"the proxy on {self.address} is closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)
+
+    def _now(self, change: Callable[[], None]) -> None:
+        async def work() -> None:
+            change()
+
+        self._call(work())
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CALL_SECONDS)
+        self._loop.close()
+
+    # -- in the loop ---------------------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accepted, self.host, self.port)
+
+    async def _resume(self) -> None:
+        self._delay = 0.0
+        self._flowing.set()
+        if self._server is None:
+            await self._listen()
+
+    async def _cut(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        await self._reset()
+
+    async def _reset(self) -> None:
+        links = tuple(self._links)
+        for link in links:
+            link.cancel()
+        await asyncio.gather(*links, return_exceptions=True)
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections_accepted += 1
+        link = asyncio.current_task()
+        assert link is not None
+        self._links.add(link)
+        writers = [writer]
+        try:
+            await self._flowing.wait()
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            writers.append(far_writer)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._forward(reader, far_writer))
+                both.create_task(self._forward(far_reader, writer))
+        except (OSError, asyncio.CancelledError, ExceptionGroup):
+            # A cancelled link is a cut one. It is not re-raised: asyncio's stream protocol would log it.
+            for each in writers:
+                _reset_on_close(each)
+        finally:
+            self._links.discard(link)
+            for each in writers:
+                each.transport.abort() if each.transport.get_write_buffer_size() else each.close()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until the sender's end; then the other side sees an end too, and may still answer."""
+        held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=64)
+
+        async def read() -> None:
+            while chunk := await reader.read(_CHUNK):
+                await held.put((self._loop.time() + self._delay, chunk))
+            await held.put((self._loop.time() + self._delay, b""))
+
+        async def write() -> None:
+            while True:
+                due, chunk = await held.get()
+                await asyncio.sleep(max(0.0, due - self._loop.time()))
+                await self._flowing.wait()
+                if not chunk:
+                    break
+                writer.write(chunk)
+                await writer.drain()
+            with contextlib.suppress(OSError):
+                writer.write_eof()
+
+        async with asyncio.TaskGroup() as ends:
+            ends.create_task(read())
+            ends.create_task(write())
+
+
+def _reset_on_close(writer: asyncio.StreamWriter) -> None:
+    raw = writer.get_extra_info("socket")
+    if raw is not None:
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

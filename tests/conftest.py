@@ -1,0 +1,117 @@
+"""Fixtures that every test shares: server pairs of each flavour, the fault proxy, and the check that nothing leaks.
+
+Tests that take `flavour` (directly, or through `server_pair`) run once per flavour. A flavour that cannot be started
+here is skipped, and the end of the run says so loudly.
+
+The servers behind `server_pair` live for the session; a test finds them without user databases and without schema
+`hedgerow`, but with a binlog of what went before. A test that restarts, kills or freezes servers takes them from
+`start_pair`, which are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import pytest
+
+from common.mysql import Flavour
+from hedgerow.sandbox.flavours import FLAVOURS, flavour_available, flavours_available
+from hedgerow.sandbox.process import running_children
+from hedgerow.sandbox.proxy import FaultProxy
+from hedgerow.sandbox.servers import Option, Server, ServerPair, start_server_pair
+
+_SYSTEM_SCHEMAS = ("mysql", "sys", "information_schema", "performance_schema")
+_skipped = pytest.StashKey[set[str]]()
+
+
+class StartPair(Protocol):
+    def __call__(
+        self,
+        flavour: Flavour,
+        source_options: Mapping[str, Option] | None = None,
+        sink_options: Mapping[str, Option] | None = None,
+    ) -> ServerPair: ...
+
+
+@pytest.fixture(scope="session", params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    """Each flavour that can be started here."""
+    wanted: Flavour = request.param
+    found = flavour_available(wanted)
+    if not found.available:
+        request.config.stash.setdefault(_skipped, set()).add(wanted)
+        pytest.skip(str(found))
+    return wanted
+
+
+@pytest.fixture(scope="session")
+def _session_pair(flavour: Flavour) -> Iterator[ServerPair]:
+    pair = start_server_pair(flavour)
+    yield pair
+    pair.close()
+
+
+@pytest.fixture
+def server_pair(_session_pair: ServerPair) -> Iterator[ServerPair]:
+    """A running source and sink without user databases. Leave them running: see `start_pair`."""
+    yield _session_pair
+    for server in (_session_pair.source, _session_pair.sink):
+        assert server.running, f"a test ended the session's {server.name}: it should use start_pair"
+        drop_user_databases(server)
+
+
+@pytest.fixture
+def start_pair() -> Iterator[StartPair]:
+    """A factory of fresh pairs, closed after the test."""
+    pairs: list[ServerPair] = []
+
+    def start(
+        flavour: Flavour,
+        source_options: Mapping[str, Option] | None = None,
+        sink_options: Mapping[str, Option] | None = None,
+    ) -> ServerPair:
+        pairs.append(start_server_pair(flavour, source_options, sink_options))
+        return pairs[-1]
+
+    yield start
+    for pair in pairs:
+        pair.close()
+
+
+@pytest.fixture
+def fault_proxy() -> Iterator[Callable[[int], FaultProxy]]:
+    """A factory: fault_proxy(target_port) forwards until the test ends."""
+    proxies: list[FaultProxy] = []
+
+    def start(target_port: int) -> FaultProxy:
+        proxies.append(FaultProxy(target_port))
+        return proxies[-1]
+
+    yield start
+    for proxy in proxies:
+        proxy.close()
+
+
+def drop_user_databases(server: Server) -> None:
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET foreign_key_checks = 0")
+        cursor.execute("SELECT schema_name FROM information_schema.schemata")
+        for (schema,) in cursor.fetchall():
+            if schema not in _SYSTEM_SCHEMAS:
+                cursor.execute(f"DROP DATABASE `{schema.replace('`', '``')}`")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    yield
+    left = running_children()
+    assert not left, f"processes that no test stopped: {left}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skipped = config.stash.get(_skipped, set())
+    for found in flavours_available():
+        if found.flavour in skipped:
+            terminalreporter.section(f"NOT TESTED: {found.flavour.upper()}", sep="!", red=True, bold=True)
+            terminalreporter.write_line(f"Every test on {found.flavour} was skipped. {found}", red=True)

@@ -1,0 +1,166 @@
+"""Local servers: they start, keep their port and data over restarts and crashes, freeze, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from common.mysql import Flavour
+from common.uri import ServerUri
+from hedgerow.sandbox.accounts import SINK_USER, SOURCE_USER
+from hedgerow.sandbox.guard import start_time
+from hedgerow.sandbox.process import SandboxError, running_children, wait_until
+from hedgerow.sandbox.servers import Option, Server, ServerPair, render_options
+from tests.conftest import StartPair
+
+
+def scalar(server: Server, statement: str) -> object:
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        row = cursor.fetchone()
+        assert row is not None
+        return row[0]
+
+
+def test_a_pair_is_a_source_and_a_sink_with_uris_that_hold_no_secret(server_pair: ServerPair) -> None:
+    assert scalar(server_pair.source, "SELECT @@log_bin") == 1
+    assert scalar(server_pair.source, "SELECT @@binlog_format") == "ROW"
+    assert scalar(server_pair.source, "SELECT @@server_id") != scalar(server_pair.sink, "SELECT @@server_id")
+    for uri, server, user in (
+        (server_pair.source_uri, server_pair.source, SOURCE_USER),
+        (server_pair.sink_uri, server_pair.sink, SINK_USER),
+    ):
+        parsed = ServerUri.parse(uri)
+        assert (parsed.host, parsed.port, parsed.user) == ("127.0.0.1", server.port, user)
+        assert parsed.password() == server.account(user).password
+        assert parsed.password() not in uri
+        assert parsed.password() not in repr(server.account(user))
+
+
+def test_mysql_servers_have_gtids_and_uuids_of_their_own(server_pair: ServerPair) -> None:
+    if server_pair.flavour != "mysql":
+        pytest.skip("MariaDB has no server_uuid")
+    assert scalar(server_pair.source, "SELECT @@gtid_mode") == "ON"
+    assert scalar(server_pair.source, "SELECT @@server_uuid") != scalar(server_pair.sink, "SELECT @@server_uuid")
+
+
+def test_starting_leaves_nothing_in_the_binlog(start_pair: StartPair, flavour: Flavour) -> None:
+    pair = start_pair(flavour)
+    variable = "@@gtid_executed" if flavour == "mysql" else "@@gtid_binlog_pos"
+    assert scalar(pair.source, f"SELECT {variable}") == ""
+
+
+def test_the_source_account_may_only_read(server_pair: ServerPair) -> None:
+    with server_pair.source.account(SOURCE_USER).connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW BINARY LOGS")
+        assert cursor.fetchall()
+        with pytest.raises(pymysql.MySQLError):
+            cursor.execute("CREATE DATABASE forbidden")
+
+
+def test_the_sink_account_may_send_binlog_events_and_change_schemas(server_pair: ServerPair) -> None:
+    with server_pair.sink.account(SINK_USER).connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE hedgerow")
+        cursor.execute("CREATE TABLE hedgerow.fence (a INT PRIMARY KEY)")
+        cursor.execute("CREATE DATABASE shop")
+        cursor.execute("CREATE TABLE shop.t (a INT PRIMARY KEY)")
+        cursor.execute("ALTER TABLE shop.t ADD COLUMN b INT")
+        with pytest.raises(pymysql.MySQLError) as refused:
+            cursor.execute("BINLOG 'AAAA'")
+        # Not a valid event: but the account got as far as its contents. 1227 is "access denied".
+        assert refused.value.args[0] != 1227
+    with server_pair.source.account(SOURCE_USER).connect() as connection, connection.cursor() as cursor:
+        with pytest.raises(pymysql.MySQLError) as refused:
+            cursor.execute("BINLOG 'AAAA'")
+        assert refused.value.args[0] == 1227
+
+
+def test_restart_and_crash_keep_port_and_data(start_pair: StartPair, flavour: Flavour) -> None:
+    source = start_pair(flavour).source
+    with source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE d")
+        cursor.execute("CREATE TABLE d.t (a INT PRIMARY KEY)")
+        cursor.execute("INSERT INTO d.t VALUES (1)")
+    port, first = source.port, source.pid
+    source.restart()
+    assert source.pid != first
+    with source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO d.t VALUES (2)")
+    source.kill()
+    with pytest.raises(pymysql.MySQLError):
+        source.connect()
+    source.start()
+    assert source.port == port
+    assert scalar(source, "SELECT COUNT(*) FROM d.t") == 2
+
+
+def test_options_override_what_a_source_has(start_pair: StartPair, flavour: Flavour) -> None:
+    options: dict[str, Option] = {"binlog_row_image": "MINIMAL", "sync_binlog": 1}
+    pair = start_pair(flavour, source_options=options, sink_options={"log_bin": False, "gtid_mode": None})
+    assert scalar(pair.source, "SELECT @@binlog_row_image") == "MINIMAL"
+    assert scalar(pair.source, "SELECT @@sync_binlog") == 1
+    assert scalar(pair.sink, "SELECT @@log_bin") == 0
+
+
+def test_a_frozen_server_does_not_answer_until_it_is_thawed(start_pair: StartPair, flavour: Flavour) -> None:
+    source = start_pair(flavour).source
+    source.freeze()
+    assert source.running
+    with pytest.raises(pymysql.MySQLError):
+        source.connect(connect_timeout=1, read_timeout=1)
+    source.thaw()
+    assert scalar(source, "SELECT 1") == 1
+    source.freeze()  # the fixture closes it frozen
+
+
+def test_a_server_that_does_not_start_says_why_and_leaves_nothing(flavour: Flavour) -> None:
+    before = running_children()
+    server = Server(flavour, "broken", {"no_such_option": 1})
+    with pytest.raises(SandboxError, match=r"(?s)ended with .*no.such.option"), server:
+        pass
+    assert running_children() == before
+    assert not server.directory.exists()
+
+
+def test_nothing_survives_a_parent_that_is_killed(flavour: Flavour, tmp_path: Path) -> None:
+    program = """
+        import sys, time
+        from hedgerow.sandbox.servers import Server
+        server = Server(sys.argv[1], "orphan")
+        server.start()
+        print(server.pid, server.directory, flush=True)
+        time.sleep(120)
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), flavour], stdout=subprocess.PIPE, text=True
+    )
+    with parent:
+        assert parent.stdout is not None
+        pid, directory = parent.stdout.readline().split()
+        started = start_time(int(pid))
+        assert started
+        parent.send_signal(signal.SIGKILL)
+    assert wait_until(lambda: start_time(int(pid)) != started, 10)
+    assert wait_until(lambda: not os.path.exists(directory), 10)
+
+
+def test_starting_from_the_template_is_fast(flavour: Flavour) -> None:
+    with Server(flavour, "first"):
+        pass
+    began = time.monotonic()
+    with Server(flavour, "second"):
+        # Making a data directory takes longer than this; a copy takes a fraction of it.
+        assert time.monotonic() - began < 10
+
+
+def test_options_are_rendered_as_mysql_reads_them() -> None:
+    rendered = render_options({"a_b": 1, "bare": True, "log_bin": False, "left_out": None, "text": ""})
+    assert rendered == ["--a-b=1", "--bare", "--skip-log-bin", "--text="]
