@@ -1,0 +1,134 @@
+"""Compressed events of both flavours, turned into the plain events that they stand for.
+
+MySQL's TRANSACTION_PAYLOAD (manual, "Binary Log Transaction Compression") holds the events of one transaction after its
+GTID, zstd-compressed, without checksums; their log_pos is not of this file, so they are given the payload event's.
+MariaDB's *_COMPRESSED events (sql/log_event.cc, `binlog_buf_uncompress`) are query and rows events whose last part is
+zlib-compressed. Both come here with their checksum stripped.
+
+Decompression is bounded: events are yielded one by one, so a payload of a gigabyte does not become many.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Final
+
+import zstandard
+
+from common.errors import BinlogCorrupt
+from dispatcher.source import events as e
+
+_PLAIN: Final = {
+    e.QUERY_COMPRESSED: e.QUERY,
+    e.WRITE_ROWS_COMPRESSED_V1: e.WRITE_ROWS_V1,
+    e.UPDATE_ROWS_COMPRESSED_V1: e.UPDATE_ROWS_V1,
+    e.DELETE_ROWS_COMPRESSED_V1: e.DELETE_ROWS_V1,
+    e.WRITE_ROWS_COMPRESSED: e.WRITE_ROWS,
+    e.UPDATE_ROWS_COMPRESSED: e.UPDATE_ROWS,
+    e.DELETE_ROWS_COMPRESSED: e.DELETE_ROWS,
+}
+COMPRESSED: Final = frozenset({e.TRANSACTION_PAYLOAD, *_PLAIN})
+
+_FIELD_END, _FIELD_COMPRESSION = 0, 2
+_ZSTD, _NONE = 0, 255
+
+
+def unwrap(event: bytes) -> Iterator[bytes]:
+    """The plain events inside one event whose type is in COMPRESSED, in order; raises BinlogCorrupt."""
+    if event[e.TYPE_AT] == e.TRANSACTION_PAYLOAD:
+        return _payload(event)
+    return iter((_plain(event),))
+
+
+def _payload(event: bytes) -> Iterator[bytes]:
+    at, compression = e.HEADER, _ZSTD
+    try:
+        while True:
+            field, at = lenenc(event, at)
+            if field == _FIELD_END:
+                break
+            length, at = lenenc(event, at)
+            if field == _FIELD_COMPRESSION:
+                compression, _ = lenenc(event, at)
+            at += length
+    except (IndexError, struct.error) as error:
+        raise BinlogCorrupt("a TRANSACTION_PAYLOAD event ends inside its header") from error
+    if compression not in (_ZSTD, _NONE):
+        raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event is compressed with unknown method {compression}")
+    body = BytesIO(memoryview(event)[at:])
+    log_pos = event[e.LOG_POS_AT : e.LOG_POS_AT + 4]
+    with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as plain:
+        source = plain if compression == _ZSTD else body
+        try:
+            while header := _read(source, e.HEADER):
+                (size,) = struct.unpack_from("<I", header, e.SIZE_AT)
+                if len(header) < e.HEADER or size < e.HEADER:
+                    raise BinlogCorrupt("a TRANSACTION_PAYLOAD event holds an event with a damaged header")
+                rest = _read(source, size - e.HEADER)
+                if len(rest) < size - e.HEADER:
+                    raise BinlogCorrupt("a TRANSACTION_PAYLOAD event ends in the middle of an event")
+                yield header[: e.LOG_POS_AT] + log_pos + header[e.FLAGS_AT :] + rest
+        except zstandard.ZstdError as error:
+            raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event cannot be decompressed: {error}") from error
+
+
+def _read(source: zstandard.ZstdDecompressionReader | BytesIO, size: int) -> bytes:
+    """Read `size` bytes, fewer only at the end: a decompressor may give less than it was asked for."""
+    data = source.read(size)
+    while len(data) < size:
+        more = source.read(size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _plain(event: bytes) -> bytes:
+    kind = event[e.TYPE_AT]
+    try:
+        at = _query_text(event) if kind == e.QUERY_COMPRESSED else _rows_data(event, kind)
+        length_bytes = event[at] & 0x07
+        method = event[at] >> 4 & 0x07
+        expected = int.from_bytes(event[at + 1 : at + 1 + length_bytes], "big")
+        if not event[at] & 0x80 or method:
+            raise BinlogCorrupt(f"event {e.type_name(kind)} is compressed with unknown method {event[at]:#x}")
+        data = zlib.decompress(memoryview(event)[at + 1 + length_bytes :], bufsize=max(expected, 1))
+    except (IndexError, struct.error, zlib.error) as error:
+        raise BinlogCorrupt(f"event {e.type_name(kind)} cannot be decompressed: {error}") from error
+    if len(data) != expected:
+        raise BinlogCorrupt(f"event {e.type_name(kind)} holds {len(data)} bytes, its header says {expected}")
+    size = struct.pack("<I", at + len(data))
+    return event[: e.TYPE_AT] + bytes([_PLAIN[kind]]) + event[5 : e.SIZE_AT] + size + event[e.LOG_POS_AT : at] + data
+
+
+def _query_text(event: bytes) -> int:
+    """Where the text of a query event begins: behind the post-header, the status variables, the schema and its NUL."""
+    schema = event[e.HEADER + 8]
+    (status,) = struct.unpack_from("<H", event, e.HEADER + 11)
+    return e.HEADER + 13 + int(status) + schema + 1
+
+
+def _rows_data(event: bytes, kind: int) -> int:
+    """Where the rows of a rows event begin: behind table id, flags, extra data (version 2), width and bitmaps."""
+    at = e.HEADER + 8
+    if kind in (e.WRITE_ROWS_COMPRESSED, e.UPDATE_ROWS_COMPRESSED, e.DELETE_ROWS_COMPRESSED):
+        (extra,) = struct.unpack_from("<H", event, at)
+        at += extra
+    width, at = lenenc(event, at)
+    bitmaps = 2 if kind in (e.UPDATE_ROWS_COMPRESSED_V1, e.UPDATE_ROWS_COMPRESSED) else 1
+    return at + bitmaps * ((width + 7) // 8)
+
+
+def lenenc(data: bytes, at: int) -> tuple[int, int]:
+    """A length-encoded integer of the client protocol, and where it ends. Raises IndexError or struct.error."""
+    first = data[at]
+    if first < 0xFB:
+        return first, at + 1
+    if first == 0xFC:
+        return struct.unpack_from("<H", data, at + 1)[0], at + 3
+    if first == 0xFD:
+        return int.from_bytes(data[at + 1 : at + 4], "little"), at + 4
+    return struct.unpack_from("<Q", data, at + 1)[0], at + 9

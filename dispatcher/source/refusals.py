@@ -1,0 +1,143 @@
+"""Whether a source can continue from a position, and what its refusals mean.
+
+What can be asked beforehand is asked, because the answer can then name what is missing; the server's own refusal
+(error 1236, its text is all that tells them apart) covers what changes in between. "The same server without it" means
+that its binlog was reset or lost its end; "another server without it" means that histories have parted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pymysql.connections import Connection
+
+from common.errors import (
+    BinlogCorrupt,
+    BinlogPurged,
+    BinlogReset,
+    HistoryDiverged,
+    ReplicationError,
+    SourceUnavailable,
+    Unavailable,
+    UnsupportedEvent,
+)
+from common.gtid import MariadbGtidSet, MysqlGtidSet
+from common.mysql import ServerInfo
+from common.position import Position, file_order
+
+_MASTER_FATAL: Final = 1236
+_COPY: Final = "copy the data anew and create the changefeed again from there"
+
+# Parts of the texts of error 1236, of all versions of both servers, in lower case.
+_TEXTS: Final[tuple[tuple[str, type[ReplicationError], str], ...]] = (
+    ("purged", BinlogPurged, _COPY),
+    ("could not find first log file name", BinlogPurged, _COPY),
+    ("could not find gtid state requested", BinlogPurged, _COPY),
+    ("more gtids than", HistoryDiverged, _COPY),
+    ("not in the master's binlog", HistoryDiverged, _COPY),
+    ("is missing the gtid", HistoryDiverged, _COPY),
+    ("diverge", HistoryDiverged, _COPY),
+    ("position > file size", BinlogReset, _COPY),
+    ("impossible position", BinlogReset, _COPY),
+    ("binlog truncated in the middle", BinlogCorrupt, "check the source's disk"),
+    ("crc", BinlogCorrupt, "check the source's disk"),
+    ("checksum", BinlogCorrupt, "check the source's disk"),
+    ("bogus data", BinlogCorrupt, "the position is not at the beginning of an event, or the source's disk is damaged"),
+    ("anonymous", UnsupportedEvent, "set gtid_mode = ON on the source, and start after its last anonymous transaction"),
+    ("max_allowed_packet", UnsupportedEvent, "raise max_allowed_packet on the source"),
+)
+_RETRIABLE: Final = ("server_uuid/server_id", "same server_id", "same server_uuid", "being killed", "shut")
+
+
+def check_gtids(connection: Connection[Any], source: ServerInfo, address: str, start: Position) -> bool:
+    """Whether to start by GTID set (else by file and offset).
+
+    Raises HistoryDiverged, BinlogReset, BinlogPurged, naming the GTIDs; what PyMySQL raises when the connection breaks.
+    """
+    same_server = start.source_id == source.source_id
+    if source.flavour == "mariadb":
+        if not start.gtid_set and start.file and same_server:
+            return False
+        (text,) = _row(connection, "SELECT @@gtid_current_pos")
+        (logged,) = _row(connection, "SELECT @@gtid_binlog_pos")
+        has = MariadbGtidSet.parse(str(text)).union(MariadbGtidSet.parse(str(logged)))
+        _require(str(MariadbGtidSet.parse(start.gtid_set).minus(has)), str(has), source, address, same_server)
+        return True
+    mode, executed, purged = _row(connection, "SELECT @@gtid_mode, @@gtid_executed, @@gtid_purged")
+    if mode != "ON" or (not start.gtid_set and start.file and same_server):
+        return False
+    if start.source_id and not same_server and not start.gtid_set:
+        raise HistoryDiverged(
+            f"source {address} is now server {source.source_id}, the position {start} is of server {start.source_id} "
+            f"and has no GTIDs: it means nothing here. Restore the former server, or {_COPY}"
+        )
+    wanted = MysqlGtidSet.parse(start.gtid_set)
+    _require(str(wanted.minus(MysqlGtidSet.parse(str(executed)))), str(executed), source, address, same_server)
+    gone = MysqlGtidSet.parse(str(purged)).minus(wanted)
+    if gone:
+        raise BinlogPurged(
+            f"source {address} has purged transactions that were not applied yet: {gone}. They are needed after "
+            f"{start}; {_COPY}"
+        )
+    return True
+
+
+def check_file(connection: Connection[Any], source: ServerInfo, address: str, start: Position) -> None:
+    """Whether the source has `start.file` up to `start.offset`; raises HistoryDiverged, BinlogPurged, BinlogReset."""
+    if not start.file or start.source_id != source.source_id:
+        raise HistoryDiverged(
+            f"source {address} is server {source.source_id} and has no GTIDs now, the position {start} is of server "
+            f"{start.source_id or '(any)'}: it cannot be found here. Enable GTIDs, restore the former "
+            f"server, or {_COPY}"
+        )
+    sizes = {str(row[0]): int(row[1]) for row in _rows(connection, "SHOW BINARY LOGS")}
+    if start.file not in sizes:
+        first, last = next(iter(sizes)), next(reversed(sizes))
+        place = f"source {address} has the binlogs {first} to {last}, the position is {start.file}:{start.offset}"
+        if file_order(start.file) < file_order(first):
+            raise BinlogPurged(f"{place}: it was purged; {_COPY}")
+        raise BinlogReset(f"{place}: the binlog was reset; {_COPY}")
+    if start.offset > sizes[start.file]:
+        raise BinlogReset(
+            f"source {address} has {sizes[start.file]} bytes in {start.file}, the position is at {start.offset}: the "
+            f"binlog was reset, or its end was lost in a crash; {_COPY}"
+        )
+
+
+def refusal(address: str, start: Position, code: int, text: str) -> ReplicationError | Unavailable:
+    """The error for a stream that the server ended with error `code` and `text` (0: without any)."""
+    if not code:
+        return SourceUnavailable(f"source {address} has ended the stream: it is being shut down")
+    lower = text.lower()
+    if code == _MASTER_FATAL and not any(part in lower for part in _RETRIABLE):
+        for part, kind, mend in _TEXTS:
+            if part in lower:
+                return kind(f"source {address} cannot continue from {start}: {text} ({code}); {mend}")
+        return BinlogCorrupt(f"source {address} cannot read its binlog from {start}: {text} ({code})")
+    return SourceUnavailable(f"source {address} has ended the stream: {text} ({code})")
+
+
+def _require(missing: str, has: str, source: ServerInfo, address: str, same_server: bool) -> None:
+    if not missing:
+        return
+    if same_server:
+        raise BinlogReset(
+            f"source {address} no longer has transactions that were applied: {missing} (it has {has or 'none'}). Its "
+            f"binlog was reset, or it lost its last transactions in a crash; {_COPY}"
+        )
+    raise HistoryDiverged(
+        f"source {address} (server {source.source_id}) lacks transactions that were applied from another server: "
+        f"{missing} (it has {has or 'none'}). Wait until it has them, point the changefeed to a server that has, "
+        f"or {_COPY}"
+    )
+
+
+def _rows(connection: Connection[Any], statement: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+def _row(connection: Connection[Any], statement: str) -> tuple[Any, ...]:
+    (row,) = _rows(connection, statement)
+    return row
