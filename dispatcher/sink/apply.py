@@ -1,0 +1,108 @@
+"""The sink transaction of a lane: fence, progress, rows, commit.
+
+    BEGIN; SELECT fence ... LOCK IN SHARE MODE; UPDATE progress ...    one packet
+    BINLOG ...                                                         one packet each
+    COMMIT                                                             after all answers were read and checked
+
+Progress is updated before the rows: the binlog of the sink shows from the first event that the transaction is ours, and
+a fenced writer does no work. A source transaction in several parts keeps the sink transaction open from its first part
+to its final one.
+
+COMMIT is a packet of its own: a server that finds a transaction in a dead connection's buffers can only roll it back.
+BINLOG is one too, because in a packet of several statements both servers answer it twice (tried).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from common.errors import Fenced
+from common.position import Position
+from common.sinktables import chunks, fence_query, judge_fence, progress_update
+from dispatcher.sink.coalesce import Batch
+from dispatcher.sink.session import Session
+from dispatcher.sink.writer import Writer
+
+Incarnation = tuple[int, int]  # epoch, generation
+
+
+class Transaction:
+    """One at a time per session. After any exception the session is to be rolled back or closed."""
+
+    def __init__(self, session: Session, writer: Writer, recorded: Mapping[str, Incarnation]) -> None:
+        """`recorded`: the incarnations in the progress rows, as of the last commit."""
+        self._session = session
+        self._uid = writer.uid
+        self._epoch = writer.epoch
+        self._recorded = recorded
+        self._locked: set[str] = set()
+        self._progress: dict[str, Position] = {}
+        self._begun = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier part is in the open sink transaction, which a replay would lose."""
+        return self._begun
+
+    def apply(self, batch: Batch) -> None:
+        """Send a batch and check every answer. Raises Fenced, pymysql.MySQLError, OSError."""
+        checks: list[tuple[str, int]] = []
+        self._progress.update(batch.progress)
+        if batch.final and not self._begun:
+            checks = list(self._updates(self._progress))
+        else:
+            new = (batch.touched | batch.progress.keys()) - self._locked
+            checks = list(self._updates(dict.fromkeys(new)))
+            self._locked |= new
+            stamped = {key: (self._epoch, self._recorded[key][1]) for key in new}
+            self._recorded = {**self._recorded, **stamped}
+        head = [] if self._begun else ["BEGIN", fence_query(self._session.connection, self._uid)]
+        self._guard(head, checks)
+        for statement in batch.statements:
+            self._session.execute(statement)
+        if batch.final and self._begun:
+            self._guard([], list(self._updates(self._progress)))
+        self._begun = True
+
+    def commit(self) -> dict[str, Position]:
+        """Returns what became durable. An exception leaves it open whether it did: only the progress row can tell."""
+        self._session.execute("COMMIT")
+        return self._progress
+
+    @property
+    def epoch(self) -> int:
+        """What the progress rows carry after the commit."""
+        return self._epoch
+
+    def _updates(self, positions: Mapping[str, Position | None]) -> Iterator[tuple[str, int]]:
+        """Statements and the number of rows that each must match."""
+        groups: dict[tuple[Incarnation, Position | None], list[str]] = {}
+        for key, position in positions.items():
+            groups.setdefault((self._recorded[key], position), []).append(key)
+        for (recorded, position), keys in groups.items():
+            for chunk in chunks(sorted(keys)):
+                statement = progress_update(
+                    self._session.connection,
+                    self._uid,
+                    chunk,
+                    recorded=recorded,
+                    epoch=self._epoch,
+                    session_id=self._session.record.id,
+                    position=position,
+                )
+                yield statement, len(chunk)
+
+    def _guard(self, head: list[str], checks: list[tuple[str, int]]) -> None:
+        packet = ";".join([*head, *(statement for statement, _ in checks)])
+        if not packet:
+            return
+        results = list(self._session.run(packet))
+        if head:
+            judge_fence(self._uid, self._epoch, results[1].rows)
+        for (_, wanted), result in zip(checks, results[len(head) :], strict=True):
+            if result.matched != wanted:
+                raise Fenced(
+                    f"changefeed {self._uid}: {wanted - result.matched} of {wanted} progress rows no longer carry the "
+                    f"incarnation of this writer (epoch {self._epoch}): another has claimed them; its transaction was "
+                    "rolled back"
+                )

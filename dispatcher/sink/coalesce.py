@@ -1,0 +1,232 @@
+"""Turns the rows events of many source transactions into few BINLOG statements of one sink transaction. Pure.
+
+What a server does with a BINLOG statement decides the rules (found by trying, on MySQL and MariaDB):
+
+- it opens its tables at the first rows event: a table map that comes later is accepted and its rows are dropped without
+  an error. So all table maps come first, each once, then the rows events in the order of the source;
+- at STMT_END_F it closes the tables and forgets the maps. So the flag is cleared on all rows events but the last;
+- it takes the other flags (foreign key and unique checks) from the statement's first rows event, and from that event's
+  kind what it locks for foreign keys. So a statement ends where the other flags change, and, for tables tied by foreign
+  keys, where the kind of event changes;
+- table ids name a table only until the source reopens it. So a statement ends where an id is mapped to something else,
+  or a table to another id.
+
+A Batch holds a contiguous run of the source's transactions for the dispatchers of one lane, with the position that
+covers it. Event layout: MySQL internals, "Binary Log", classes Table_map_event and Rows_event; MariaDB, "Table_map" and
+"Rows_event_v1". Events have no checksum here.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from common.errors import SinkRefused
+from common.names import TableName
+from common.position import Position
+
+HEADER = 19  # timestamp 4, type 1, server_id 4, event_size 4, log_pos 4, flags 2
+TYPE = 4
+TABLE_ID = slice(HEADER, HEADER + 6)
+FLAGS = HEADER + 6
+STMT_END_F = 1
+NAME = HEADER + 8  # of a table map: schema length, schema, 0, table length, table, 0
+
+WRITE, UPDATE, DELETE = "write", "update", "delete"
+# v1 (MariaDB, and MySQL with log_bin_use_v1_row_events), v2 (MySQL), and MySQL's partial JSON updates
+KINDS = {23: WRITE, 24: UPDATE, 25: DELETE, 30: WRITE, 31: UPDATE, 32: DELETE, 39: UPDATE}
+
+_PREFIX, _SUFFIX = b"BINLOG '", b"'"
+_SPARE = 64  # bytes of a packet that are not base64
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a lane applies in one sink transaction, or, where not final, one part of it.
+
+    `progress` has the position that each dispatcher has reached when the sink transaction commits; a part of an
+    unfinished source transaction names its dispatchers in `touched` only.
+    """
+
+    format_description: bytes
+    statements: tuple[bytes, ...]
+    progress: Mapping[str, Position]
+    touched: frozenset[str]
+    tables: frozenset[TableName]
+    transactions: int
+    rows_events: int
+    bytes: int
+    final: bool = True
+
+
+@dataclass(slots=True)
+class _Statement:
+    flags: int
+    kind: str
+    tied: bool = False
+    maps: dict[bytes, bytes] = field(default_factory=dict)  # table id -> content
+    events: list[bytes] = field(default_factory=list)  # the table maps
+    names: set[TableName] = field(default_factory=set)
+    rows: list[bytes] = field(default_factory=list)
+    flag_offsets: list[int] = field(default_factory=list)  # in the joined rows events
+    rows_size: int = 0
+    size: int = 0
+
+    def text(self) -> bytes:
+        rows = bytearray(b"".join(self.rows))
+        for offset in self.flag_offsets:
+            rows[offset] = self.flags & 0xFE
+        rows[self.flag_offsets[-1]] |= STMT_END_F
+        return b"".join((_PREFIX, binascii.b2a_base64(b"".join((*self.events, rows)), newline=False), _SUFFIX))
+
+
+class Coalescer:
+    """Collects for one lane. `max_allowed_packet` is the sink's, in bytes.
+
+    `tied`: keys of dispatchers whose tables are tied to others by foreign keys.
+    """
+
+    def __init__(self, max_allowed_packet: int, tied: Collection[str] = ()) -> None:
+        self._max_allowed_packet = max_allowed_packet
+        self._limit = (max_allowed_packet - _SPARE) // 4 * 3
+        self._tied = frozenset(tied)
+        self._format_description = b""
+        self._reset()
+
+    def _reset(self) -> None:
+        self.transactions = 0
+        self.rows_events = 0
+        self.bytes = 0
+        self._statement: _Statement | None = None
+        self._texts: list[bytes] = []
+        self._open: set[str] = set()  # touched by the transaction that has not ended
+        self._ended: set[str] = set()
+        self._position: Position | None = None
+        self._names: set[TableName] = set()
+
+    @property
+    def empty(self) -> bool:
+        return not self.rows_events and not self._ended
+
+    def describe(self, format_description: bytes) -> None:
+        """The source's FORMAT_DESCRIPTION event, for what is added from now on; checksum off, created 0.
+
+        Raises ValueError where it is a new one and something collected under the former was not taken.
+        """
+        if format_description[HEADER:] == self._format_description[HEADER:]:
+            return
+        if not self.empty:
+            raise ValueError("take the batch before the format of events changes")
+        self._format_description = bytes(format_description)
+
+    def add(self, dispatcher: str, table_map: bytes, rows_event: bytes) -> None:
+        """Append a rows event of the dispatcher's table, with the table map that was in force where the source had it.
+
+        Raises SinkRefused where the event alone is larger than the sink takes.
+        """
+        statement = self._statement
+        flags = rows_event[FLAGS] & ~STMT_END_F | rows_event[FLAGS + 1] << 8
+        size = len(rows_event)
+        table_id = bytes(rows_event[TABLE_ID])
+        if (
+            statement is None
+            or flags != statement.flags
+            or statement.size + size > self._limit
+            or (statement.tied and KINDS[rows_event[TYPE]] != statement.kind)
+            or statement.maps.get(table_id) != table_map[HEADER:]
+        ):
+            statement = self._make_room(dispatcher, table_map, rows_event, table_id, flags)
+        statement.flag_offsets.append(statement.rows_size + FLAGS)
+        statement.rows.append(rows_event)
+        statement.rows_size += size
+        statement.size += size
+        self.rows_events += 1
+        self.bytes += size
+        self._open.add(dispatcher)
+
+    def end_transaction(self, position: Position) -> None:
+        """The source transaction ends at `position`, and so does everything before it for this lane's dispatchers."""
+        self.transactions += 1
+        self._ended |= self._open
+        self._open.clear()
+        self._position = position
+
+    def advance(self, dispatchers: Iterable[str], position: Position) -> None:
+        """Let dispatchers without rows reach `position`, the end of the last transaction that was read."""
+        self._ended.update(dispatchers)
+        self._position = position
+
+    def take(self, final: bool = True) -> Batch:
+        """What was collected; afterwards the coalescer is empty.
+
+        Not final: a part of a source transaction that goes on in the next batch. Raises ValueError for a final batch
+        in the middle of a transaction.
+        """
+        if final and self._open:
+            raise ValueError("a final batch ends where a transaction ends")
+        self._seal()
+        progress = {} if self._position is None else dict.fromkeys(sorted(self._ended), self._position)
+        batch = Batch(
+            format_description=self._format_description,
+            statements=tuple(self._texts),
+            progress=progress,
+            touched=frozenset(self._ended | self._open),
+            tables=frozenset(self._names),
+            transactions=self.transactions,
+            rows_events=self.rows_events,
+            bytes=self.bytes,
+            final=final,
+        )
+        self._reset()
+        return batch
+
+    def _make_room(
+        self, dispatcher: str, table_map: bytes, rows_event: bytes, table_id: bytes, flags: int
+    ) -> _Statement:
+        """A statement that has the table map and takes the rows event: the open one, or a new one."""
+        name = table_name(table_map)
+        need = len(table_map) + len(rows_event)
+        if need > self._limit:
+            raise SinkRefused(
+                f"a rows event of {len(rows_event)} bytes of table {name.key} does not fit into the sink's "
+                f"max_allowed_packet of {self._max_allowed_packet} bytes (it needs {need * 4 // 3 + _SPARE}). "
+                f"Raise it in the sink: SET GLOBAL max_allowed_packet = 1073741824 is the largest"
+            )
+        kind, tied = KINDS[rows_event[TYPE]], dispatcher in self._tied
+        statement = self._statement
+        if (
+            statement is None
+            or flags != statement.flags
+            or statement.size + need > self._limit
+            or ((tied or statement.tied) and kind != statement.kind)
+            or table_id in statement.maps
+            or name in statement.names
+        ):
+            self._seal()
+            statement = self._statement = _Statement(flags, kind)
+        statement.tied = statement.tied or tied
+        statement.maps[table_id] = bytes(table_map[HEADER:])
+        statement.events.append(table_map)
+        statement.names.add(name)
+        statement.size += len(table_map)
+        self._names.add(name)
+        return statement
+
+    def _seal(self) -> None:
+        if self._statement is not None:
+            self._texts.append(self._statement.text())
+            self._statement = None
+
+
+def binlog_statement(event: bytes) -> bytes:
+    """One event as a statement of its own."""
+    return b"".join((_PREFIX, binascii.b2a_base64(event, newline=False), _SUFFIX))
+
+
+def table_name(table_map: bytes) -> TableName:
+    """Schema and table that a table map names."""
+    schema_end = NAME + 1 + table_map[NAME]
+    table_at = schema_end + 2
+    table_end = table_at + table_map[schema_end + 1]
+    return TableName(bytes(table_map[NAME + 1 : schema_end]).decode(), bytes(table_map[table_at:table_end]).decode())

@@ -1,0 +1,274 @@
+"""A lane: one thread, one sink connection, the events of some dispatchers in order.
+
+The stream's thread submits batches, the lane's thread applies them. There is one slot between them: while the server
+executes one batch the stream collects and encodes the next, and blocks when that waits too (back-pressure down to the
+source's socket). Batches are applied in the order of submit(); each final one is one sink transaction, or is not
+applied at all. The lane tries a batch again only where nothing of it can have been committed (deadlock, lock wait).
+Anything else ends the lane with an `error`: whoever owns it makes a new one and claims again, and the progress rows
+tell where each dispatcher is, also when it is unknown whether a COMMIT arrived.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import pymysql
+import structlog
+
+from common import sinktables
+from common.errors import Fenced, HedgerowError, SinkRefused
+from common.mysql import Flavour
+from common.position import Position
+from common.uri import ServerUri
+from dispatcher.sink.apply import Incarnation, Transaction
+from dispatcher.sink.coalesce import Batch
+from dispatcher.sink.refusals import TRY_AGAIN, code, refusal
+from dispatcher.sink.session import PING_INTERVAL, Session
+from dispatcher.sink.writer import Writer
+
+log = structlog.get_logger()
+
+ATTEMPTS = 10  # of a batch that meets locks
+
+
+class LaneStopped(Exception):
+    """stop() was called; nothing is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a lane has made durable since it began. `refused`: source transactions that the fence kept out."""
+
+    batches: int = 0
+    transactions: int = 0
+    rows_events: int = 0
+    bytes: int = 0
+    refused: int = 0
+    retries: int = 0
+    positions: Mapping[str, Position] = ()  # type: ignore[assignment]
+
+
+@dataclass(slots=True)
+class _Claim:
+    generations: Mapping[str, int]
+    positions: dict[str, Position] | None = None
+
+
+class Lane:
+    """Every method may be called from any thread but the lane's own."""
+
+    def __init__(
+        self, uri: ServerUri, flavour: Flavour, writer: Writer, number: int, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        """`wake` is called, from the lane's thread, after each commit and when the lane fails; it must not block."""
+        self._uri, self._flavour, self._writer, self._wake = uri, flavour, writer, wake
+        self._condition = threading.Condition()
+        self._slot: deque[Batch | _Claim] = deque()
+        self._busy = False
+        self._stopping = False
+        self._error: HedgerowError | None = None
+        self._applied = Applied(positions={})
+        self._session: Session | None = None
+        self._transaction: Transaction | None = None
+        self._recorded: dict[str, Incarnation] = {}
+        self._thread = threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
+        self._thread.start()
+
+    # For the stream.
+
+    def claim(self, generations: Mapping[str, int]) -> dict[str, Position]:
+        """Take charge of dispatchers, at the writer's epoch, and learn where each begins. Connects where needed.
+
+        Raises Fenced, SinkUnavailable, SinkRefused (the lane has ended then), LaneStopped.
+        """
+        claim = _Claim(generations)
+        with self._condition:
+            self._put(claim)
+            self._condition.wait_for(lambda: claim.positions is not None or not self._alive)
+            if claim.positions is None:
+                self._raise()
+                raise LaneStopped
+            return claim.positions
+
+    def submit(self, batch: Batch) -> None:
+        """Hand over a batch; blocks while the one before it waits. Raises the lane's error, LaneStopped."""
+        with self._condition:
+            self._put(batch)
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until all that was submitted is durable; False after `timeout` seconds. Raises as submit() does."""
+        with self._condition:
+            self._condition.wait_for(lambda: self.idle or not self._alive, timeout)
+            self._raise()
+            return self.idle
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is waiting or being applied."""
+        return not self._slot and not self._busy
+
+    @property
+    def applied(self) -> Applied:
+        return self._applied
+
+    @property
+    def error(self) -> HedgerowError | None:
+        """Why the lane has ended, None while it has not."""
+        return self._error
+
+    @property
+    def max_allowed_packet(self) -> int:
+        """Of the sink, in bytes; known after the first claim."""
+        if self._session is None:
+            raise ValueError("claim first: the lane has not met its sink")
+        return self._session.max_allowed_packet
+
+    def stop(self) -> None:
+        """Cancel, wait for the thread, close the connection. What is not committed is rolled back."""
+        with self._condition:
+            self._stopping = True
+            if self._session is not None:
+                self._session.cancel()
+            self._condition.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    @property
+    def _alive(self) -> bool:
+        return self._error is None and not self._stopping
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._stopping:
+            raise LaneStopped
+
+    def _put(self, work: Batch | _Claim) -> None:
+        self._condition.wait_for(lambda: not self._slot or not self._alive)
+        self._raise()
+        self._slot.append(work)
+        self._condition.notify_all()
+
+    # The lane's thread.
+
+    def _run(self) -> None:
+        try:
+            while (work := self._next()) is not None:
+                if isinstance(work, _Claim):
+                    self._claim(work)
+                else:
+                    self._apply(work)
+                with self._condition:
+                    self._busy = False
+                    self._condition.notify_all()
+                self._wake()
+        except Exception as error:  # nobody else would tell those who wait
+            self._fail(error)
+        finally:
+            if self._session is not None:
+                self._session.close()
+
+    def _next(self) -> Batch | _Claim | None:
+        """The next piece of work; None when the lane is to stop. Keeps the session alive meanwhile."""
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._slot or self._stopping, PING_INTERVAL)
+                if self._stopping:
+                    return None
+                if self._slot:
+                    self._busy = True
+                    work = self._slot.popleft()
+                    self._condition.notify_all()
+                    return work
+            if self._session is not None:
+                self._session.ping()
+
+    def _claim(self, claim: _Claim) -> None:
+        epoch = self._writer.epoch
+        session = self._session
+        if session is None:
+            session = Session(self._uri, self._flavour)
+            with self._condition:
+                self._session = session
+                if self._stopping:
+                    return
+        positions = sinktables.claim(session.connection, self._writer.uid, epoch, claim.generations)
+        self._recorded.update({key: (epoch, generation) for key, generation in claim.generations.items()})
+        with self._condition:
+            self._applied = replace(self._applied, positions={**self._applied.positions, **positions})
+            claim.positions = positions
+
+    def _apply(self, batch: Batch) -> None:
+        session = self._session
+        if session is None:
+            raise ValueError("a batch before the first claim")
+        for attempt in range(1, ATTEMPTS + 1):
+            transaction = self._transaction
+            try:
+                if transaction is None:
+                    session.describe(batch.format_description)
+                    transaction = Transaction(session, self._writer, self._recorded)
+                transaction.apply(batch)
+            except pymysql.MySQLError as error:
+                begun = transaction is not None and transaction.begun
+                if code(error) not in TRY_AGAIN or begun or attempt == ATTEMPTS:
+                    raise self._refusal(error, batch) from error
+                log.info("sink transaction met a lock, tried again", error=str(error), attempt=attempt)
+                session.execute("ROLLBACK")
+                self._applied = replace(self._applied, retries=self._applied.retries + 1)
+                time.sleep(0.01 * attempt)
+            except Fenced:
+                self._applied = replace(self._applied, refused=self._applied.refused + max(1, batch.transactions))
+                with contextlib.suppress(pymysql.MySQLError, OSError):
+                    session.execute("ROLLBACK")
+                raise
+            else:
+                self._transaction = None if batch.final else transaction
+                if batch.final:
+                    self._commit(transaction, batch)
+                return
+
+    def _commit(self, transaction: Transaction, batch: Batch) -> None:
+        try:
+            durable = transaction.commit()
+        except pymysql.MySQLError as error:
+            raise self._refusal(error, batch) from error
+        for key in durable:
+            self._recorded[key] = (transaction.epoch, self._recorded[key][1])
+        done = self._applied
+        with self._condition:
+            self._applied = replace(
+                done,
+                batches=done.batches + 1,
+                transactions=done.transactions + batch.transactions,
+                rows_events=done.rows_events + batch.rows_events,
+                bytes=done.bytes + batch.bytes,
+                positions={**done.positions, **durable},
+            )
+
+    def _refusal(self, error: Exception, batch: Batch) -> HedgerowError:
+        return refusal(self._uri, self._flavour, error, batch.tables)
+
+    def _fail(self, error: Exception) -> None:
+        with self._condition:
+            if not self._stopping:
+                self._error = self._known(error)
+                log.warning("lane ended", error=str(self._error), code=self._error.code)
+            self._condition.notify_all()
+        self._wake()
+
+    def _known(self, error: Exception) -> HedgerowError:
+        if isinstance(error, HedgerowError):
+            return error
+        if isinstance(error, (pymysql.MySQLError, OSError)):
+            known = refusal(self._uri, self._flavour, error)
+        else:
+            log.exception("lane met a defect")
+            known = SinkRefused(f"a defect of Hedgerow while it wrote to sink {self._uri.address}: {error!r}")
+        known.__cause__ = error
+        return known

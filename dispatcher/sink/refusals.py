@@ -1,0 +1,88 @@
+"""What an error of the sink's server means for the changefeed: which HedgerowError, with what to do.
+
+Codes: MySQL and MariaDB server error references. What is not named here stops the changefeed as SinkRefused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pymysql
+
+from common.errors import HedgerowError, SinkDiverged, SinkRefused, SinkUnavailable
+from common.mysql import ACCESS_DENIED, Flavour, unavailable
+from common.names import TableName
+from common.uri import ServerUri
+
+TRY_AGAIN = frozenset({1205, 1213, 1614})  # lock wait timeout, deadlock, transaction branch rolled back by a deadlock
+
+_LOST = frozenset(
+    {1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 1969, 2002, 2003, 2006, 2013, 2055}
+)
+_LOST_TOO = frozenset({0, 1040, 1129, 1130, 1203, 1226, 3169, 4030, 4031})  # 0: PyMySQL, about a broken connection
+_READ_ONLY = frozenset({1290, 1792, 1836, 3989})
+_DISK_FULL = frozenset({3, 28, 1021, 1026, 1114, 1034, 3675})
+_DIVERGED = frozenset({1022, 1032, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762})
+_MISSING = frozenset({1049, 1051, 1146})
+_SHAPE = frozenset({1054, 1136, 1364, 1535, 1610, 1677, 3546, 4078})
+_GRANTS = frozenset({1044, 1142, 1143, 1227, 1370, 1698})
+_PACKET = frozenset({1153, 1301, 2020})
+
+
+def code(error: BaseException) -> int:
+    """The server's error number; 0 where the connection broke without one."""
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+def lost(error: BaseException) -> bool:
+    """Whether the connection is gone, so that what it was doing may or may not have been committed."""
+    return code(error) in _LOST or code(error) in _LOST_TOO or not isinstance(error, pymysql.MySQLError)
+
+
+def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable[TableName] = ()) -> HedgerowError:
+    """The error to raise for `error`; `tables` are those that the refused transaction has rows of."""
+    number = code(error)
+    text = error.args[1] if len(error.args) > 1 else str(error)
+    said = f"sink {uri.address}: {number}: {text}"
+    if number in _READ_ONLY:
+        return SinkUnavailable(
+            f"sink {uri.address} is read only ({number}: {text}). After a failover, point the sink's URI to the new "
+            "primary; else SET GLOBAL read_only = OFF there"
+        )
+    if number in _DISK_FULL:
+        return SinkUnavailable(f"{said}. The sink has no room; make some, and replication goes on by itself")
+    if number in TRY_AGAIN:
+        return SinkUnavailable(f"{said}. Other sessions of the sink hold locks on rows of {_names(tables)}")
+    if number not in _GRANTS and (lost(error) or number in ACCESS_DENIED):
+        return unavailable(uri, "sink", error)
+    if number in _DIVERGED:
+        return SinkDiverged(
+            f"{said}. Source and sink differ in a row of {_names(tables)}: somebody else writes to the sink, or it was "
+            "not equal at the start position. Make the row equal there, then resume"
+        )
+    if number in _MISSING:
+        return SinkRefused(f"{said}. Table missing in the sink ({_names(tables)}): create it there, then resume")
+    if number in _SHAPE:
+        return SinkRefused(
+            f"{said}. The columns in the sink do not match the source's (of {_names(tables)}): ALTER TABLE there, then "
+            "resume"
+        )
+    if number in _GRANTS:
+        return SinkRefused(f"{said}. Mend: {_grant(flavour, uri)}")
+    if number in _PACKET:
+        return SinkRefused(f"{said}. Mend: SET GLOBAL max_allowed_packet = 1073741824 in the sink, then resume")
+    return SinkRefused(f"{said}. The transaction has rows of {_names(tables)}")
+
+
+def _names(tables: Iterable[TableName]) -> str:
+    keys = sorted(table.key for table in tables)
+    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+    return ", ".join(keys[:5]) + more if keys else "an unknown table"
+
+
+def _grant(flavour: Flavour, uri: ServerUri) -> str:
+    needed = "BINLOG REPLAY" if flavour == "mariadb" else "BINLOG_ADMIN, REPLICATION_APPLIER"
+    return (
+        f"GRANT {needed} ON *.* TO {uri.user}; GRANT CREATE, SELECT, INSERT, UPDATE, DELETE ON hedgerow.* TO {uri.user}"
+        " in the sink, and what the source's DDL needs there"
+    )

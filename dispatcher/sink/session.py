@@ -1,0 +1,111 @@
+"""One connection to the sink, as a lane uses it: its settings, packets of several statements, cancellation.
+
+One thread uses a Session; only cancel() may be called from another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.constants import COMMAND
+from pymysql.cursors import Cursor
+
+from common.mysql import Flavour, connect
+from common.sinktables import SessionRecord, this_session
+from common.uri import ServerUri
+from dispatcher.sink.coalesce import HEADER, binlog_statement
+
+IDLE_TIMEOUT = 10  # seconds without a statement, after which the server ends the session and frees its locks
+PING_INTERVAL = 3.0  # seconds
+LOCK_WAIT = 5  # seconds
+PEER_TIMEOUT = 15  # seconds that sent data may stay unacknowledged
+
+# What rows need is in the events' flags; sql_mode is empty so that no strictness judges what the source has accepted.
+_SETTINGS = (
+    f"SET SESSION wait_timeout = {IDLE_TIMEOUT}, net_read_timeout = {IDLE_TIMEOUT}, net_write_timeout = {IDLE_TIMEOUT},"
+    f" innodb_lock_wait_timeout = {LOCK_WAIT}, lock_wait_timeout = {LOCK_WAIT}, sql_mode = ''"
+)
+_MARIADB_SETTINGS = f"SET SESSION idle_transaction_timeout = {IDLE_TIMEOUT}"
+_ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"  # no gap locks between lanes
+_MULTI_STATEMENTS_ON = struct.pack("<H", 0)  # MYSQL_OPTION_MULTI_STATEMENTS_ON
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Of one statement. `matched`: rows that an UPDATE found, changed or not."""
+
+    rows: Sequence[tuple[Any, ...]]
+    matched: int
+
+
+class Session:
+    def __init__(self, uri: ServerUri, flavour: Flavour) -> None:
+        """Connect and set up. Raises SinkUnavailable, or pymysql.MySQLError where a setting is refused."""
+        self.flavour = flavour
+        self.connection: Connection[Cursor] = connect(uri, "sink", found_rows=True)
+        self._format_description = b""
+        try:
+            self._socket: socket.socket = vars(self.connection)["_sock"]
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+                self._socket.setsockopt(socket.IPPROTO_TCP, option, PEER_TIMEOUT // 3)
+            self.execute(_SETTINGS)
+            if flavour == "mariadb":
+                self.execute(_MARIADB_SETTINGS)
+            self.execute(_ISOLATION)
+            self.max_allowed_packet = int(self.execute("SELECT @@SESSION.max_allowed_packet").rows[0][0])
+            self.record: SessionRecord = this_session(self.connection)
+            # The URI's connection has no multi-statements; the protocol turns them on for a session (COM_SET_OPTION).
+            raw: Any = self.connection
+            raw._execute_command(COMMAND.COM_SET_OPTION, _MULTI_STATEMENTS_ON)
+            raw._read_packet()
+        except BaseException:
+            self.close()
+            raise
+
+    def execute(self, statement: str | bytes) -> Result:
+        (result,) = self.run(statement)
+        return result
+
+    def run(self, packet: str | bytes) -> Iterator[Result]:
+        """Send statements joined by `;` in one packet and yield each result in order.
+
+        The server stops at the first error, which is raised as pymysql.MySQLError after the results before it.
+        """
+        with self.connection.cursor() as cursor:
+            cursor.execute(packet)  # type: ignore[arg-type]
+            while True:
+                yield Result(cursor.fetchall() if cursor.description else (), cursor.rowcount)
+                if not cursor.nextset():
+                    return
+
+    def describe(self, format_description: bytes) -> None:
+        """Make the server read rows events in the source's format; nothing to do where it does already."""
+        if format_description[HEADER:] == self._format_description[HEADER:]:
+            return
+        self.execute(binlog_statement(format_description))
+        if self.flavour == "mysql":
+            self.execute("SET gtid_next = 'AUTOMATIC'")  # BINLOG leaves it undetermined: error 1782 with gtid_mode=ON
+        self._format_description = format_description
+
+    def ping(self) -> None:
+        self.connection.ping(reconnect=False)
+
+    def cancel(self) -> None:
+        """From another thread: whatever waits for the server's answer fails at once."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """The server rolls back what is not committed."""
+        if self.connection.open:
+            with contextlib.suppress(pymysql.MySQLError, OSError):
+                self.connection.close()
