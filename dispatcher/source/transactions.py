@@ -1,0 +1,281 @@
+"""Where transactions begin and end in a stream of plain events, which table a rows event is for, and the position.
+
+`Tracker.feed` is called with every event in order and says what it is, as one of the constants below; details are read
+from attributes that hold until the next call. The position advances at ends of transactions only, and it is built only
+when somebody asks for it: per transaction the tracker adds integers.
+
+What cannot be replicated raises UnsupportedEvent, never passes silently: unknown events, INCIDENT, statement-format
+changes, rows events without their table map, a transaction that was rolled back after non-transactional changes.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Final
+
+from common.errors import BinlogCorrupt, HistoryDiverged, UnsupportedEvent
+from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from common.mysql import Flavour
+from common.position import Position
+from dispatcher.source import events as e
+from dispatcher.source.gtid_events import commit_micros, mariadb_gtid, tagged_gtid
+from dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
+
+NOTHING: Final = 0  # an event that concerns nobody
+BEGIN: Final = 1  # a transaction begins
+TABLE_MAP: Final = 2  # `table` says which
+ROWS: Final = 3  # rows of `table`
+END: Final = 4  # the transaction is committed; `position()` is behind it
+DDL: Final = 5  # `statement`; `position()` stays before it until `finish_statement()`
+XA_PREPARE: Final = 6  # the rows since BEGIN are prepared as `xid`, not visible until XA_COMMIT; the position advanced
+XA_COMMIT: Final = 7  # `xid` was committed; the position advanced
+XA_ROLLBACK: Final = 8  # `xid` was rolled back; the position advanced
+DESCRIPTION: Final = 9  # a FORMAT_DESCRIPTION event: lanes must have this one before rows that follow
+
+_U32: Final = struct.Struct("<I")
+_U64: Final = struct.Struct("<Q")
+_TABLE_ID: Final = slice(e.HEADER, e.HEADER + 6)
+_DUMMY_TABLE_ID: Final = b"\xff\xff\xff\x00\x00\x00"  # a rows event without rows, only to end a statement
+_MARIADB_STANDALONE: Final = 1
+_XA_TEXT: Final = re.compile(r"XA \w+ (.+?)(?: ONE PHASE)?\Z", re.DOTALL)
+
+
+class TableMap:
+    """One table as a table-map event names it. The same object comes back while the event's body stays the same."""
+
+    __slots__ = ("schema", "table", "table_id")
+
+    def __init__(self, body: bytes) -> None:
+        """`body`: the event without its header (mysql-server, class Table_map_event)."""
+        length = body[8]
+        self.table_id = int.from_bytes(body[:6], "little")
+        self.schema = body[9 : 9 + length].decode("utf-8")
+        at = 9 + length + 1
+        self.table = body[at + 1 : at + 1 + body[at]].decode("utf-8")
+
+    def __repr__(self) -> str:
+        return f"TableMap({self.schema}.{self.table}, {self.table_id})"
+
+
+class Tracker:
+    """Follows one stream from `start`. `source_id` is that of the server that sends (Reader.source_id).
+
+    Attributes: `table` after TABLE_MAP and ROWS; `statement` after DDL; `xid` after XA_*, the text that XA COMMIT
+    takes; `file` and `offset` as in `position()`.
+    """
+
+    def __init__(self, flavour: Flavour, start: Position, source_id: str) -> None:
+        self._flavour: Flavour = flavour
+        self._source_id = source_id
+        same = start.source_id == source_id
+        self.file = start.file if same else ""
+        self.offset = start.offset if same else 0
+        self._commit_time = start.commit_time
+        self._gtids = gtid_set(flavour, start.gtid_set)
+        self._text: str | None = start.gtid_set
+        self._gtid: bytes = b""  # the GTID event of the transaction at hand
+        self._end: bytes = b""  # the event that ended the last transaction
+        self._end_gtid: bytes = b""
+        self._current_file = start.file
+        self._inside = False
+        self._maps: dict[bytes, TableMap] = {}
+        self._known: dict[bytes, TableMap] = {}
+        self.table: TableMap | None = None
+        self.statement: Statement | None = None
+        self.xid = ""
+
+    # -- what the stream asks
+
+    def position(self) -> Position:
+        """The end of the last transaction (before a DDL statement that is not finished)."""
+        if self._text is None:
+            self._text = str(self._gtids)
+        return Position(self._text, self.file, self.offset, self._source_id, self.commit_time)
+
+    @property
+    def commit_time(self) -> float:
+        """When the last transaction was committed, in seconds since 1970 by the source's clock: in microseconds on
+        MySQL, in whole seconds on MariaDB."""
+        if self._end:
+            micros = commit_micros(self._end_gtid)
+            self._commit_time = micros / 1e6 if micros else float(_U32.unpack_from(self._end)[0])
+        return self._commit_time
+
+    @property
+    def inside_transaction(self) -> bool:
+        return self._inside
+
+    @property
+    def gtid(self) -> str:
+        """Of the transaction at hand (of the last one, after its end); empty where it has none."""
+        return self._gtid_text(self._gtid or self._end_gtid)
+
+    # -- what the stream feeds
+
+    def feed(self, event: bytes) -> int:
+        """Take the next event. Raises UnsupportedEvent, BinlogCorrupt, HistoryDiverged."""
+        kind = event[4]
+        if kind == e.TABLE_MAP:
+            body = event[e.HEADER :]
+            table = self._known.get(body)
+            if table is None:
+                table = self._learn(body)
+            self._maps[event[_TABLE_ID]] = self.table = table
+            return TABLE_MAP
+        if kind in e.ROWS:
+            self.table = self._maps.get(event[_TABLE_ID])
+            return ROWS if self.table is not None else self._unmapped(event)
+        if kind == e.XID:
+            self._finish(event)
+            return END
+        if kind == e.GTID or kind == e.MARIADB_GTID:
+            return self._begin(event)
+        if kind == e.QUERY:
+            return self._query(event)
+        return self._rare(event, kind)
+
+    def finish_statement(self) -> None:
+        """The DDL statement is done: the position moves behind it (not, where the transaction goes on with rows)."""
+        statement, self.statement = self.statement, None
+        if statement is None:
+            raise RuntimeError("no DDL statement is being handled")
+        if not statement.rows_follow:
+            self._finish(statement.event)
+
+    # -- the rest
+
+    def _learn(self, body: bytes) -> TableMap:
+        if len(self._known) > 10_000:  # table ids grow with every DDL and every reopened table
+            self._known.clear()
+        table = self._known[body] = TableMap(body)
+        return table
+
+    def _unmapped(self, event: bytes) -> int:
+        if event[_TABLE_ID] == _DUMMY_TABLE_ID:
+            return NOTHING
+        table_id = int.from_bytes(event[_TABLE_ID], "little")
+        raise BinlogCorrupt(f"{self._where(event)}: a rows event is for table id {table_id}, which no table map named")
+
+    def _begin(self, event: bytes) -> int:
+        if self._inside:
+            raise BinlogCorrupt(f"{self._where(event)}: a transaction begins inside another one")
+        self._gtid = event
+        if self._flavour == "mariadb":
+            if event[e.HEADER + 12] & _MARIADB_STANDALONE:
+                return NOTHING
+            self._inside = True
+            return BEGIN
+        return NOTHING
+
+    def _finish(self, event: bytes) -> None:
+        """The transaction at hand ends with `event`."""
+        gtid, gtids = self._gtid, self._gtids
+        if gtid:
+            kind = gtid[4]
+            if isinstance(gtids, MariadbGtidSet):
+                domain, server, number = mariadb_gtid(gtid)
+                if number <= gtids.last(domain):
+                    raise HistoryDiverged(
+                        f"{self._where(event)}: GTID {domain}-{server}-{number} came after {gtids}: the sequence "
+                        f"numbers of a domain must grow. SET GLOBAL gtid_strict_mode = ON on the source, and create "
+                        f"the changefeed anew behind this position"
+                    )
+                gtids.add(domain, server, number)
+            elif kind == e.GTID:
+                gtids.add(gtid[20:36], _U64.unpack_from(gtid, 36)[0])
+            elif kind == e.GTID_TAGGED:
+                gtids.add(*tagged_gtid(gtid))
+        self.file = self._current_file
+        (self.offset,) = _U32.unpack_from(event, e.LOG_POS_AT)
+        self._text = None
+        self._end, self._end_gtid, self._gtid = event, gtid, b""
+        self._inside = False
+        self._maps.clear()
+
+    def _query(self, event: bytes) -> int:
+        # MySQL's BEGIN in front of every transaction is in the hot path: its text is the event's end.
+        schema = event[27]
+        text_at = 33 + schema + event[30] + 256 * event[31]
+        if event.endswith(b"BEGIN") and len(event) - text_at == 5:
+            self._inside = True
+            return BEGIN
+        text = plain_text(event, text_at)
+        kind = statement_kind(text)
+        if kind == Kind.COMMIT:
+            self._finish(event)
+            return END
+        if kind == Kind.IGNORABLE:
+            if self._inside:
+                return NOTHING
+            self._finish(event)
+            return END
+        if kind == Kind.XA:
+            return self._xa(event, text)
+        if kind == Kind.BEGIN:
+            self._inside = True
+            return BEGIN
+        if kind == Kind.CHANGE:
+            raise UnsupportedEvent(
+                f"{self._where(event)}: a change was logged as a statement ({text[:80]!r}). SET GLOBAL binlog_format = "
+                f"ROW on the source (sessions keep their format until they reconnect), and start behind this position"
+            )
+        if kind == Kind.ROLLBACK:
+            raise UnsupportedEvent(
+                f"{self._where(event)}: a transaction was rolled back after it had changed a non-transactional table "
+                f"({text[:80]!r}), so only a part of it holds. Convert such tables to InnoDB on the source"
+            )
+        statement = read_statement(event, text_at, self._current_file, self._gtid_text(self._gtid), self._inside)
+        if statement.alter_phase in ("start", "rollback"):  # MariaDB's two-phase ALTER: its commit has the text again
+            self._finish(event)
+            return END
+        self.statement = statement
+        return DDL
+
+    def _xa(self, event: bytes, text: str) -> int:
+        word = text.split(None, 2)[1].upper()
+        match = _XA_TEXT.match(text)
+        self.xid = match[1] if match else ""
+        if word == "START":
+            self._inside = True
+            return BEGIN
+        if word == "END":
+            return NOTHING
+        self._finish(event)
+        return XA_COMMIT if word == "COMMIT" else XA_ROLLBACK
+
+    def _rare(self, event: bytes, kind: int) -> int:
+        if kind == e.ROTATE:
+            self._current_file = event[e.HEADER + 8 :].decode("utf-8")
+            return NOTHING
+        if kind == e.FORMAT_DESCRIPTION:
+            self._known.clear()
+            return DESCRIPTION
+        if kind in (e.GTID_TAGGED, e.ANONYMOUS_GTID):
+            return self._begin(event)
+        if kind == e.XA_PREPARE:
+            one_phase = bool(event[e.HEADER])
+            format_id, gtrid, bqual = struct.unpack_from("<III", event, e.HEADER + 1)
+            data = event[e.HEADER + 13 : e.HEADER + 13 + gtrid + bqual]
+            self.xid = f"X'{data[:gtrid].hex()}',X'{data[gtrid:].hex()}',{format_id}"
+            self._finish(event)
+            return END if one_phase else XA_PREPARE
+        if kind in e.IGNORED or event[e.FLAGS_AT] & e.IGNORABLE_F:
+            return NOTHING
+        (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
+        raise e.unsupported(kind, self._current_file, log_pos)
+
+    def _where(self, event: bytes) -> str:
+        (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
+        return f"event {e.type_name(event[e.TYPE_AT])} that ends at {self._current_file}:{log_pos}"
+
+    def _gtid_text(self, event: bytes) -> str:
+        if not event or event[e.TYPE_AT] == e.ANONYMOUS_GTID:
+            return ""
+        if event[e.TYPE_AT] == e.MARIADB_GTID:
+            return "-".join(map(str, mariadb_gtid(event)))
+        one = MysqlGtidSet()
+        one.add(
+            *tagged_gtid(event) if event[e.TYPE_AT] == e.GTID_TAGGED else (event[20:36], *_U64.unpack_from(event, 36))
+        )
+        return str(one)
