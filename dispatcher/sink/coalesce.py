@@ -5,9 +5,14 @@ What a server does with a BINLOG statement decides the rules (found by trying, o
 - it opens its tables at the first rows event: a table map that comes later is accepted and its rows are dropped without
   an error. So all table maps come first, each once, then the rows events in the order of the source;
 - at STMT_END_F it closes the tables and forgets the maps. So the flag is cleared on all rows events but the last;
-- it takes the other flags (foreign key and unique checks) from the statement's first rows event, and from that event's
-  kind what it locks for foreign keys. So a statement ends where the other flags change, and, for tables tied by foreign
-  keys, where the kind of event changes;
+- it takes the other flags (foreign key and unique checks) from the statement's first rows event. So a statement ends
+  where the other flags change;
+- tables tied by foreign keys: what is opened for cascades depends on the kind of the first rows event, and MariaDB
+  crashes when it cascades into a table with an indexed virtual column that the statement has open itself. So a
+  statement with a tied table has that table only, and one kind of rows event;
+- MySQL 9.6 and later log the effects of cascades, with foreign key checks off, before their cause, and a server that
+  has applied the effects with checks off applies the cause with checks off too: it is the same statement of the source.
+  So the rows events of a source's statement that belong to tied tables all get the flags of the first;
 - table ids name a table only until the source reopens it. So a statement ends where an id is mapped to something else,
   or a table to another id.
 
@@ -64,7 +69,7 @@ class Batch:
 class _Statement:
     flags: int
     kind: str
-    tied: bool = False
+    tied: bool
     maps: dict[bytes, bytes] = field(default_factory=dict)  # table id -> content
     events: list[bytes] = field(default_factory=list)  # the table maps
     names: set[TableName] = field(default_factory=set)
@@ -75,8 +80,10 @@ class _Statement:
 
     def text(self) -> bytes:
         rows = bytearray(b"".join(self.rows))
+        low, high = self.flags & 0xFF, self.flags >> 8
         for offset in self.flag_offsets:
-            rows[offset] = self.flags & 0xFE
+            rows[offset] = low
+            rows[offset + 1] = high
         rows[self.flag_offsets[-1]] |= STMT_END_F
         return b"".join((_PREFIX, binascii.b2a_base64(b"".join((*self.events, rows)), newline=False), _SUFFIX))
 
@@ -92,6 +99,7 @@ class Coalescer:
         self._limit = (max_allowed_packet - _SPARE) // 4 * 3
         self._tied = frozenset(tied)
         self._format_description = b""
+        self._source_flags: int | None = None  # of the source's statement that goes on, where tables are tied
         self._reset()
 
     def _reset(self) -> None:
@@ -127,6 +135,8 @@ class Coalescer:
         """
         statement = self._statement
         flags = rows_event[FLAGS] & ~STMT_END_F | rows_event[FLAGS + 1] << 8
+        if self._tied:
+            flags = self._flags_of_source_statement(dispatcher, rows_event, flags)
         size = len(rows_event)
         table_id = bytes(rows_event[TABLE_ID])
         if (
@@ -145,8 +155,13 @@ class Coalescer:
         self.bytes += size
         self._open.add(dispatcher)
 
+    def end_statement(self) -> None:
+        """A statement of the source ends with a rows event (STMT_END_F) that was not added here."""
+        self._source_flags = None
+
     def end_transaction(self, position: Position) -> None:
         """The source transaction ends at `position`, and so does everything before it for this lane's dispatchers."""
+        self._source_flags = None
         self.transactions += 1
         self._ended |= self._open
         self._open.clear()
@@ -181,6 +196,15 @@ class Coalescer:
         self._reset()
         return batch
 
+    def _flags_of_source_statement(self, dispatcher: str, rows_event: bytes, flags: int) -> int:
+        if dispatcher in self._tied:
+            if self._source_flags is None:
+                self._source_flags = flags
+            flags = self._source_flags
+        if rows_event[FLAGS] & STMT_END_F:
+            self._source_flags = None
+        return flags
+
     def _make_room(
         self, dispatcher: str, table_map: bytes, rows_event: bytes, table_id: bytes, flags: int
     ) -> _Statement:
@@ -199,13 +223,13 @@ class Coalescer:
             statement is None
             or flags != statement.flags
             or statement.size + need > self._limit
-            or ((tied or statement.tied) and kind != statement.kind)
+            or tied
+            or statement.tied
             or table_id in statement.maps
             or name in statement.names
         ):
             self._seal()
-            statement = self._statement = _Statement(flags, kind)
-        statement.tied = statement.tied or tied
+            statement = self._statement = _Statement(flags, kind, tied)
         statement.maps[table_id] = bytes(table_map[HEADER:])
         statement.events.append(table_map)
         statement.names.add(name)
