@@ -31,6 +31,7 @@ _SILENCE = 2.0  # seconds before the first probe
 _PATIENCE = 1.0  # seconds for each probe
 _PROBES = 2
 _CONNECT = 2.0
+_DENIED = ("permission denied", "user name is empty")
 _PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -79,16 +80,19 @@ class Watch(AsyncIterator[WatchBatch]):
             except StreamBroken as broken:
                 await self._give_up_stream(broken)
                 continue
-            self._failures = 0
+            self._failures = self._refusals = 0
             fresh = tuple(event for event in map(Event.read, answer.events) if event.revision >= self._next)
             if fresh:
-                self._refusals = 0
                 self._next = fresh[-1].revision + 1
                 return WatchBatch(fresh[-1].revision, fresh)
 
     async def _open(self) -> Stream:
         stream = await self._etcd.open_stream(lambda endpoint: endpoint.watch.Watch, _CONNECT)
-        request = rpc_pb2.WatchCreateRequest(key=self._keys.start, range_end=self._keys.end, start_revision=self._next)
+        # From the revision before, which exists: a watcher of a future revision gets no answer to progress requests (etcd
+        # issue 20242). Its events are dropped.
+        request = rpc_pb2.WatchCreateRequest(
+            key=self._keys.start, range_end=self._keys.end, start_revision=max(self._next - 1, 1)
+        )
         self._stream = stream
         await stream.write(rpc_pb2.WatchRequest(create_request=request), _CONNECT)
         return stream
@@ -110,13 +114,13 @@ class Watch(AsyncIterator[WatchBatch]):
     def _canceled(self, stream: Stream, answer: rpc_pb2.WatchResponse) -> Exception:
         if answer.compact_revision:
             return Compacted(self._next, answer.compact_revision)
-        reason = answer.cancel_reason
-        denied = "permission denied" in reason
+        reason = answer.cancel_reason.rpartition("desc = ")[2]
+        denied = any(text in reason for text in _DENIED)
         # etcd 3.4 says "permission denied" for a token that is too old, too: believe it the second time.
         if denied and self._refusals == 0:
             self._refusals += 1
             return StreamBroken(reason, (grpc.StatusCode.UNAUTHENTICATED, "etcdserver: invalid auth token"))
-        if denied or judge(grpc.StatusCode.UNKNOWN, reason) is Judgement.REFUSED:
+        if denied:
             what = f"watch of {self._keys.start.decode()}"
             return refusal(what, stream.endpoint.address, grpc.StatusCode.PERMISSION_DENIED, reason)
         return StreamBroken(reason or "canceled", (grpc.StatusCode.UNKNOWN, reason))
