@@ -1,0 +1,170 @@
+"""The DDL barrier: when the schema dispatcher may execute a statement, and when the others may go on behind it.
+
+All streams meet the same DDL at the same position K (docs/architecture.md, "The DDL barrier"). The decisions follow
+from statuses and the sink alone, so a new maintainer comes to the same ones:
+
+- WRITE to the schema dispatcher, when every dispatcher that the DDL touches is blocked at K or past it;
+- PASS to a dispatcher blocked at K, when the schema dispatcher's progress row has reached K.
+
+The row, not the heartbeat: the row and the list of dispatchers come from one reading of the sink, so a PASS is given
+only with the dispatchers that the DDL created, dropped or tied together in view (`must_refresh` asks for that reading).
+Every dispatcher meets barriers in binlog order, so the least open barrier can always be reached by all. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from common.mysql import Flavour
+from common.names import TableName
+from common.pb.v1 import dispatch_pb2
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position, has_reached
+from common.sinktables import SCHEMA_DISPATCHER
+
+Placed = Mapping[str, tuple[str, pb.DispatcherStatus]]  # dispatcher -> (node, status)
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """One decision for dispatchers on one node that are blocked at one DDL."""
+
+    node: str
+    ddl: pb.Ddl
+    action: dispatch_pb2.BarrierAction
+    dispatchers: tuple[str, ...]
+
+
+Place = tuple[str, str, int]
+
+
+def place_of(ddl: pb.Ddl) -> Place:
+    """What tells one DDL from another, on every stream alike."""
+    return ddl.gtid, ddl.position.file, ddl.position.offset
+
+
+def is_past(position: Position, ddl: pb.Ddl, flavour: Flavour) -> bool:
+    """Whether `position` has reached K. Raises HistoryDiverged where they cannot be compared."""
+    at = ddl.position
+    return has_reached(position, gtid=ddl.gtid, file=at.file, offset=at.offset, source_id=at.source_id, flavour=flavour)
+
+
+def touched(ddl: pb.Ddl, keys: Iterable[str]) -> frozenset[str]:
+    """The dispatchers of `keys` that must be flushed before the DDL; never the schema dispatcher."""
+    names = [TableName.read(name) for name in ddl.touches]
+    tables = {name.key for name in names if name.table}
+    schemas = tuple(f"{name.schema}." for name in names if not name.table)
+    everything = ddl.scope not in (pb.TABLES, pb.SCHEMA)
+    return frozenset(
+        key
+        for key in keys
+        if key != SCHEMA_DISPATCHER and (everything or key in tables or (schemas and key.startswith(schemas)))
+    )
+
+
+def decide(
+    dispatchers: Collection[str],
+    placed: Placed,
+    schema_row: Position,
+    flavour: Flavour,
+    is_settled: Callable[[str], bool],
+) -> list[Barrier]:
+    """Who is to WRITE and who may PASS now. Level-triggered: the same statuses give the same decisions again.
+
+    `dispatchers` are all that are replicated; `schema_row` is the schema dispatcher's progress row; `is_settled` tells
+    whether a dispatcher's unit is in one place (a PASS waits for tables that the DDL has tied together to be moved).
+    """
+    passes: dict[tuple[str, Place], tuple[pb.Ddl, list[str]]] = {}
+    for key in sorted(dispatchers):
+        if key == SCHEMA_DISPATCHER or (ddl := _blocked(key, placed)) is None:
+            continue
+        if is_past(schema_row, ddl, flavour) and is_settled(key):
+            passes.setdefault((placed[key][0], place_of(ddl)), (ddl, []))[1].append(key)
+    decisions = [
+        Barrier(node, ddl, dispatch_pb2.PASS, tuple(keys)) for (node, _), (ddl, keys) in sorted(passes.items(), key=_by)
+    ]
+    ddl = _blocked(SCHEMA_DISPATCHER, placed)
+    if ddl is not None and all(_waits_at(key, ddl, placed, flavour) for key in touched(ddl, dispatchers)):
+        node = placed[SCHEMA_DISPATCHER][0]
+        decisions.append(Barrier(node, ddl, dispatch_pb2.WRITE, (SCHEMA_DISPATCHER,)))
+    return decisions
+
+
+def _by(item: tuple[tuple[str, Place], object]) -> tuple[str, Place]:
+    return item[0]
+
+
+def _blocked(key: str, placed: Placed) -> pb.Ddl | None:
+    if key not in placed:
+        return None
+    status = placed[key][1]
+    return status.blocked if status.state == pb.BLOCKED and status.HasField("blocked") else None
+
+
+def _waits_at(key: str, ddl: pb.Ddl, placed: Placed, flavour: Flavour) -> bool:
+    if key not in placed:
+        return False
+    blocked = _blocked(key, placed)
+    if blocked is not None and place_of(blocked) == place_of(ddl):
+        return True
+    status = placed[key][1]
+    return status.HasField("position") and is_past(Position.read(status.position), ddl, flavour)
+
+
+@dataclass(slots=True)
+class OpenBarriers:
+    """The DDL that some dispatcher was seen blocked at and that the last reading of the sink did not contain."""
+
+    _open: dict[Place, pb.Ddl] = field(default_factory=dict)
+
+    def note(self, placed: Placed, schema_row: Position, flavour: Flavour) -> None:
+        for key in placed:
+            ddl = _blocked(key, placed)
+            if ddl is not None:
+                self._open[place_of(ddl)] = ddl
+        self._open = {place: ddl for place, ddl in self._open.items() if not is_past(schema_row, ddl, flavour)}
+
+    def must_refresh(self, placed: Placed, flavour: Flavour) -> bool:
+        """Whether the schema dispatcher has gone past one of them, so that the sink has changed under it."""
+        if SCHEMA_DISPATCHER not in placed:
+            return False
+        status = placed[SCHEMA_DISPATCHER][1]
+        if not status.HasField("position"):
+            return False
+        position = Position.read(status.position)
+        return any(is_past(position, ddl, flavour) for ddl in self._open.values())
+
+
+@dataclass(slots=True)
+class SentBarriers:
+    """Which decisions were sent and when, so that one is repeated only where it had no effect for a while."""
+
+    repeat_seconds: float
+    _sent: dict[tuple[str, Place, int], dict[tuple[str, int, int], float]] = field(default_factory=dict)
+
+    def due(self, decisions: Iterable[Barrier], placed: Placed, now: float) -> list[Barrier]:
+        """Those that are to be sent at `now` (seconds), with the dispatchers that have not had them."""
+        kept: dict[tuple[str, Place, int], dict[tuple[str, int, int], float]] = {}
+        due: list[Barrier] = []
+        for barrier in decisions:
+            index = (barrier.node, place_of(barrier.ddl), barrier.action)
+            former = self._sent.get(index, {})
+            times = kept.setdefault(index, {})
+            fresh: list[str] = []
+            for key in barrier.dispatchers:
+                status = placed[key][1]
+                incarnation = (key, status.epoch, status.generation)
+                at = former.get(incarnation)
+                if at is None or now - at >= self.repeat_seconds:
+                    fresh.append(key)
+                    at = now
+                times[incarnation] = at
+            if fresh:
+                due.append(Barrier(barrier.node, barrier.ddl, barrier.action, tuple(fresh)))
+        self._sent = kept
+        return due
+
+    def forget(self, node: str) -> None:
+        """What was sent there may be lost."""
+        self._sent = {index: times for index, times in self._sent.items() if index[0] != node}

@@ -1,0 +1,85 @@
+"""How far the changefeed is: the position up to which everything is durable in the sink. Pure.
+
+The checkpoint is the least position of all dispatchers, and a report of the sink, never a promise: it stays where it is
+when a dispatcher is silent, missing or new to a node, and never goes back. While the set of dispatchers is about to
+change (a DDL is in the sink whose new progress rows were not read yet) it does not advance either, because a dispatcher
+that nobody here knows of could be behind it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+
+from common.mysql import Flavour
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position, least
+
+
+class Checkpoint:
+    """Owned by one maintainer."""
+
+    def __init__(self, flavour: Flavour) -> None:
+        self._flavour = flavour
+        self._positions: dict[str, Position] = {}
+        self.reported: Position | None = None
+
+    def set_dispatchers(self, rows: Mapping[str, Position]) -> None:
+        """All dispatchers, with the positions of their progress rows; who is not listed is gone."""
+        former = self._positions
+        self._positions = {key: _later(former.get(key, row), row, self._flavour) for key, row in rows.items()}
+
+    def observe(self, statuses: Iterable[pb.DispatcherStatus]) -> None:
+        """Heartbeats of the incarnations that are in charge. Others, and unknown dispatchers, must not come here."""
+        for status in statuses:
+            known = self._positions.get(status.dispatcher)
+            if known is not None and status.HasField("position"):
+                self._positions[status.dispatcher] = _later(known, Position.read(status.position), self._flavour)
+
+    def advance(self) -> Position | None:
+        """The checkpoint now; None before there are dispatchers. Raises HistoryDiverged (common/position.py)."""
+        if self._positions:
+            found = least(list(self._positions.values()), self._flavour)
+            self.reported = _later(self.reported or found, found, self._flavour)
+        return self.reported
+
+
+@functools.lru_cache(maxsize=1024)
+def _later(known: Position, found: Position, flavour: Flavour) -> Position:
+    """`found` if nothing that `known` covers is missing from it. Cached: most dispatchers advance together."""
+    if known == found:
+        return found
+    lower = least([known, found], flavour)
+    same = (lower.gtid_set, lower.file, lower.offset) == (known.gtid_set, known.file, known.offset)
+    return found if same else known
+
+
+class Applied:
+    """Counts what was applied since this maintainer began, over dispatchers that come and go.
+
+    A source transaction counts once for each dispatcher that it has rows for."""
+
+    def __init__(self) -> None:
+        self.rows_events = 0
+        self.transactions = 0
+        self._last: dict[tuple[str, str, int], tuple[int, int]] = {}
+
+    def adopt(self, node: str, statuses: Iterable[pb.DispatcherStatus]) -> None:
+        """What was applied before this maintainer began, or while a node was out of reach, does not count."""
+        for status in statuses:
+            self._last[node, status.dispatcher, status.generation] = (status.rows_events, status.transactions)
+
+    def observe(self, node: str, statuses: Iterable[pb.DispatcherStatus]) -> None:
+        """A whole heartbeat of one node. Counters that went back were reset there."""
+        kept = {index: last for index, last in self._last.items() if index[0] != node}
+        for status in statuses:
+            index = (node, status.dispatcher, status.generation)
+            rows, transactions = self._last.get(index, (0, 0))
+            self.rows_events += _step(rows, status.rows_events)
+            self.transactions += _step(transactions, status.transactions)
+            kept[index] = (status.rows_events, status.transactions)
+        self._last = kept
+
+
+def _step(last: int, now: int) -> int:
+    return now - last if now >= last else now

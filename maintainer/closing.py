@@ -1,0 +1,146 @@
+"""The owner that closes a changefeed: stops its dispatchers everywhere and raises the sink's fence for good.
+
+Order: Close to every member (each on its own; a node that hangs or cannot be reached within the deadline, or that goes
+away, is left to the fence), then the fence row, with `forget` as a tombstone without progress, then CLOSED, which
+confirms the stop. While the sink does not answer it tries again and shows the error. Like a maintainer it ends as
+SUPERSEDED when a node or the sink obeys another owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+import structlog
+
+from common.epoch import Stamp
+from common.errors import HedgerowError, LostOwnership
+from common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc, maintainer_pb2
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position, least
+from common.rpc import is_refused
+from maintainer.members import Channels, MembersSource
+from maintainer.nodes import Timing, check_response, unavailable
+from maintainer.reporting import report_error
+from maintainer.store import Store
+
+log = structlog.get_logger()
+
+_FIRST_BACKOFF_SECONDS = 0.1
+
+
+class Closing:
+    """Created and used in the event loop, like `Maintainer`. `status().phase` is CLOSED when all is done."""
+
+    def __init__(
+        self,
+        stamp: Stamp,
+        spec: pb.ChangefeedSpec,
+        members: MembersSource,
+        channels: Channels,
+        on_change: Callable[[], None],
+        *,
+        forget: bool,
+        timing: Timing | None = None,
+    ) -> None:
+        """Raises BadInput where the spec cannot be used."""
+        self._stamp = stamp
+        self._spec = spec
+        self._members = members
+        self._channels = channels
+        self._on_change = on_change
+        self._forget = forget
+        self._timing = timing or Timing()
+        self._store = Store(spec, stamp)
+        self._phase: maintainer_pb2.MaintainerPhase = maintainer_pb2.CLOSING
+        self._error: pb.ChangefeedError | None = None
+        self._checkpoint: Position | None = None
+        self._log = log.bind(changefeed=spec.name, uid=stamp.uid, epoch=stamp.epoch)
+        self._task = asyncio.create_task(self._run(), name=f"closing-{spec.name}-{stamp.epoch}")
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def status(self) -> maintainer_pb2.MaintainerStatus:
+        status = maintainer_pb2.MaintainerStatus(stamp=self._stamp.write(), phase=self._phase, error=self._error)
+        if self._checkpoint is not None:
+            status.checkpoint.CopyFrom(self._checkpoint.write())
+        return status
+
+    async def _run(self) -> None:
+        try:
+            await self._close_nodes()
+            await self._raise_fence()
+        except LostOwnership as error:
+            self._report(maintainer_pb2.SUPERSEDED, error)
+        except Exception as error:
+            if not isinstance(error, HedgerowError):
+                self._log.exception("closing-failed")
+            self._report(maintainer_pb2.ERRED, error)
+        else:
+            self._log.info("changefeed-closed", forgotten=self._forget)
+            self._report(maintainer_pb2.CLOSED, None)
+
+    async def _close_nodes(self) -> None:
+        nodes = dict(self._members.members.nodes)
+        tasks = [asyncio.create_task(self._close_node(node, info.address)) for node, info in nodes.items()]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _close_node(self, node: str, address: str) -> None:
+        """Until it is done there or the node does not count any more. Raises Rejected."""
+        clock = asyncio.get_running_loop().time
+        stub = dispatch_pb2_grpc.DispatchStub(self._channels.channel(address))
+        request = dispatch_pb2.CloseRequest(stamp=self._stamp.write())
+        deadline = clock() + self._timing.close
+        while node in self._members.members.nodes:
+            try:
+                response = await stub.Close(request, timeout=max(deadline - clock(), 0.01))
+                if response.HasField("rejection") and response.rejection.closed == self._stamp.epoch:
+                    return  # our own close, whose answer was lost
+                check_response(self._stamp, response, address)
+                return
+            except grpc.aio.AioRpcError as failure:
+                error: HedgerowError = unavailable(failure, address)
+                if is_refused(failure):  # the process is dead, so nothing runs there
+                    deadline = min(deadline, clock() + self._timing.grace)
+            except LostOwnership:
+                raise
+            except HedgerowError as found:
+                error = found
+            if clock() >= deadline:
+                self._log.warning("node-left-to-the-fence", node=node, error=str(error))
+                return
+            await asyncio.sleep(self._timing.retry)
+
+    async def _raise_fence(self) -> None:
+        pause = _FIRST_BACKOFF_SECONDS
+        while True:
+            try:
+                rows = await self._store.close(forget=self._forget)
+            except HedgerowError as error:
+                if not error.retriable:
+                    raise
+                self._report(maintainer_pb2.CLOSING, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, self._timing.close_backoff_most)
+            else:
+                positions = [row.position for row in rows] or [Position.read(self._spec.start_position)]
+                self._checkpoint = least(positions, self._store.flavour)
+                return
+
+    def _report(self, phase: maintainer_pb2.MaintainerPhase, error: Exception | None) -> None:
+        if error is not None:
+            self._log.warning("closing", phase=maintainer_pb2.MaintainerPhase.Name(phase), error=str(error))
+        self._phase = phase
+        self._error = report_error(error, self._stamp.node) if error is not None else None
+        self._on_change()

@@ -1,0 +1,180 @@
+"""What one maintainer knows of its changefeed, and what follows: the pure core that `Maintainer` is the shell of.
+
+Facts come in (views of the sink, inventories, heartbeats, acknowledgements, lost nodes), `step` tells what to do. No
+I/O and no clock: times are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from common import errors
+from common.errors import HedgerowError, LostOwnership, SinkRefused
+from common.mysql import Flavour
+from common.pb.v1 import dispatch_pb2
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position
+from common.sinktables import SCHEMA_DISPATCHER
+from maintainer.barrier import Barrier, OpenBarriers, Placed, SentBarriers, decide
+from maintainer.bootstrap import Inventory, adopt
+from maintainer.checkpoint import Applied, Checkpoint
+from maintainer.fleet import Fleet, Orders
+from maintainer.reporting import worst
+from maintainer.store import View
+from maintainer.units import Unit, make_units
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do now. `must_read`: the sink is to be read again (`take_view`). `broken`: a dispatcher's error that only
+    the coordinator can decide over."""
+
+    orders: Mapping[str, Orders]
+    barriers: tuple[Barrier, ...]
+    must_read: bool
+    error: pb.ChangefeedError | None
+    broken: pb.ChangefeedError | None
+
+
+class Core:
+    """Owned by one maintainer; every method returns at once."""
+
+    def __init__(self, uid: str, options: pb.ChangefeedOptions, flavour: Flavour, repeat_seconds: float) -> None:
+        self.dispatchers: frozenset[str] = frozenset()
+        self.applied = Applied()
+        self._uid = uid
+        self._consistency = options.consistency
+        self._flavour = flavour
+        self._fleet = Fleet(1 if options.consistency == pb.TRANSACTION else options.lanes)
+        self._checkpoint = Checkpoint(flavour)
+        self._open = OpenBarriers()
+        self._sent = SentBarriers(repeat_seconds)
+        self._inventories: dict[str, Inventory] | None = {}  # until `begin`
+        self._units: list[Unit] = []
+        self._schema_row = Position()
+        self._pinned: dict[str, str] = {}
+        self._fenced: set[str] = set()
+        self._lags: dict[str, float] = {}
+        self._must_read = False
+
+    # Facts.
+
+    def begin(self, view: View, seq: int) -> None:
+        """The first view of the sink, read after the fence was raised. What the nodes have told is adopted by it."""
+        inventories, self._inventories = self._inventories or {}, None
+        self._set_view(view)
+        self._fleet.begin(adopt(inventories, view.rows, self._units), inventories, seq)
+
+    def take_view(self, view: View) -> None:
+        """A later view. That it could be read proves that this owner is not fenced, so fenced dispatchers are placed
+        anew. Raises SinkRefused where the sink has lost the progress."""
+        self._must_read = False
+        for key in self._fenced:
+            self._fleet.replace(key)
+        self._fenced.clear()
+        self._set_view(view)
+
+    def ask_for_view(self) -> None:
+        """The progress rows have changed."""
+        self._must_read = True
+
+    def enter(self, node: str, inventory: Inventory, seq: int) -> None:
+        """A node has answered Bootstrap."""
+        self.applied.adopt(node, inventory.dispatchers)
+        self._sent.forget(node)
+        if self._inventories is not None:
+            self._inventories[node] = inventory
+        else:
+            self._fleet.enter(node, inventory, seq)
+
+    def observe(self, node: str, beat: dispatch_pb2.HeartbeatResponse, seq: int) -> None:
+        """A heartbeat that was requested at `seq`."""
+        self.applied.observe(node, beat.dispatchers)
+        self._lags[node] = beat.lag_seconds
+        if self._inventories is None:
+            self._fleet.observe(node, beat.dispatchers, seq)
+        elif node in self._inventories:
+            self._inventories[node] = Inventory(tuple(beat.dispatchers), self._inventories[node].removing)
+
+    def acknowledge(self, node: str, orders: Orders, seq: int) -> None:
+        self._fleet.acknowledge(node, orders, seq)
+
+    def lose(self, node: str) -> None:
+        """The node is gone, out of reach, or cannot serve."""
+        self._fleet.lose(node)
+        self._sent.forget(node)
+        self._lags.pop(node, None)
+        if self._inventories is not None:
+            self._inventories.pop(node, None)
+
+    def pin(self, dispatcher: str, node: str) -> None:
+        """A user wants this dispatcher, with all that are tied to it, on that node."""
+        unit = next(unit for unit in self._units if dispatcher in unit)
+        self._pinned.update(dict.fromkeys(unit, node))
+
+    # What follows.
+
+    def step(self, eligible: Collection[str], ready: Collection[str], now: float) -> Step:
+        """`eligible` nodes may host dispatchers, `ready` ones can be asked; `now` in seconds of any clock that does not
+        go back. Raises HistoryDiverged where positions cannot be compared."""
+        orders = self._fleet.decide(self._units, eligible, ready, self._pinned)
+        placed = self.placed()
+        error, broken = self._judge(placed)
+        self._open.note(placed, self._schema_row, self._flavour)
+        must_read = self._must_read or bool(self._fenced) or self._open.must_refresh(placed, self._flavour)
+        settled = {key for unit in self._units if self._fleet.settled(unit) for key in unit}
+        decisions = decide(self.dispatchers, placed, self._schema_row, self._flavour, settled.__contains__)
+        barriers = self._sent.due([barrier for barrier in decisions if barrier.node in ready], placed, now)
+        return Step(orders, tuple(barriers), must_read, error, broken)
+
+    def advance(self) -> None:
+        """Brings the checkpoint up to the heartbeats. Not while `Step.must_read`: a dispatcher may be unknown still."""
+        self._checkpoint.observe(status for _, status in self.placed().values())
+        self._checkpoint.advance()
+
+    def placed(self) -> Placed:
+        """dispatcher -> (node, status), of the incarnations that are where they belong and have been seen."""
+        return self._fleet.statuses()
+
+    @property
+    def checkpoint(self) -> Position | None:
+        return self._checkpoint.reported
+
+    @property
+    def lag_seconds(self) -> float:
+        hosts = {node for node, _ in self.placed().values()}
+        return max((self._lags.get(node, 0.0) for node in hosts), default=0.0)
+
+    def _set_view(self, view: View) -> None:
+        rows = {row.dispatcher: row.position for row in view.rows}
+        if SCHEMA_DISPATCHER not in rows:
+            raise SinkRefused(
+                f"the sink has no progress of changefeed {self._uid} any more: somebody has deleted rows of "
+                f"hedgerow.progress. Restore them, or remove the changefeed and create it anew"
+            )
+        self.dispatchers = frozenset(rows)
+        self._schema_row = rows[SCHEMA_DISPATCHER]
+        self._units = make_units(self.dispatchers, view.edges, self._consistency)
+        self._checkpoint.set_dispatchers(rows)
+
+    def _judge(self, placed: Placed) -> tuple[pb.ChangefeedError | None, pb.ChangefeedError | None]:
+        """The worst error, and one that is final. A dispatcher that was fenced has only lost its own incarnation unless
+        the sink says otherwise when it is read."""
+        reports: list[pb.ChangefeedError] = []
+        broken: list[pb.ChangefeedError] = []
+        for key, (node, status) in placed.items():
+            if not status.HasField("error"):
+                continue
+            report = pb.ChangefeedError()
+            report.CopyFrom(status.error)
+            report.node, report.dispatcher = node, key
+            kind = getattr(errors, report.code, HedgerowError)
+            fenced = isinstance(kind, type) and issubclass(kind, LostOwnership)
+            if status.state == pb.BROKEN and fenced:
+                self._fenced.add(key)
+            elif status.state == pb.BROKEN:
+                broken.append(report)
+            if not fenced:
+                reports.append(report)
+        return worst(reports), worst(broken)

@@ -1,0 +1,246 @@
+"""hedgerow.v1.MaintainerHost on a node: the door through which the coordinator hands out ownership.
+
+Every request carries the coordinator's term and is refused below the highest term seen; every stamped one asks
+`common.epoch.admit` under its changefeed's lock. A newer owner supersedes what runs here: cancel, await, then start. A
+takeover validates first, then changes the owner on record, then acts.
+
+`Status` is a long poll over one version counter. A report is whole and the latest wins, so a coordinator that polls
+slowly costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from common.epoch import Owner, Stamp, Verdict
+from common.errors import BadInput, NodeUnavailable, NotFound, SessionLost
+from common.pb.v1 import maintainer_pb2 as mpb
+from common.pb.v1 import maintainer_pb2_grpc
+from common.pb.v1 import model_pb2 as pb
+from maintainer.closing import Closing
+from maintainer.maintainer import Maintainer
+from maintainer.members import Channels, MembersSource
+from maintainer.nodes import Timing
+from maintainer.registry import Record, Registry, Worker
+from maintainer.store import Store
+
+log = structlog.get_logger()
+
+MAX_WAIT_SECONDS = 30.0
+
+
+class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
+    """One per node id. After `local_fence` or `close` it serves nobody again: a new node id gets a new service."""
+
+    def __init__(
+        self,
+        members: MembersSource,
+        channels: Channels,
+        node_id: str,
+        on_drain: Callable[[], Awaitable[None]],
+        dispatcher_count: Callable[[], int],
+        timing: Timing | None = None,
+    ) -> None:
+        """`on_drain` turns the node's liveness to DRAINING, idempotently. `dispatcher_count` counts those of all
+        changefeeds on this node."""
+        self._members = members
+        self._channels = channels
+        self._node = node_id
+        self._on_drain = on_drain
+        self._dispatcher_count = dispatcher_count
+        self._timing = timing or Timing()
+        self._registry = Registry()
+        self._term = 0
+        self._version = 1
+        self._changed = asyncio.Event()
+        self._draining = False
+        self._closed = False
+        self._fenced = False
+
+    # For the node that hosts it.
+
+    def local_fence(self) -> None:
+        """At once, in the event loop: cancels every maintainer; nothing starts any more. `close` awaits their ends."""
+        self._fenced = True
+        for worker in self._registry.workers():
+            worker.cancel()
+        self._bump()
+
+    async def close(self) -> None:
+        """Stops every maintainer and awaits its tasks. Dispatchers keep running for the successors."""
+        self._closed = True
+        self._bump()
+        await asyncio.gather(*(worker.stop() for worker in self._registry.workers()))
+
+    # The service.
+
+    async def AddMaintainer(self, request: mpb.AddMaintainerRequest, context: Any) -> mpb.AddMaintainerResponse:
+        stamp = self._read_stamp(request.stamp, request.spec)
+        record = self._registry.record(stamp.uid)
+        async with record.lock:
+            record.settle()
+            rejection = self._judge(record, stamp, may_take_over=True)
+            if rejection is None and record.started == stamp.owner and record.closing:
+                rejection = record.rejection(Verdict.STALE, self._term)  # one epoch has one role: this is too late
+            if rejection is not None:
+                return mpb.AddMaintainerResponse(stamp=self._stamp(stamp.uid, record), rejection=rejection)
+            if record.started != stamp.owner:
+                self._check_hosting()
+
+                def start() -> Worker:
+                    return Maintainer(
+                        stamp, request.spec, self._members, self._channels, self._bump, timing=self._timing
+                    )
+
+                await self._replace(record, stamp, start, closing=False)
+            return mpb.AddMaintainerResponse(stamp=self._stamp(stamp.uid, record))
+
+    async def RemoveMaintainer(
+        self, request: mpb.RemoveMaintainerRequest, context: Any
+    ) -> mpb.RemoveMaintainerResponse:
+        """Returns when the close has begun; Status tells when it is CLOSED."""
+        stamp = self._read_stamp(request.stamp, request.spec)
+        record = self._registry.record(stamp.uid)
+        async with record.lock:
+            record.settle()
+            known = record.owner == stamp.owner and (record.closed == stamp.epoch or isinstance(record.worker, Closing))
+            rejection = (
+                self._judge_term(request.stamp.term) if known else self._judge(record, stamp, may_take_over=True)
+            )
+            if rejection is not None:
+                return mpb.RemoveMaintainerResponse(stamp=self._stamp(stamp.uid, record), rejection=rejection)
+            if not known:
+
+                def start() -> Worker:
+                    return Closing(
+                        stamp,
+                        request.spec,
+                        self._members,
+                        self._channels,
+                        self._bump,
+                        forget=request.forget,
+                        timing=self._timing,
+                    )
+
+                await self._replace(record, stamp, start, closing=True)
+            return mpb.RemoveMaintainerResponse(stamp=self._stamp(stamp.uid, record))
+
+    async def Status(self, request: mpb.StatusRequest, context: Any) -> mpb.StatusResponse:
+        rejection = self._judge_term(request.term)
+        if rejection is None:
+            await self._wait(request.seen_version, min(request.wait_ms / 1000, MAX_WAIT_SECONDS))
+            self._check_serving()
+            rejection = self._judge_term(request.term)
+        if rejection is not None:
+            return mpb.StatusResponse(node=self._node, rejection=rejection)
+        self._registry.settle()
+        return mpb.StatusResponse(
+            version=self._version,
+            node=self._node,
+            maintainers=self._registry.statuses(),
+            dispatchers=self._dispatcher_count(),
+        )
+
+    async def PlaceDispatcher(self, request: mpb.PlaceDispatcherRequest, context: Any) -> mpb.PlaceDispatcherResponse:
+        stamp = self._read_stamp(request.stamp, None)
+        record = self._registry.record(stamp.uid)
+        async with record.lock:
+            record.settle()
+            rejection = self._judge(record, stamp, may_take_over=False)
+            if rejection is not None:
+                return mpb.PlaceDispatcherResponse(stamp=self._stamp(stamp.uid, record), rejection=rejection)
+            if not isinstance(record.worker, Maintainer):
+                raise NotFound(f"no maintainer of changefeed {stamp.uid} runs on node {self._node}")
+            record.worker.place(request.dispatcher, request.node)
+            return mpb.PlaceDispatcherResponse(stamp=self._stamp(stamp.uid, record))
+
+    async def Drain(self, request: mpb.DrainRequest, context: Any) -> mpb.DrainResponse:
+        self._check_serving()
+        rejection = self._judge_term(request.term)
+        if rejection is not None:
+            return mpb.DrainResponse(rejection=rejection)
+        self._draining = True
+        await self._on_drain()
+        return mpb.DrainResponse()
+
+    # Admission.
+
+    def _read_stamp(self, message: pb.Stamp, spec: pb.ChangefeedSpec | None) -> Stamp:
+        self._check_serving()
+        stamp = Stamp.read(message)
+        if not stamp.uid or not stamp.node:
+            raise BadInput("the request carries no stamp: a changefeed's uid and an owner's node")
+        if spec is not None and spec.uid != stamp.uid:
+            raise BadInput(f"the stamp is of changefeed {stamp.uid!r}, the spec of {spec.uid!r}")
+        if spec is not None:
+            Store(spec, stamp)  # reads its URIs and its filter
+        return stamp
+
+    def _check_serving(self) -> None:
+        if self._fenced:
+            raise SessionLost(f"node {self._node} has lost its etcd session and has stopped its maintainers")
+        if self._closed:
+            raise NodeUnavailable(f"node {self._node} is shutting down")
+
+    def _check_hosting(self) -> None:
+        own = self._members.members.nodes.get(self._node)
+        if self._draining or own is None or own.liveness != pb.ALIVE:
+            raise NodeUnavailable(f"node {self._node} is leaving and takes no maintainers")
+
+    def _judge_term(self, term: int) -> pb.Rejection | None:
+        """None where the coordinator is not below the highest term seen, which it raises."""
+        if term < self._term:
+            return pb.Rejection(verdict=pb.STALE, term=self._term)
+        self._term = term
+        return None
+
+    def _judge(self, record: Record, stamp: Stamp, *, may_take_over: bool) -> pb.Rejection | None:
+        """None where the request is to be obeyed."""
+        if stamp.term < self._term:
+            return record.rejection(Verdict.STALE, self._term)
+        self._term = stamp.term
+        if stamp.node != self._node:  # meant for another node, or for a former life of this one
+            return record.rejection(Verdict.FOREIGN, self._term)
+        verdict = record.admit(stamp, may_take_over=may_take_over)
+        if verdict.admits:
+            return None
+        log.info("request-rejected", uid=stamp.uid, epoch=stamp.epoch, node=stamp.node, verdict=verdict.name)
+        return record.rejection(verdict, self._term)
+
+    def _stamp(self, uid: str, record: Record) -> pb.Stamp:
+        """The owner on record, for responses."""
+        return Stamp(uid, record.owner.epoch, record.owner.node, self._term).write()
+
+    async def _replace(self, record: Record, stamp: Stamp, start: Callable[[], Worker], *, closing: bool) -> None:
+        """Under the record's lock. The owner is raised before the former worker is awaited, so that nothing older than
+        `stamp` is obeyed any more even where the call is cut off here; the caller's next attempt starts the worker."""
+        former, record.owner = record.owner, Owner(stamp.epoch, stamp.node)
+        if record.worker is not None:
+            log.info("maintainer-superseded", uid=stamp.uid, former_epoch=former.epoch, epoch=stamp.epoch)
+            await record.worker.stop()
+        record.worker = record.last = None
+        self._check_serving()
+        record.worker = start()
+        record.started, record.closing = stamp.owner, closing
+        self._bump()
+
+    # Changes.
+
+    def _bump(self) -> None:
+        self._version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _wait(self, seen_version: int, seconds: float) -> None:
+        self._check_serving()
+        if self._version != seen_version:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,300 @@
+"""The owner of one changefeed: one `Maintainer` per changefeed and epoch, and one task that decides.
+
+Order of a start: Bootstrap to all nodes (healthy dispatchers move to the new epoch without stopping), then the sink's
+fence (what did not answer is fenced), then adoption, then placement of what is missing. After that the task wakes on
+heartbeats, acknowledgements, members and links, and takes one step: orders, barriers, checkpoint, report. A step does
+no I/O; what to do is the core's to say (core.py), calls belong to the links (nodes.py), SQL to the store (store.py).
+
+It ends by itself only with a phase that says why: SUPERSEDED when a node or the sink obeys another owner, ERRED with
+the error otherwise. When it is cancelled its dispatchers keep running for the successor: it never closes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from common.epoch import Stamp
+from common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound
+from common.pb.v1 import dispatch_pb2, maintainer_pb2
+from common.pb.v1 import model_pb2 as pb
+from maintainer.barrier import place_of
+from maintainer.bootstrap import Inventory
+from maintainer.core import Core
+from maintainer.fleet import Orders
+from maintainer.links import Links
+from maintainer.members import Channels, MembersSource
+from maintainer.nodes import Timing, sequence
+from maintainer.reporting import report_error, worst
+from maintainer.store import Store, View
+
+log = structlog.get_logger()
+
+_GATHER_SECONDS = 0.005  # what comes in together is one step
+
+
+class _GaveUp(Exception):
+    """A dispatcher or a node has an error that is not the maintainer's to mend."""
+
+    def __init__(self, error: pb.ChangefeedError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Maintainer:
+    """Created and used in the event loop. `on_change` is called when `status()` has changed; it must not block."""
+
+    def __init__(
+        self,
+        stamp: Stamp,
+        spec: pb.ChangefeedSpec,
+        members: MembersSource,
+        channels: Channels,
+        on_change: Callable[[], None],
+        timing: Timing | None = None,
+    ) -> None:
+        """Raises BadInput where the spec cannot be used."""
+        self._stamp = stamp
+        self._spec = spec
+        self._members = members
+        self._on_change = on_change
+        self._timing = timing or Timing()
+        self._store = Store(spec, stamp)
+        self._core = Core(stamp.uid, spec.options, self._store.flavour, self._timing.repeat)
+        self._seqs = sequence()
+        self._links = Links(stamp, spec, members, channels, self, self._seqs, self._timing)
+        self._read: asyncio.Task[View] | None = None
+        self._read_after = 0.0
+        self._ended_by: LostOwnership | None = None
+        self._phase: maintainer_pb2.MaintainerPhase = maintainer_pb2.BOOTSTRAPPING
+        self._errors: dict[str, pb.ChangefeedError] = {}
+        self._published: object = None
+        self._published_at = 0.0
+        self._wake = asyncio.Event()
+        self._log = log.bind(changefeed=spec.name, uid=stamp.uid, epoch=stamp.epoch)
+        self._task = asyncio.create_task(self._run(), name=f"maintainer-{spec.name}-{stamp.epoch}")
+
+    # For the host.
+
+    def cancel(self) -> None:
+        """Asks it to end, at once. Dispatchers keep running."""
+        self._task.cancel()
+
+    async def stop(self) -> None:
+        """Cancels it and awaits the end of all its tasks."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def place(self, dispatcher: str, node: str) -> None:
+        """Moves a dispatcher, with all that are tied to it. Raises NotFound, NodeUnavailable."""
+        if self._phase == maintainer_pb2.BOOTSTRAPPING:
+            raise NodeUnavailable(f"the maintainer of changefeed {self._spec.name} is starting; try again")
+        if dispatcher not in self._core.dispatchers:
+            raise NotFound(f"changefeed {self._spec.name} has no dispatcher {dispatcher!r}; see `changefeed get`")
+        if node not in self._members.members.nodes:
+            raise NotFound(f"there is no node {node!r}; see `node list`")
+        if node not in self._links.eligible:
+            raise NodeUnavailable(f"node {node} is leaving or does not answer: it cannot host {dispatcher} now")
+        self._core.pin(dispatcher, node)
+        self._wake.set()
+
+    def status(self) -> maintainer_pb2.MaintainerStatus:
+        report = maintainer_pb2.MaintainerStatus(
+            stamp=self._stamp.write(),
+            phase=self._phase,
+            error=worst(self._errors.values()),
+            lag_seconds=self._core.lag_seconds,
+            rows_events=self._core.applied.rows_events,
+            transactions=self._core.applied.transactions,
+        )
+        for _, (node, status) in sorted(self._core.placed().items()):
+            shown = report.dispatchers.add()
+            shown.CopyFrom(status)
+            shown.node = node
+        if self._core.checkpoint is not None:
+            report.checkpoint.CopyFrom(self._core.checkpoint.write())
+        return report
+
+    # The task.
+
+    async def _run(self) -> None:
+        helpers = [asyncio.create_task(self._watch_members())]
+        try:
+            await self._bootstrap()
+            helpers.append(asyncio.create_task(self._match_filter()))
+            while True:
+                self._step()
+                await self._sleep()
+        except LostOwnership as error:
+            self._end(maintainer_pb2.SUPERSEDED, report_error(error, self._stamp.node))
+        except _GaveUp as error:
+            self._end(maintainer_pb2.ERRED, error.error)
+        except Exception as error:
+            if not isinstance(error, HedgerowError):
+                self._log.exception("maintainer-failed")
+            self._end(maintainer_pb2.ERRED, report_error(error, self._stamp.node))
+        finally:
+            if self._read is not None:
+                helpers.append(self._read)  # type: ignore[arg-type]
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._links.close()
+
+    async def _bootstrap(self) -> None:
+        self._log.info("maintainer-begins", nodes=sorted(self._members.members.nodes))
+        try:
+            async with asyncio.timeout(self._timing.bootstrap):
+                self._links.sync()
+                while self._links.silent and self._ended_by is None:
+                    await self._sleep()
+                    self._sync_links()
+        except TimeoutError:
+            self._log.warning("nodes-silent", nodes=self._links.silent)
+        self._check_ownership()
+        view = await self._store.take_over()
+        self._check_ownership()
+        self._core.begin(view, next(self._seqs))
+        self._phase = maintainer_pb2.MAINTAINING
+        self._log.info("maintainer-ready", dispatchers=len(self._core.dispatchers), nodes=sorted(self._links.ready))
+
+    def _step(self) -> None:
+        """Everything that follows from what is known now."""
+        self._check_ownership()
+        self._sync_links()
+        now = asyncio.get_running_loop().time()
+        self._take_view(now)
+        step = self._core.step(self._links.eligible, self._links.ready, now)
+        if step.broken is not None:
+            raise _GaveUp(step.broken)
+        for node, orders in step.orders.items():
+            self._log.info("orders", node=node, create=len(orders.create), remove=len(orders.remove))
+            self._links.send(node, orders)
+        for barrier in step.barriers:
+            action = dispatch_pb2.BarrierAction.Name(barrier.action)
+            self._log.info("barrier", action=action, node=barrier.node, at=place_of(barrier.ddl))
+            self._links.send(barrier.node, barrier)
+        if step.must_read and self._read is None and now >= self._read_after:
+            self._read = asyncio.create_task(self._store.read())
+            self._read.add_done_callback(lambda _: self._wake.set())
+        self._set_error("dispatchers", step.error)
+        self._judge_nodes()
+        self._publish(now, may_advance=not step.must_read and self._read is None)
+
+    def _take_view(self, now: float) -> None:
+        if self._read is None or not self._read.done():
+            return
+        read, self._read = self._read, None
+        try:
+            self._core.take_view(read.result())
+        except HedgerowError as error:
+            if not error.retriable:
+                raise
+            self._read_after = now + self._timing.read_retry
+            self._set_error("sink", report_error(error, self._stamp.node))
+        else:
+            self._set_error("sink", None)
+
+    def _judge_nodes(self) -> None:
+        problem = worst(self._links.errors)
+        if problem is not None and not problem.retriable and not self._links.eligible:
+            raise _GaveUp(problem)
+        if problem is None and not self._links.eligible and not self._core.placed():
+            error = NodeUnavailable("no node that may host dispatchers answers: start one, or end the draining")
+            problem = report_error(error, self._stamp.node)
+        self._set_error("nodes", problem)
+
+    async def _match_filter(self) -> None:
+        """Finds tables that are new to an updated filter. A start does not wait for it: it needs the source."""
+        while True:
+            try:
+                if await self._store.add_matching():
+                    self._core.ask_for_view()
+                    self._wake.set()
+                return
+            except LostOwnership as error:
+                self.lost_ownership(error)
+                return
+            except HedgerowError as error:
+                self._log.warning("filter-not-checked", error=str(error))
+                await asyncio.sleep(self._timing.read_retry)
+
+    async def _watch_members(self) -> None:
+        revision = self._members.members.revision
+        while True:
+            try:
+                revision = (await self._members.changed(revision)).revision
+            except HedgerowError:
+                return  # the membership is closed: this node's life is over, and the host stops us
+            self._wake.set()
+
+    # What the links tell.
+
+    def entered(self, node: str, response: dispatch_pb2.BootstrapResponse, seq: int) -> None:
+        self._core.enter(node, Inventory.read(response), seq)
+        self._wake.set()
+
+    def beat(self, node: str, response: dispatch_pb2.HeartbeatResponse, seq: int) -> None:
+        self._core.observe(node, response, seq)
+        self._wake.set()
+
+    def acknowledged(self, node: str, orders: Orders, seq: int) -> None:
+        self._core.acknowledge(node, orders, seq)
+        self._wake.set()
+
+    def link_changed(self, node: str) -> None:
+        if self._links.is_out(node):
+            self._core.lose(node)
+        self._wake.set()
+
+    def lost_ownership(self, error: LostOwnership) -> None:
+        self._ended_by = self._ended_by or error
+        self._wake.set()
+
+    def _sync_links(self) -> None:
+        for node in self._links.sync():
+            self._core.lose(node)
+
+    def _check_ownership(self) -> None:
+        if self._ended_by is not None:
+            raise self._ended_by
+
+    async def _sleep(self) -> None:
+        """Until something happens, at most until the next report is due."""
+        try:
+            async with asyncio.timeout(self._timing.publish):
+                await self._wake.wait()
+                await asyncio.sleep(_GATHER_SECONDS)
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    # Reports.
+
+    def _set_error(self, what: str, error: pb.ChangefeedError | None) -> None:
+        if error is None:
+            self._errors.pop(what, None)
+        else:
+            self._errors[what] = error
+
+    def _publish(self, now: float, *, may_advance: bool) -> None:
+        """Changes of substance at once, positions and counters now and then."""
+        error = worst(self._errors.values())
+        placed = self._core.placed().items()
+        states = {(k, n, s.epoch, s.generation, s.state, s.HasField("blocked")) for k, (n, s) in placed}
+        substance = (self._phase, error and (error.code, error.message, error.dispatcher), states)
+        if substance == self._published and now - self._published_at < self._timing.publish:
+            return
+        self._published, self._published_at = substance, now
+        if may_advance:
+            self._core.advance()
+        self._on_change()
+
+    def _end(self, phase: maintainer_pb2.MaintainerPhase, error: pb.ChangefeedError) -> None:
+        name = maintainer_pb2.MaintainerPhase.Name(phase)
+        self._log.warning("maintainer-ends", phase=name, code=error.code, error=error.message)
+        self._phase = phase
+        self._errors = {"end": error}
+        self._on_change()

@@ -1,0 +1,44 @@
+"""What a maintainer needs to know of the cluster: who is there, and when that changes.
+
+`common.membership.Membership` is one such source. Sources hand out immutable snapshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import grpc
+
+from common.pb.v1 import model_pb2 as pb
+
+
+class Node(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def liveness(self) -> pb.Liveness: ...
+
+
+class Members(Protocol):
+    @property
+    def revision(self) -> int: ...
+    @property
+    def nodes(self) -> Mapping[str, Node]: ...
+
+
+class MembersSource(Protocol):
+    @property
+    def members(self) -> Members: ...
+
+    async def changed(self, since: int) -> Members:
+        """The members, as soon as their revision is above `since`."""
+        ...
+
+
+class Channels(Protocol):
+    """`common.rpc.Peers` is one. Channels are the source's own; nobody here closes them."""
+
+    def channel(self, address: str) -> grpc.aio.Channel: ...

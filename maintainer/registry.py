@@ -1,0 +1,92 @@
+"""Who is obeyed on this node as the maintainer of which changefeed: the owner on record, the tombstone, the worker.
+
+A record's lock belongs to one changefeed, so one whose close hangs delays no other; it is a context manager, so no
+exception leaves it held. Nothing is locked across changefeeds. Owners and tombstones are kept while the process lives
+(a few words per changefeed), because they must outlive every message that was sent before them; reports of workers
+that have ended are kept for the newest `REPORTS_KEPT` changefeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
+from common.pb.v1 import maintainer_pb2
+from common.pb.v1 import model_pb2 as pb
+
+REPORTS_KEPT = 256
+
+ENDED = frozenset((maintainer_pb2.CLOSED, maintainer_pb2.ERRED, maintainer_pb2.SUPERSEDED))
+
+
+class Worker(Protocol):
+    """A Maintainer or a Closing."""
+
+    def cancel(self) -> None: ...
+    async def stop(self) -> None: ...
+    def status(self) -> maintainer_pb2.MaintainerStatus: ...
+
+
+@dataclass(eq=False, slots=True)
+class Record:
+    """One changefeed on this node. `owner` and `closed` only grow. `started` is the owner that the last worker was
+    started for, `closing` whether that was a Closing: a request that is repeated finds its work begun or done."""
+
+    owner: Owner = NOBODY
+    closed: int | None = None
+    started: Owner | None = None
+    closing: bool = False
+    worker: Worker | None = None
+    last: maintainer_pb2.MaintainerStatus | None = None  # of a worker that has ended
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def admit(self, stamp: Stamp, *, may_take_over: bool) -> Verdict:
+        return admit(self.owner, self.closed, stamp.owner, may_take_over=may_take_over)
+
+    def rejection(self, verdict: Verdict, term: int) -> pb.Rejection:
+        return rejection(verdict, self.owner, self.closed, term)
+
+    def status(self) -> maintainer_pb2.MaintainerStatus | None:
+        return self.worker.status() if self.worker is not None else self.last
+
+    def settle(self) -> None:
+        """Lets go of a worker that has ended; a confirmed close leaves its tombstone."""
+        if self.worker is None:
+            return
+        status = self.worker.status()
+        if status.phase in ENDED:
+            self.worker, self.last = None, status
+            if status.phase == maintainer_pb2.CLOSED:
+                self.closed = max(self.closed or 0, status.stamp.epoch)
+
+
+class Registry:
+    """The records of one node, by changefeed uid. Used in the event loop only."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+
+    def record(self, uid: str) -> Record:
+        """The changefeed's record; a changefeed that nobody spoke of yet gets one."""
+        return self._records.setdefault(uid, Record())
+
+    def settle(self) -> None:
+        """Takes note of workers that have ended, and forgets the oldest reports."""
+        ended = []
+        for record in self._records.values():
+            record.settle()
+            if record.last is not None and record.worker is None:
+                ended.append(record)
+        for record in ended[:-REPORTS_KEPT]:
+            record.last = None
+
+    def statuses(self) -> list[maintainer_pb2.MaintainerStatus]:
+        return [status for record in self._records.values() if (status := record.status()) is not None]
+
+    def workers(self) -> Iterator[Worker]:
+        for record in list(self._records.values()):
+            if record.worker is not None:
+                yield record.worker

@@ -1,0 +1,27 @@
+"""How a maintainer's errors look in its report, and which one is shown. Pure, but for the clock given to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from common.errors import HedgerowError
+from common.pb.v1 import model_pb2 as pb
+
+
+def report_error(error: Exception, node: str) -> pb.ChangefeedError:
+    """An error of the maintainer itself. One that Hedgerow did not raise on purpose is a defect: a retry may help, and
+    the node's log has the traceback."""
+    if isinstance(error, HedgerowError):
+        # An owner that lost its ownership is replaced by another, so that is no reason to stop the changefeed.
+        report = pb.ChangefeedError(code=error.code, message=str(error), retriable=error.retriable, node=node)
+    else:
+        message = f"the maintainer met an unexpected {type(error).__name__}: {error}; see the log of node {node}"
+        report = pb.ChangefeedError(code="Internal", message=message, retriable=True, node=node)
+    report.at.FromNanoseconds(time.time_ns())
+    return report
+
+
+def worst(errors: Iterable[pb.ChangefeedError]) -> pb.ChangefeedError | None:
+    """One that a retry does not mend before one that it may; the first of equals."""
+    return min(errors, key=lambda error: error.retriable, default=None)

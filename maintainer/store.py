@@ -1,0 +1,161 @@
+"""What a maintainer asks of the sink and, once, of the source. Every call runs its blocking SQL in a thread.
+
+The sink is the truth about what is replicated: the progress rows are the list of dispatchers. They come from:
+
+- the first maintainer: all tables of the source that match the filter, and the schema dispatcher, at the changefeed's
+  start position, all or none;
+- DDL, in the transaction that finishes it (dispatchers do that);
+- an updated filter: rows of tables that no longer match are deleted when the next maintainer takes over; a table that
+  matches and has no row although both servers have it begins at the schema dispatcher's progress row at that moment. (A
+  table that the sink does not have yet is not new to the filter: its CREATE TABLE is still to come, with its row.)
+
+A call that is cancelled leaves its thread to end by itself, bounded by the time-outs below; whatever it still writes is
+fenced. Errors: SinkUnavailable and SourceUnavailable, Fenced, SinkRefused where the server refuses a statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from common import sinktables
+from common.catalog import foreign_key_edges, user_tables
+from common.epoch import Stamp
+from common.errors import SinkRefused
+from common.filter import TableFilter
+from common.mysql import Flavour, What, connect, unavailable
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position
+from common.sinktables import SCHEMA_DISPATCHER, ProgressRow
+from common.uri import ServerUri
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 15.0  # above sinktables.PATIENCE, so that its clearer error comes first
+
+T = TypeVar("T")
+Sink = Connection[Cursor]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One reading of the sink: the dispatchers, and (child, parent) of its foreign keys, as dispatcher keys."""
+
+    rows: tuple[ProgressRow, ...]
+    edges: tuple[tuple[str, str], ...]
+
+
+class Store:
+    """One changefeed's sink, for one owner."""
+
+    def __init__(self, spec: pb.ChangefeedSpec, stamp: Stamp) -> None:
+        """Raises BadInput when a URI or the filter cannot be read."""
+        self._uid = stamp.uid
+        self._epoch = stamp.epoch
+        self._owner = stamp.node
+        self._source = ServerUri.parse(spec.source)
+        self._sink = ServerUri.parse(spec.sink)
+        self._filter = TableFilter.parse(spec.filter)
+        self._start = Position.read(spec.start_position)
+        self.flavour = cast(Flavour, spec.flavour)
+
+    async def take_over(self) -> View:
+        """Raises the fence to this owner's epoch; from then on no older writer commits. Then makes the progress rows
+        agree with the filter, the first time from the source's tables."""
+        return await asyncio.to_thread(self._take_over)
+
+    async def read(self) -> View:
+        """Raises Fenced where this owner's epoch is no longer the sink's."""
+        return await asyncio.to_thread(self._read)
+
+    async def add_matching(self) -> bool:
+        """Inserts progress rows for existing tables that are new to the filter; whether there were any."""
+        return await asyncio.to_thread(self._add_matching)
+
+    async def close(self, *, forget: bool) -> tuple[ProgressRow, ...]:
+        """Raises the fence for the last time, and with `forget` deletes the progress. Returns the final progress."""
+        return await asyncio.to_thread(self._close, forget)
+
+    def _take_over(self) -> View:
+        with self._connected() as sink:
+            sinktables.ensure_schema(sink)
+            sinktables.raise_fence(sink, self._uid, self._epoch, self._owner)
+            rows = sinktables.list_progress(sink, self._uid)
+            if not rows:
+                keys = [*self._tables("source", self._source), SCHEMA_DISPATCHER]
+                sinktables.insert_progress(sink, self._uid, self._epoch, keys, self._start)
+            elif leaving := [row.dispatcher for row in rows if not self._matches(row.dispatcher)]:
+                with sinktables.transaction(sink) as cursor:
+                    sinktables.check_fence(cursor, self._uid, self._epoch)
+                    sinktables.delete_progress(cursor, self._uid, leaving)
+            return self._view(sink)
+
+    def _read(self) -> View:
+        with self._connected() as sink:
+            with sinktables.transaction(sink) as cursor:
+                sinktables.check_fence(cursor, self._uid, self._epoch)
+            return self._view(sink)
+
+    def _add_matching(self) -> bool:
+        in_both = set(self._tables("source", self._source)) & set(self._tables("sink", self._sink))
+        with self._connected() as sink:
+            rows = {row.dispatcher: row for row in sinktables.list_progress(sink, self._uid)}
+            missing = sorted(in_both - rows.keys())
+            if missing and SCHEMA_DISPATCHER in rows:
+                position = rows[SCHEMA_DISPATCHER].position
+                sinktables.insert_progress(sink, self._uid, self._epoch, missing, position)
+            return bool(missing)
+
+    def _close(self, forget: bool) -> tuple[ProgressRow, ...]:
+        with self._connected() as sink:
+            sinktables.ensure_schema(sink)
+            sinktables.raise_fence(sink, self._uid, self._epoch, self._owner)
+            rows = tuple(sinktables.list_progress(sink, self._uid))
+            if forget:
+                sinktables.forget(sink, self._uid, self._epoch, self._owner)
+            return rows
+
+    def _view(self, sink: Sink) -> View:
+        rows = sinktables.list_progress(sink, self._uid)
+        edges = [(child.key, parent.key) for child, parent in foreign_key_edges(sink)]
+        return View(tuple(rows), tuple(edges))
+
+    def _tables(self, what: What, uri: ServerUri) -> list[str]:
+        def names(connection: Connection[Cursor]) -> list[str]:
+            return [table.name.key for table in user_tables(connection, self._filter)]
+
+        return _with(what, uri, names)
+
+    def _matches(self, key: str) -> bool:
+        """A key is schema.table, and either name may hold a dot: it matches if any reading of it does."""
+        parts = key.split(".")
+        splits = ((".".join(parts[:at]), ".".join(parts[at:])) for at in range(1, len(parts)))
+        return key == SCHEMA_DISPATCHER or any(self._filter.matches(schema, table) for schema, table in splits)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Sink]:
+        with _connection("sink", self._sink) as connection:
+            yield connection
+
+
+def _with(what: What, uri: ServerUri, ask: Callable[[Connection[Cursor]], T]) -> T:
+    with _connection(what, uri) as connection:
+        return ask(connection)
+
+
+@contextmanager
+def _connection(what: What, uri: ServerUri) -> Iterator[Connection[Cursor]]:
+    """A connection whose server errors come out as ours."""
+    with closing(connect(uri, what, timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)) as connection:
+        try:
+            yield connection
+        except (pymysql.OperationalError, pymysql.InterfaceError, OSError) as error:
+            raise unavailable(uri, what, error) from error
+        except pymysql.MySQLError as error:
+            raise SinkRefused(f"{what} {uri.address} refuses a statement: {error.args}") from error
