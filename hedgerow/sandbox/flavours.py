@@ -61,7 +61,7 @@ def flavour_available(flavour: Flavour) -> Availability:
     if flavour == "mariadb":
         program: Program | None = mariadb.find()
         reason = "no mariadbd with mariadb-install-db on PATH or in /usr/sbin"
-        mend = "apt-get install mariadb-server (or, as root: scripts/setup.sh)"
+        mend = "make setup (as root), or apt-get install mariadb-server-core"
     else:
         program = mysql.find()
         reason = f"no MySQL tree in .mysql/root or ${mysql.ROOT_VARIABLE}, and no mysqld on PATH that is MySQL"

@@ -1,0 +1,40 @@
+# Two commands need no other before them: make demo, make test.
+.DEFAULT_GOAL := help
+FLAVOUR ?= mariadb
+ARGS ?=
+
+.PHONY: help setup demo playground test check stubs mysql clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  demo and playground take FLAVOUR=mysql (after make mysql); they and test take ARGS='...'."
+
+setup: ## what everything else needs: .venv, and as root the missing server packages
+	@scripts/setup.sh
+
+demo: setup ## replicate a live workload, kill the owner, compare source and sink
+	@.venv/bin/hedgerow demo --flavour $(FLAVOUR) $(ARGS)
+
+playground: setup ## keep such a cluster running to play with
+	@.venv/bin/hedgerow playground --flavour $(FLAVOUR) $(ARGS)
+
+test: setup ## every test; MySQL's too if there is one (make mysql)
+	.venv/bin/pytest $(ARGS)
+
+check: setup ## formatting, lint, types, direction of imports, generated stubs
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	scripts/check_stubs.sh
+
+stubs: setup ## generate common/pb again from proto/
+	scripts/generate_stubs.sh
+
+mysql: ## a MySQL server in .mysql/root, from Debian's archive (as root)
+	scripts/mysql.sh
+
+clean: ## remove what the others made, except .mysql
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.mysql/*' -prune -exec rm -rf {} +
