@@ -10,9 +10,9 @@ What a server does with a BINLOG statement decides the rules (found by trying, o
 - tables tied by foreign keys: what is opened for cascades depends on the kind of the first rows event, and MariaDB
   crashes when it cascades into a table with an indexed virtual column that the statement has open itself. So a
   statement with a tied table has that table only, and one kind of rows event;
-- MySQL 9.6 and later log the effects of cascades, with foreign key checks off, before their cause, and a server that
-  has applied the effects with checks off applies the cause with checks off too: it is the same statement of the source.
-  So the rows events of a source's statement that belong to tied tables all get the flags of the first;
+- MySQL 9.6 and later log the effects of cascades as rows events of their own and say so with a flag. A server that
+  cascades again does too much (REPLACE of a parent does not cascade in the source but does in a replica, found on 9.7).
+  So such events are applied with foreign key checks off: everything they imply follows as events;
 - table ids name a table only until the source reopens it. So a statement ends where an id is mapped to something else,
   or a table to another id.
 
@@ -36,11 +36,14 @@ TYPE = 4
 TABLE_ID = slice(HEADER, HEADER + 6)
 FLAGS = HEADER + 6
 STMT_END_F = 1
+NO_FOREIGN_KEY_CHECKS_F = 2
+USE_SQL_FOREIGN_KEY_F = 16  # MySQL 9.6: the server's SQL layer has cascaded
 NAME = HEADER + 8  # of a table map: schema length, schema, 0, table length, table, 0
 
 WRITE, UPDATE, DELETE = "write", "update", "delete"
 # v1 (MariaDB, and MySQL with log_bin_use_v1_row_events), v2 (MySQL), and MySQL's partial JSON updates
 KINDS = {23: WRITE, 24: UPDATE, 25: DELETE, 30: WRITE, 31: UPDATE, 32: DELETE, 39: UPDATE}
+MYSQL_ROWS = frozenset({30, 31, 32, 39})
 
 _PREFIX, _SUFFIX = b"BINLOG '", b"'"
 _SPARE = 64  # bytes of a packet that are not base64
@@ -99,7 +102,6 @@ class Coalescer:
         self._limit = (max_allowed_packet - _SPARE) // 4 * 3
         self._tied = frozenset(tied)
         self._format_description = b""
-        self._source_flags: int | None = None  # of the source's statement that goes on, where tables are tied
         self._reset()
 
     def _reset(self) -> None:
@@ -135,8 +137,8 @@ class Coalescer:
         """
         statement = self._statement
         flags = rows_event[FLAGS] & ~STMT_END_F | rows_event[FLAGS + 1] << 8
-        if self._tied:
-            flags = self._flags_of_source_statement(dispatcher, rows_event, flags)
+        if flags & USE_SQL_FOREIGN_KEY_F and rows_event[TYPE] in MYSQL_ROWS:
+            flags |= NO_FOREIGN_KEY_CHECKS_F
         size = len(rows_event)
         table_id = bytes(rows_event[TABLE_ID])
         if (
@@ -155,13 +157,8 @@ class Coalescer:
         self.bytes += size
         self._open.add(dispatcher)
 
-    def end_statement(self) -> None:
-        """A statement of the source ends with a rows event (STMT_END_F) that was not added here."""
-        self._source_flags = None
-
     def end_transaction(self, position: Position) -> None:
         """The source transaction ends at `position`, and so does everything before it for this lane's dispatchers."""
-        self._source_flags = None
         self.transactions += 1
         self._ended |= self._open
         self._open.clear()
@@ -196,15 +193,6 @@ class Coalescer:
         self._reset()
         return batch
 
-    def _flags_of_source_statement(self, dispatcher: str, rows_event: bytes, flags: int) -> int:
-        if dispatcher in self._tied:
-            if self._source_flags is None:
-                self._source_flags = flags
-            flags = self._source_flags
-        if rows_event[FLAGS] & STMT_END_F:
-            self._source_flags = None
-        return flags
-
     def _make_room(
         self, dispatcher: str, table_map: bytes, rows_event: bytes, table_id: bytes, flags: int
     ) -> _Statement:
@@ -217,7 +205,8 @@ class Coalescer:
                 f"max_allowed_packet of {self._max_allowed_packet} bytes (it needs {need * 4 // 3 + _SPARE}). "
                 f"Raise it in the sink: SET GLOBAL max_allowed_packet = 1073741824 is the largest"
             )
-        kind, tied = KINDS[rows_event[TYPE]], dispatcher in self._tied
+        kind = KINDS[rows_event[TYPE]]
+        tied = dispatcher in self._tied and not flags & NO_FOREIGN_KEY_CHECKS_F
         statement = self._statement
         if (
             statement is None
