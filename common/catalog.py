@@ -55,7 +55,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """`cascades`: deleting or updating a parent row may change child rows without a trace in the binlog."""
+    """`cascades`: deleting or updating a parent row may change child rows without a trace in the binlog.
+
+    The rules are CASCADE, SET NULL, SET DEFAULT or RESTRICT, which stands for NO ACTION too: InnoDB has no other.
+    """
 
     name: str
     child: TableName
@@ -97,23 +100,41 @@ def columns(connection: Connection[Any], tables: Iterable[TableName]) -> dict[Ta
     return {name: tuple(listed) for name, listed in found.items()}
 
 
+def foreign_key_edges(connection: Connection[Any]) -> list[tuple[TableName, TableName]]:
+    """(child, parent) of every foreign key between user tables, each pair once: tables that must share a lane."""
+    return sorted({(child, parent) for _, child, parent in _references(connection)})
+
+
 def foreign_keys(connection: Connection[Any]) -> list[ForeignKey]:
-    """Every foreign key between user tables."""
+    """Every foreign key between user tables, with its rules."""
+    references = _references(connection)
+    definitions = {child: _show_create(connection, child) for child in {child for _, child, _ in references}}
+    return [ForeignKey(name, child, parent, *_rules(definitions[child], name)) for name, child, parent in references]
+
+
+def _references(connection: Connection[Any]) -> list[tuple[str, TableName, TableName]]:
+    """(name, child, parent). With SELECT as the only privilege, this is the one view that shows foreign keys:
+    referential_constraints and table_constraints then look empty."""
     rows = _query(
         connection,
-        "SELECT constraint_name, constraint_schema, table_name, unique_constraint_schema, referenced_table_name, "
-        "update_rule, delete_rule FROM information_schema.referential_constraints "
-        f"WHERE constraint_schema {_NOT_SYSTEM} ORDER BY constraint_schema, table_name, constraint_name",
+        "SELECT DISTINCT constraint_name, table_schema, table_name, referenced_table_schema, referenced_table_name "
+        "FROM information_schema.key_column_usage "
+        f"WHERE referenced_table_name IS NOT NULL AND table_schema {_NOT_SYSTEM} "
+        "ORDER BY table_schema, table_name, constraint_name",
     )
-    return [
-        ForeignKey(name, TableName(schema, table), TableName(parent_schema, parent), on_update, on_delete)
-        for name, schema, table, parent_schema, parent, on_update, on_delete in rows
-    ]
+    return [(name, TableName(*names[:2]), TableName(*names[2:])) for name, *names in rows]
 
 
-def foreign_key_edges(connection: Connection[Any]) -> list[tuple[TableName, TableName]]:
-    """(child, parent) of every foreign key, each pair once: tables that must share a lane."""
-    return sorted({(key.child, key.parent) for key in foreign_keys(connection)})
+def _show_create(connection: Connection[Any], table: TableName) -> str:
+    return str(_query(connection, f"SHOW CREATE TABLE {table.quoted}")[0][1])
+
+
+def _rules(definition: str, name: str) -> tuple[str, str]:
+    """(on update, on delete) of a foreign key in SHOW CREATE TABLE, which leaves out what is the default."""
+    names = "|".join(re.escape(q + name.replace(q, q * 2) + q) for q in '`"')
+    line = re.search(rf"CONSTRAINT (?:{names}) FOREIGN KEY .*", definition)
+    found = dict(re.findall(r" ON (UPDATE|DELETE) (CASCADE|SET NULL|SET DEFAULT)", line[0] if line else ""))
+    return found.get("UPDATE", "RESTRICT"), found.get("DELETE", "RESTRICT")
 
 
 def _column(name: str, kind: str, charset: str, collation: str, nullable: str, extra: str) -> Column:
