@@ -32,7 +32,7 @@ _PLAIN: Final = {
 }
 COMPRESSED: Final = frozenset({e.TRANSACTION_PAYLOAD, *_PLAIN})
 
-_FIELD_END, _FIELD_COMPRESSION = 0, 2
+_FIELD_END, _FIELD_SIZE, _FIELD_COMPRESSION, _FIELD_PLAIN_SIZE = range(4)
 _ZSTD, _NONE = 0, 255
 
 
@@ -44,35 +44,41 @@ def unwrap(event: bytes) -> Iterator[bytes]:
 
 
 def _payload(event: bytes) -> Iterator[bytes]:
-    at, compression = e.HEADER, _ZSTD
+    at, fields = e.HEADER, {_FIELD_COMPRESSION: _ZSTD}
     try:
         while True:
             field, at = lenenc(event, at)
             if field == _FIELD_END:
                 break
             length, at = lenenc(event, at)
-            if field == _FIELD_COMPRESSION:
-                compression, _ = lenenc(event, at)
+            fields[field], _ = lenenc(event, at)
             at += length
     except (IndexError, struct.error) as error:
         raise BinlogCorrupt("a TRANSACTION_PAYLOAD event ends inside its header") from error
+    compression, size = fields[_FIELD_COMPRESSION], fields.get(_FIELD_SIZE)
+    if size != len(event) - at:
+        raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event holds {len(event) - at} bytes, its header says {size}")
     if compression not in (_ZSTD, _NONE):
         raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event is compressed with unknown method {compression}")
+    left = fields.get(_FIELD_PLAIN_SIZE, size)  # a truncated zstd frame just ends, without an error
     body = BytesIO(memoryview(event)[at:])
     log_pos = event[e.LOG_POS_AT : e.LOG_POS_AT + 4]
     with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as plain:
         source = plain if compression == _ZSTD else body
         try:
             while header := _read(source, e.HEADER):
-                (size,) = struct.unpack_from("<I", header, e.SIZE_AT)
+                size = int.from_bytes(header[e.SIZE_AT : e.SIZE_AT + 4], "little")
                 if len(header) < e.HEADER or size < e.HEADER:
                     raise BinlogCorrupt("a TRANSACTION_PAYLOAD event holds an event with a damaged header")
                 rest = _read(source, size - e.HEADER)
                 if len(rest) < size - e.HEADER:
                     raise BinlogCorrupt("a TRANSACTION_PAYLOAD event ends in the middle of an event")
+                left -= size
                 yield header[: e.LOG_POS_AT] + log_pos + header[e.FLAGS_AT :] + rest
         except zstandard.ZstdError as error:
             raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event cannot be decompressed: {error}") from error
+    if left:
+        raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event ends {left} bytes before the size that its header says")
 
 
 def _read(source: zstandard.ZstdDecompressionReader | BytesIO, size: int) -> bytes:

@@ -1,0 +1,45 @@
+"""What a tracker says of a stream, as text: one line for each thing that happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dispatcher.source import transactions as t
+
+
+def tell(tracker: t.Tracker, events: Iterable[bytes]) -> list[str]:
+    lines = []
+    for event in events:
+        what = tracker.feed(event)
+        if what == t.BEGIN:
+            lines.append(f"begin {tracker.gtid}")
+        elif what in (t.TABLE_MAP, t.ROWS):
+            assert tracker.table is not None
+            name = "map" if what == t.TABLE_MAP else f"rows {event[4]}"
+            lines.append(f"  {name} {tracker.table.schema}.{tracker.table.table}")
+        elif what == t.DDL:
+            before = tracker.position()
+            statement = tracker.statement
+            assert statement is not None
+            lines.append(f"ddl {statement.gtid} [{statement.default_schema}] {statement.text}")
+            lines.append(f"  ends at {statement.file}:{statement.offset}, rows follow: {statement.rows_follow}")
+            lines.append("  " + ", ".join(f"{k}={v}" for k, v in statement.session.items() if k != "timestamp"))
+            tracker.finish_statement()
+            assert (tracker.position() == before) == statement.rows_follow
+        elif what in (t.XA_PREPARE, t.XA_COMMIT, t.XA_ROLLBACK):
+            name = {t.XA_PREPARE: "prepare", t.XA_COMMIT: "commit", t.XA_ROLLBACK: "rollback"}[what]
+            lines.append(f"xa {name} {tracker.xid} -> {tracker.position()}")
+        elif what == t.END:
+            lines.append(f"end {tracker.gtid} -> {tracker.position()}")
+    return lines
+
+
+def events_of_file(data: bytes) -> list[bytes]:
+    """The events of a binlog file as they are on disk."""
+    assert data[:4] == b"\xfebin"
+    events, at = [], 4
+    while at < len(data):
+        size = int.from_bytes(data[at + 9 : at + 13], "little")
+        events.append(data[at : at + size])
+        at += size
+    return events

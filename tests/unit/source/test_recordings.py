@@ -1,0 +1,29 @@
+"""Golden recordings: small binlogs of real servers, and what the tracker has always made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.mysql import Flavour
+from tests.data.record_binlogs import BINLOGS, story
+
+RECORDINGS = sorted(BINLOGS.glob("*.bin"))
+
+
+def recorded(path: Path) -> list[str]:
+    flavour: Flavour = "mysql" if path.name.startswith("mysql") else "mariadb"
+    return story(flavour, path.read_bytes())
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_the_story_is_what_was_recorded(path: Path) -> None:
+    assert recorded(path) == path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_there_are_recordings_of_both_flavours_plain_and_compressed() -> None:
+    names = {path.stem for path in RECORDINGS}
+    for flavour in ("mysql", "mariadb"):
+        assert any(name.startswith(flavour) and name.endswith("-compressed") for name in names)
+        assert any(name.startswith(flavour) and not name.endswith("-compressed") for name in names)
