@@ -82,26 +82,30 @@ class Channels:
     async def metadata(self, endpoint: Endpoint, timeout: float) -> Metadata:
         """What goes with every call: an answer only from a member that has a leader, and the token.
 
-        Logs in first where it must. Raises AioRpcError.
+        Logs in first where it must, within `timeout` seconds. Raises AioRpcError, or what the password supplier raises.
         """
         leader = ("hasleader", "true")
         if not self._config.username:
             return (leader,)
-        async with self._login:
-            if self._token is None:
-                self._token = await self._authenticate(endpoint, timeout)
-            return (leader, ("token", self._token)) if self._token else (leader,)
+        try:
+            async with asyncio.timeout(timeout), self._login:
+                if self._token is None:
+                    self._token = await self._authenticate(endpoint)
+                return (leader, ("token", self._token)) if self._token else (leader,)
+        except TimeoutError:
+            late = grpc.StatusCode.DEADLINE_EXCEEDED
+            raise AioRpcError(late, grpc.aio.Metadata(), grpc.aio.Metadata(), "no answer to the login") from None
 
     def forget_token(self, metadata: Metadata) -> None:
         """etcd refused the token in `metadata`; the next call logs in, unless somebody else has by then."""
         if self._token is not None and ("token", self._token) in metadata:
             self._token = None
 
-    async def _authenticate(self, endpoint: Endpoint, timeout: float) -> str:
+    async def _authenticate(self, endpoint: Endpoint) -> str:
         assert self._config.password is not None
         request = rpc_pb2.AuthenticateRequest(name=self._config.username, password=self._config.password())
         try:
-            answer = await endpoint.auth.Authenticate(request, timeout=timeout, metadata=(("hasleader", "true"),))
+            answer = await endpoint.auth.Authenticate(request, metadata=(("hasleader", "true"),))
         except AioRpcError as error:
             # As etcd's own client: credentials may be configured before authentication is enabled.
             if "authentication is not enabled" in (error.details() or ""):

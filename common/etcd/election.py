@@ -85,12 +85,14 @@ class Election:
         Cancelled or failed, the candidacy is withdrawn; where etcd does not confirm that, it may stand until the
         session ends, and the next campaign of this session continues it. So campaign again after EtcdUnavailable.
         """
-        term = await self._stand()
+        standing = asyncio.create_task(self._stand())
         try:
+            # Shielded: who cancels it must still learn which key to withdraw.
+            term = await asyncio.shield(standing)
             await self._elected(term)
         except BaseException:
             with contextlib.suppress(HedgerowError):
-                await self._withdraw(term)
+                await self._withdraw(await standing)
             raise
         return Leadership(self._etcd, self._session, self._key, term)
 

@@ -18,7 +18,7 @@ from typing import Self
 
 import structlog
 
-from common.errors import EtcdUnavailable, SessionLost
+from common.errors import EtcdUnavailable, HedgerowError, SessionLost
 from common.etcd.channels import Stream, StreamBroken, silent
 from common.etcd.client import Etcd
 from common.etcd.errors import EtcdRefused
@@ -136,6 +136,8 @@ class Session:
                 if stream is not None:
                     self._etcd.stream_failed(stream, broken)
                 await asyncio.sleep(min(0.05, beat))
+            except HedgerowError as error:  # the password cannot be had
+                self.declare_lost(f"it cannot be kept alive: {error}")
             finally:
                 if stream is not None:
                     await stream.close()

@@ -88,8 +88,8 @@ class Watch(AsyncIterator[WatchBatch]):
 
     async def _open(self) -> Stream:
         stream = await self._etcd.open_stream(lambda endpoint: endpoint.watch.Watch, _CONNECT)
-        # From the revision before, which exists: a watcher of a future revision gets no answer to progress requests (etcd
-        # issue 20242). Its events are dropped.
+        # From the revision before, which exists: a watcher of a future revision gets no answer to progress requests
+        # (etcd issue 20242). Its events are dropped.
         request = rpc_pb2.WatchCreateRequest(
             key=self._keys.start, range_end=self._keys.end, start_revision=max(self._next - 1, 1)
         )

@@ -25,6 +25,7 @@ from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.process import ManagedProcess, SandboxError
 
 _READY = 20.0  # seconds
+_LONER = (("grpc.use_local_subchannel_pool", 1),)  # no channel inherits another's reconnect backoff
 USER, PASSWORD = "hedgerow", "correct horse"
 _ROOT_PASSWORD = "root of all"
 
@@ -142,7 +143,10 @@ class EtcdCluster:
             if self.members[number].running:
                 with closing(self._channel(number)) as channel:
                     stub: Any = rpc_pb2_grpc.MaintenanceStub(channel)
-                    status = stub.Status(rpc_pb2.StatusRequest(), timeout=1.0)
+                    try:
+                        status = stub.Status(rpc_pb2.StatusRequest(), timeout=0.5)
+                    except grpc.RpcError:  # frozen
+                        continue
                 if status.leader == status.header.member_id:
                     return number
         raise SandboxError("etcd has no leader")
@@ -191,6 +195,3 @@ class EtcdCluster:
             ]
             for method, request in steps:
                 method(request, timeout=5.0)
-
-
-_LONER = (("grpc.use_local_subchannel_pool", 1),)
