@@ -147,14 +147,17 @@ class FaultProxy:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._forward(reader, far_writer))
                 both.create_task(self._forward(far_reader, writer))
-        except (OSError, asyncio.CancelledError, ExceptionGroup):
+        except (OSError, asyncio.CancelledError):
             # A cancelled link is a cut one. It is not re-raised: asyncio's stream protocol would log it.
-            for each in writers:
-                _reset_on_close(each)
+            _reset_all(writers)
+        except ExceptionGroup as broken:
+            _reset_all(writers)
+            if broken.split(OSError)[1] is not None:
+                raise
         finally:
             self._links.discard(link)
             for each in writers:
-                each.transport.abort() if each.transport.get_write_buffer_size() else each.close()
+                each.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Until the sender's end; then the other side sees an end too, and may still answer."""
@@ -182,8 +185,8 @@ class FaultProxy:
             ends.create_task(write())
 
 
-def _reset_on_close(writer: asyncio.StreamWriter) -> None:
-    raw = writer.get_extra_info("socket")
-    if raw is not None:
+def _reset_all(writers: list[asyncio.StreamWriter]) -> None:
+    for writer in writers:
         with contextlib.suppress(OSError):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        writer.transport.abort()
