@@ -1,0 +1,71 @@
+"""A stream at a DDL: which of its dispatchers wait for the maintainer, and how its decisions are carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from common.errors import HedgerowError
+from common.pb.v1 import dispatch_pb2
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position
+from common.sinktables import SCHEMA_DISPATCHER
+from dispatcher.decision import Decision
+from dispatcher.port import LaneFailed
+from dispatcher.router import Target
+from dispatcher.sink.writer import Writer
+from dispatcher.source.statements import Statement
+from dispatcher.spec import Spec
+
+
+class Barrier:
+    """One DDL. `position` is its end. `dropped`: keys of the stream's dispatchers that end with it."""
+
+    def __init__(
+        self, spec: Spec, writer: Writer, ddl: pb.Ddl, position: Position, statement: Statement | None
+    ) -> None:
+        self._spec = spec
+        self._writer = writer
+        self._ddl = ddl
+        self._statement = statement
+        self.position = position
+        self.dropped: frozenset[str] = frozenset()
+        self.was_decided = False
+
+    def block(self, targets: Iterable[Target]) -> set[str]:
+        """Which of these dispatchers wait: those that the DDL touches, and the one that executes it."""
+        keys = {target.key for target in targets}
+        tables = keys - {SCHEMA_DISPATCHER}
+        self.dropped = frozenset(_among(tables, self._ddl.drops))
+        if self._ddl.scope == pb.EVERYTHING:
+            return keys
+        touched = _among(tables, self._ddl.touches) | self.dropped
+        return touched | (keys & {SCHEMA_DISPATCHER})
+
+    def carry_out(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[set[str], set[str]]:
+        """(dispatchers that have written the DDL, dispatchers that are to pass). Raises LaneFailed, Cancelled."""
+        written: set[str] = set()
+        passed: set[str] = set()
+        for decision in decisions:
+            about = decision.dispatchers & set(blocked)
+            if decision.action == dispatch_pb2.PASS:
+                passed |= about
+            elif SCHEMA_DISPATCHER in about - written:
+                self._write()
+                written.add(SCHEMA_DISPATCHER)
+        self.was_decided = self.was_decided or bool(written or passed)
+        return written, passed
+
+    def _write(self) -> None:
+        from dispatcher.sink.ddl import execute_ddl
+
+        try:
+            execute_ddl(self._spec.sink, self._writer, self._ddl, self.position)
+        except HedgerowError as error:
+            raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
+
+
+def _among(keys: Iterable[str], names: Iterable[pb.TableName]) -> set[str]:
+    """The keys of these tables; a name without table means all of its schema."""
+    exact = {f"{name.schema}.{name.table}" for name in names if name.table}
+    schemas = tuple(f"{name.schema}." for name in names if not name.table)
+    return {key for key in keys if key in exact or key.startswith(schemas)}

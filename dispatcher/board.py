@@ -1,0 +1,85 @@
+"""What is known of one dispatcher on this node, and how it is told to a maintainer."""
+
+from __future__ import annotations
+
+import math
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from common.errors import HedgerowError
+from common.pb.v1 import model_pb2 as pb
+from dispatcher.journal import Placement
+from dispatcher.report import DispatcherReport
+
+
+class Dispatcher:
+    """Owned by a manager, in the event loop. `leaving`: it has been removed, and is here until its lane has stopped."""
+
+    def __init__(self, placement: Placement, epoch: int) -> None:
+        self.placement = placement
+        self.epoch = epoch
+        self.leaving = False
+        self._last = DispatcherReport(placement, pb.STARTING)
+        self._rows_events = 0  # of streams that have ended
+        self._transactions = 0
+
+    @property
+    def is_broken(self) -> bool:
+        return self._last.state == pb.BROKEN
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a stream should serve it. A broken one is not tried again: its maintainer places it anew."""
+        return not self.leaving and not self.is_broken
+
+    def is_incarnation(self, placement: Placement, epoch: int) -> bool:
+        """Whether a create of `placement` by the owner at `epoch` has been carried out already."""
+        return not self.leaving and self.placement == placement and self.epoch == epoch
+
+    def take_over(self, epoch: int) -> None:
+        """A broken one keeps the epoch at which it broke."""
+        if not self.is_broken:
+            self.epoch = epoch
+
+    def take(self, report: DispatcherReport) -> None:
+        self._last = report
+
+    def stream_ended(self) -> None:
+        """Its stream has ended: counts go on from here, and it starts again if it is still wanted."""
+        last = self._last
+        self._rows_events += last.rows_events
+        self._transactions += last.transactions
+        self._last = DispatcherReport(
+            self.placement,
+            last.state if self.is_broken else pb.STARTING,
+            last.position,
+            error=last.error if self.is_broken else None,
+            error_at=last.error_at,
+        )
+
+    def status(self, node: str) -> pb.DispatcherStatus:
+        last = self._last
+        return pb.DispatcherStatus(
+            dispatcher=self.placement.dispatcher,
+            epoch=self.epoch,
+            generation=self.placement.generation,
+            state=last.state,
+            position=last.position.write() if last.position is not None else None,
+            blocked=last.blocked,
+            error=write_error(last.error, node, self.placement.dispatcher, last.error_at) if last.error else None,
+            rows_events=self._rows_events + last.rows_events,
+            transactions=self._transactions + last.transactions,
+            node=node,
+        )
+
+
+def write_error(error: HedgerowError, node: str, dispatcher: str, at: float) -> pb.ChangefeedError:
+    """`at` in seconds since 1970."""
+    return pb.ChangefeedError(
+        code=error.code,
+        message=str(error),
+        retriable=error.retriable,
+        node=node,
+        dispatcher=dispatcher,
+        at=Timestamp(seconds=math.floor(at)) if at else None,
+    )

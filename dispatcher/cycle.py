@@ -1,0 +1,314 @@
+"""One life of a stream's connections: claim, read, route, hand over; until it is cancelled or something fails.
+
+Everything here runs in the stream's thread, but for `abort`. The order of closing: the reader, then the lanes, which
+first finish what they have (for a short while, and not after an error of their own).
+
+Flushing adapts by itself. A lane that is idle gets what is pending at once; while it is busy, transactions are
+collected up to the batch limits; when those are reached and its slot is taken, nothing more is read, and the source's
+socket holds the rest back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from common.catalog import foreign_key_edges
+from common.errors import Fenced
+from common.mysql import connect
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position, least
+from common.sinktables import list_progress
+from dispatcher.barrier import Barrier
+from dispatcher.decision import Decisions
+from dispatcher.port import Port
+from dispatcher.router import Router
+from dispatcher.sink.writer import Writer
+from dispatcher.source.reader import Reader
+from dispatcher.spec import Spec
+from dispatcher.standing import Standing
+from dispatcher.statements import Classifier
+from dispatcher.wake import Wake
+
+WAIT_SECONDS = 1.0  # at most between two looks at everything
+PUBLISH_SECONDS = 0.1
+ADVANCE_SECONDS = 3.0
+FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
+
+
+class Cancelled(Exception):
+    """The stream is to end; nothing is wrong."""
+
+
+class Cycle:
+    def __init__(
+        self,
+        spec: Spec,
+        writer: Writer,
+        standings: Mapping[str, Standing],
+        *,
+        server_id: int,
+        wake: Wake,
+        cancelled: threading.Event,
+        decisions: Decisions,
+        publish: Callable[[float], None],
+    ) -> None:
+        """`standings`: the dispatchers to serve. `publish(lag_seconds)` sends a report of them."""
+        self._spec = spec
+        self._writer = writer
+        self._standings = dict(standings)
+        self._server_id = server_id
+        self._wake = wake
+        self._cancelled = cancelled
+        self._decisions = decisions
+        self._publish = publish
+        self._ports: list[Port] = []
+        self._reader: Reader | None = None
+        self._router: Router | None = None
+        self._description = b""
+        self._aborted = False
+        self._unread = False
+        self._published_at = 0.0
+        self._unpublished = False
+        self._advance_at = time.monotonic() + ADVANCE_SECONDS
+        self.has_worked = False  # something was read from the source: the errors before are over
+
+    def run(self) -> None:
+        """Raises Cancelled, LaneFailed, LaneStopped, HedgerowError; never returns otherwise, but when every dispatcher
+        is broken."""
+        starts = self._open_ports()
+        if not starts:
+            return
+        start = least(list(starts.values()), self._spec.flavour)
+        reader = self._reader = Reader(self._spec.source, self._spec.flavour, start, server_id=self._server_id)
+        self._check()
+        reader.connect()
+        targets = [target for port in self._ports for target in port.targets.values()]
+        self._router = Router(self._spec.flavour, start, reader.source_id, targets, Classifier(self._spec))
+        self._connect_ports()
+        for key in starts:
+            self._standings[key].run()
+        self._tell(0.0)
+        self._pump(self._router, reader)
+
+    def abort(self) -> None:
+        """From any thread: cuts the connections. Returns at once; the lanes end in threads of their own."""
+        self._aborted = True
+        for port in tuple(self._ports):
+            threading.Thread(target=port.lane.stop, name="lane-stop", daemon=True).start()
+        reader = self._reader
+        if reader is not None:
+            threading.Thread(target=reader.close, name="reader-close", daemon=True).start()
+
+    def close(self) -> None:
+        """Awaits everything."""
+        if self._reader is not None:
+            self._reader.close()
+        deadline = time.monotonic() + FINISH_SECONDS
+        for port in self._ports:
+            while not (self._aborted or port.idle or port.lane.error) and time.monotonic() < deadline:
+                self._wake.wait(deadline - time.monotonic())
+            port.lane.stop()
+            port.harvest(self._standings)
+
+    # Lanes.
+
+    def _open_ports(self) -> dict[str, Position]:
+        """Claims every dispatcher that can be claimed; the others are broken."""
+        lanes: dict[int, dict[str, int]] = {}
+        for key, standing in self._standings.items():
+            lanes.setdefault(standing.placement.lane % self._spec.lanes, {})[key] = standing.placement.generation
+        starts: dict[str, Position] = {}
+        for number, generations in sorted(lanes.items()):
+            starts.update(self._open_port(number, generations))
+        return starts
+
+    def _open_port(self, number: int, generations: dict[str, int]) -> Mapping[str, Position]:
+        while generations:
+            self._check()
+            port = Port(number, self._spec, self._writer, self._wake)
+            self._ports.append(port)
+            self._check()  # an abort from here on sees the lane
+            try:
+                positions = port.claim(generations)
+            except Fenced as error:
+                port.lane.stop()
+                self._ports.remove(port)
+                lost = self._find_lost(generations) or generations.keys()
+                for key in lost:
+                    self._standings[key].give_up(error)
+                generations = {key: value for key, value in generations.items() if key not in lost}
+                self._tell(0.0)
+                continue
+            for key, position in positions.items():
+                self._standings[key].reach(position)
+            return positions
+        return {}
+
+    def _find_lost(self, generations: Mapping[str, int]) -> set[str]:
+        """Those that another has claimed, or whose progress row is gone."""
+        with connect(self._spec.sink, "sink") as connection:
+            rows = {row.dispatcher: (row.epoch, row.generation) for row in list_progress(connection, self._spec.uid)}
+        epoch = self._writer.epoch
+        return {key for key, generation in generations.items() if rows.get(key, (epoch + 1, 0)) > (epoch, generation)}
+
+    def _connect_ports(self) -> None:
+        """Tells the lanes which tables foreign keys tie to others: the sink's engine carries out the cascades."""
+        with connect(self._spec.sink, "sink") as connection:
+            tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
+        for port in self._ports:
+            port.connect(tied, self._description)
+
+    # The loop.
+
+    def _pump(self, router: Router, reader: Reader) -> None:
+        events: list[bytes] = []
+        at = 0
+        while True:
+            self._check()
+            if at < len(events):
+                if not self._may_route():
+                    self._wake.wait(self._timeout())
+                else:
+                    at = router.route(events, at, *self._room())
+                    if router.description:
+                        self._flush_all(router)
+                        self._description = router.accept_description()
+                        for port in self._ports:
+                            port.describe(self._description)
+                    elif router.ddl is not None:
+                        self._unread = True
+                        self._decide(router, router.ddl)
+            else:
+                events, at = reader.read(self._timeout(), self._wake.fd), 0
+                if events:
+                    self.has_worked = True
+                else:
+                    self._wake.clear()
+            self._unread = at < len(events) or reader.ready()
+            self._advance(router)
+            for port in self._ports:
+                if port.pending:
+                    self._hand_over(port, router)
+            self._tell(PUBLISH_SECONDS)
+
+    def _check(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+        if self._aborted:
+            raise Cancelled
+        for port in self._ports:
+            port.check()
+
+    def _is_full(self, port: Port) -> bool:
+        return port.transactions >= self._spec.batch_transactions or port.bytes >= self._spec.batch_bytes
+
+    def _may_route(self) -> bool:
+        return not any(self._is_full(port) for port in self._ports)
+
+    def _room(self) -> tuple[int, int]:
+        """Transactions and bytes that can be routed before a batch is full."""
+        return (
+            min(self._spec.batch_transactions - port.transactions for port in self._ports),
+            min(self._spec.batch_bytes - port.bytes for port in self._ports),
+        )
+
+    def _hand_over(self, port: Port, router: Router) -> None:
+        # In the middle of a transaction only a part that is large enough goes.
+        wanted = port.bytes >= self._spec.batch_bytes if port.feed.open else port.idle or self._is_full(port)
+        if wanted and port.has_room:
+            port.give(router.position)
+
+    def _advance(self, router: Router) -> None:
+        """Now and then, so that a restart need not read again what concerned others."""
+        now = time.monotonic()
+        if now >= self._advance_at:
+            self._advance_at = now + ADVANCE_SECONDS
+            for port in self._ports:
+                port.advance(router.position, router.foreign)
+
+    def _timeout(self) -> float:
+        return PUBLISH_SECONDS if self._unpublished else WAIT_SECONDS
+
+    # Waiting for lanes.
+
+    def _flush_all(self, router: Router) -> None:
+        """Hands over everything and waits until it is durable."""
+        for port in self._ports:
+            while port.pending and not port.has_room:
+                self._pause()
+            if port.pending:
+                port.give(router.position)
+        while not all(port.idle for port in self._ports):
+            self._pause()
+        self._check()
+
+    def _pause(self) -> None:
+        """Until a lane has finished something, or it is time to look again. Raises when the waiting is over."""
+        self._check()
+        self._tell(PUBLISH_SECONDS)
+        self._wake.wait(self._timeout())
+
+    # DDL.
+
+    def _decide(self, router: Router, ddl: pb.Ddl) -> None:
+        barrier = Barrier(self._spec, self._writer, ddl, router.position_behind_ddl(), router.tracker.statement)
+        blocked = barrier.block(target for target in router.targets() if not target.covered)
+        if blocked:
+            self._flush_all(router)
+            for key in blocked:
+                self._standings[key].block(ddl)
+            self._tell(0.0)
+            while blocked:
+                written, passed = barrier.carry_out(self._decisions.take(ddl, self._writer.epoch), blocked)
+                for key in passed & barrier.dropped:
+                    router.drop(key)
+                    self._standings[key].finish(barrier.position)
+                self._reach(passed - barrier.dropped, barrier.position)
+                for key in written:
+                    self._standings[key].reach(barrier.position)
+                done = written | passed
+                for key in done:
+                    self._standings[key].run()
+                blocked -= done
+                if done:
+                    self._tell(0.0)
+                elif blocked:
+                    self._pause()
+        router.end_ddl()
+        if barrier.was_decided:
+            self._connect_ports()
+
+    def _reach(self, keys: Collection[str], position: Position) -> None:
+        """Makes `position` durable for these dispatchers."""
+        for port in self._ports:
+            mine = port.keys & frozenset(keys)
+            if mine:
+                port.advance_to(mine, position)
+                port.give(position)
+        while not all(port.idle for port in self._ports):
+            self._pause()
+        self._check()
+
+    # Telling.
+
+    def _lag(self) -> float:
+        """Age of the oldest transaction that the source has sent and that is not durable in the sink, in seconds."""
+        times = [port.oldest for port in self._ports if port.oldest]
+        if self._unread and self._router is not None:
+            times.append(self._router.tracker.commit_time)
+        return max(0.0, time.time() - min(times)) if times else 0.0
+
+    def _tell(self, least_seconds: float) -> None:
+        """Sends a report if something changed and the last one is `least_seconds` old. 0: in any case."""
+        for port in self._ports:
+            if port.harvest(self._standings):
+                self._unpublished = True
+        lag = self._lag()
+        now = time.monotonic()
+        overdue = bool(lag) and now - self._published_at >= WAIT_SECONDS
+        if not least_seconds or overdue or (self._unpublished and now - self._published_at >= least_seconds):
+            self._published_at = now
+            self._unpublished = bool(lag)
+            self._publish(lag)

@@ -1,0 +1,24 @@
+"""What the dispatchers of this node count. Names are stable: dashboards and tests read them."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+REJECTIONS = Counter(
+    "hedgerow_dispatcher_rejections_total",
+    "Requests (layer rpc) and sink transactions (layer sink) that the fence refused",
+    ["layer", "verdict"],
+)
+TRANSACTIONS = Counter(
+    "hedgerow_applied_transactions_total", "Source transactions that are durable in the sink", ["changefeed"]
+)
+ROWS_EVENTS = Counter("hedgerow_applied_rows_events_total", "Rows events that are durable in the sink", ["changefeed"])
+BYTES = Counter("hedgerow_applied_bytes_total", "Binlog bytes that are durable in the sink", ["changefeed"])
+BATCHES = Counter("hedgerow_applied_batches_total", "Sink transactions that committed", ["changefeed"])
+LANE_BUSY = Counter(
+    "hedgerow_lane_busy_seconds_total", "Seconds that lanes spent applying, all lanes of this node", ["changefeed"]
+)
+LAG = Gauge(
+    "hedgerow_lag_seconds", "Age of the oldest source transaction that is not durable in the sink", ["changefeed"]
+)
+RETRIES = Counter("hedgerow_stream_retries_total", "Streams that began anew after an error", ["changefeed", "error"])

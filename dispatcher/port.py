@@ -1,0 +1,209 @@
+"""A lane as the stream sees it: what is being collected for it, what it has been given, and what it has finished.
+
+The stream never blocks on a lane: `has_room` says whether a batch can be handed over at once. A lane works on one batch
+while the next waits in its slot and a third is collected, so the server is never idle and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from common.errors import Fenced, HedgerowError
+from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from common.mysql import Flavour
+from common.position import Position
+from dispatcher import metrics
+from dispatcher.router import Feed, Target
+from dispatcher.sink.coalesce import Batch, Coalescer
+from dispatcher.sink.lane import Applied, Lane
+from dispatcher.sink.writer import Writer
+from dispatcher.spec import Spec
+from dispatcher.standing import Standing
+from dispatcher.wake import Wake
+
+_MOST_OUTSTANDING = 2
+
+
+class LaneFailed(Exception):
+    """A lane has ended with `error`; `keys` are the dispatchers that it served."""
+
+    def __init__(self, keys: Collection[str], error: HedgerowError) -> None:
+        super().__init__(str(error))
+        self.keys = frozenset(keys)
+        self.error = error
+
+
+class Port:
+    """Used by the stream's thread."""
+
+    def __init__(self, number: int, spec: Spec, writer: Writer, wake: Wake) -> None:
+        """Starts the lane's thread. `wake` is set after each batch and when the lane fails."""
+        self._flavour: Flavour = spec.flavour
+        self._changefeed = spec.name
+        self._wake = wake
+        self._given, self._done = 1, 0  # the claim is the first piece of work
+        self._given_at: deque[tuple[int, float, Mapping[str, tuple[int, int]]]] = deque()
+        self._busy_since = 0.0
+        self._seen = Applied(positions={})
+        self._advanced = 0
+        self.keys: frozenset[str] = frozenset()
+        self.targets: dict[str, Target] = {}
+        self.lane = Lane(spec.sink, spec.flavour, writer, number, self._on_done)
+
+    def claim(self, generations: Mapping[str, int]) -> dict[str, Position]:
+        """Once. Raises Fenced as it is, LaneFailed for any other error, LaneStopped."""
+        self.keys = frozenset(generations)
+        try:
+            positions = self.lane.claim(generations)
+        except Fenced:
+            raise
+        except HedgerowError as error:
+            raise LaneFailed(self.keys, error) from error
+        self._coalescer = Coalescer(self.lane.max_allowed_packet)
+        self.feed = Feed(self._coalescer)
+        self.targets = {key: Target(key, self.feed, position) for key, position in positions.items()}
+        return positions
+
+    def connect(self, tied: Collection[str], description: bytes) -> None:
+        """Collects anew, with these dispatchers tied by foreign keys. Nothing is pending."""
+        self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied))
+        self.feed.connect(self._coalescer)
+        if description:
+            self._coalescer.describe(description)
+
+    def describe(self, description: bytes) -> None:
+        """What follows is in the format of this FORMAT_DESCRIPTION event. Nothing is pending."""
+        self._coalescer.describe(description)
+
+    # What is collected.
+
+    @property
+    def pending(self) -> bool:
+        return not self._coalescer.empty
+
+    @property
+    def transactions(self) -> int:
+        return self._coalescer.transactions
+
+    @property
+    def bytes(self) -> int:
+        return self._coalescer.bytes
+
+    def advance(self, position: Position, foreign: int) -> None:
+        """Lets the dispatchers without rows reach `position` in this lane's next transaction, if anything happened.
+
+        `foreign` counts the transactions that were read: where only our own were, there is nothing to record.
+        """
+        if foreign == self._advanced or self.feed.open:
+            return
+        self._advanced = foreign
+        keys = [key for key, target in self.targets.items() if not target.ahead]
+        if keys:
+            self._coalescer.advance(keys, position)
+
+    def advance_to(self, keys: Collection[str], position: Position) -> None:
+        """Lets these dispatchers reach `position`."""
+        self._coalescer.advance(keys, position)
+
+    # What it has been given.
+
+    @property
+    def idle(self) -> bool:
+        return self._given == self._done
+
+    @property
+    def has_room(self) -> bool:
+        return self._given - self._done < _MOST_OUTSTANDING
+
+    def give(self, position: Position) -> None:
+        """Hands over what is pending; it covers everything up to `position`, the end of the last whole transaction.
+
+        In the middle of a transaction with rows for this lane it is a part, and the sink transaction stays open.
+        Raises LaneFailed, LaneStopped.
+        """
+        self._coalescer.advance((), position)
+        batch = self._coalescer.take(final=not self.feed.open)
+        ahead = {key: self._merge(key, place) for key, place in batch.progress.items() if self._is_ahead(key)}
+        if ahead:
+            batch = replace(batch, progress={**batch.progress, **ahead})
+        counts = self._count(batch)
+        if self.idle:
+            self._busy_since = time.monotonic()
+        self._given += 1
+        if batch.final:
+            self._given_at.append((self._given, self.feed.oldest, counts))
+            self.feed.oldest = 0.0
+        try:
+            self.lane.submit(batch)
+        except HedgerowError as error:
+            raise LaneFailed(self.keys, error) from error
+
+    def check(self) -> None:
+        """Raises LaneFailed where the lane has ended."""
+        error = self.lane.error
+        if error is not None:
+            raise LaneFailed(self.keys, error)
+
+    @property
+    def oldest(self) -> float:
+        """Commit time of the oldest transaction that is not durable, 0 where all are."""
+        if self._given_at:
+            return self._given_at[0][1] or self.feed.oldest
+        return self.feed.oldest
+
+    # What it has finished.
+
+    def _on_done(self) -> None:
+        """By the lane's thread, after each piece of work."""
+        self._done += 1
+        self._wake.set()
+
+    def harvest(self, standings: Mapping[str, Standing]) -> bool:
+        """Notes what became durable; whether anything did."""
+        applied = self.lane.applied
+        done = self._done
+        while self._given_at and self._given_at[0][0] <= done:
+            for key, (rows_events, transactions) in self._given_at.popleft()[2].items():
+                standings[key].count(rows_events, transactions)
+        if self._busy_since and self.idle:
+            metrics.LANE_BUSY.labels(self._changefeed).inc(time.monotonic() - self._busy_since)
+            self._busy_since = 0.0
+        if applied is self._seen:
+            return False
+        before, self._seen = self._seen, applied
+        for metric, delta in (
+            (metrics.BATCHES, applied.batches - before.batches),
+            (metrics.TRANSACTIONS, applied.transactions - before.transactions),
+            (metrics.ROWS_EVENTS, applied.rows_events - before.rows_events),
+            (metrics.BYTES, applied.bytes - before.bytes),
+        ):
+            metric.labels(self._changefeed).inc(delta)
+        if applied.refused > before.refused:
+            metrics.REJECTIONS.labels(layer="sink", verdict="STALE").inc(applied.refused - before.refused)
+        for key, position in applied.positions.items():
+            if position is not before.positions.get(key):
+                standings[key].reach(position)
+        return True
+
+    def _is_ahead(self, key: str) -> bool:
+        target = self.targets.get(key)
+        return target is not None and target.ahead
+
+    def _merge(self, key: str, position: Position) -> Position:
+        """Of a dispatcher that got rows before it was overtaken: it has applied what the stream has read, and more."""
+        both = _union(
+            gtid_set(self._flavour, self.targets[key].position.gtid_set), gtid_set(self._flavour, position.gtid_set)
+        )
+        return replace(position, gtid_set=str(both))
+
+    def _count(self, batch: Batch) -> dict[str, tuple[int, int]]:
+        """Rows events and transactions, up to this batch, of the dispatchers that it advances."""
+        targets = (self.targets[key] for key in batch.progress if key in self.targets)
+        return {target.key: (target.rows_events, target.transactions) for target in targets}
+
+
+def _union(one: MysqlGtidSet | MariadbGtidSet, other: MysqlGtidSet | MariadbGtidSet) -> MysqlGtidSet | MariadbGtidSet:
+    return one.union(other)  # type: ignore[arg-type]

@@ -1,0 +1,320 @@
+"""The hot path of a stream: which event goes to which lane.
+
+`Router.route` is one function with local variables on purpose: it runs once per event, and everything per transaction
+has to fit in a few microseconds. It is pure: events in; rows into coalescers; positions, DDL and errors out.
+
+A transaction that writes hedgerow.progress is a lane's own, of a changefeed into this source: it is skipped whole, so
+that two changefeeds in opposite directions do not loop. Lanes write progress before any row, so that it is known first.
+
+A dispatcher whose progress row is ahead of where the stream began skips the transactions that it has applied. That is
+judged once per transaction, and only until the stream has read everything that the dispatcher had applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from common.errors import UnsupportedEvent
+from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from common.mysql import Flavour
+from common.names import TableName
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position, has_reached
+from common.sinktables import SCHEMA
+from dispatcher.source.statements import Statement
+from dispatcher.source.transactions import (
+    BEGIN,
+    DDL,
+    DESCRIPTION,
+    END,
+    NOTHING,
+    ROWS,
+    TABLE_MAP,
+    XA_PREPARE,
+    TableMap,
+    Tracker,
+)
+
+_PENDING: Final = Position()  # the coalescer learns the position when its batch is taken: one per batch, not one each
+_MOST_KNOWN_TABLES: Final = 10_000
+
+Event = bytes
+# The DDL without its position, None for a statement without effect on what is replicated; raises UnsupportedEvent.
+Classify = Callable[[Statement], "pb.Ddl | None"]
+
+
+class Collects(Protocol):
+    """What the router needs of a lane's coalescer."""
+
+    def add(self, dispatcher: str, table_map: Event, rows_event: Event) -> None: ...
+
+    def end_transaction(self, position: Position) -> None: ...
+
+
+class Feed:
+    """The router's side of one lane. `open`: the source transaction that is being read has rows in it. `oldest`: commit
+    time of the first transaction since the last batch was taken, 0 where there was none."""
+
+    __slots__ = ("add", "end", "oldest", "open")
+
+    def __init__(self, coalescer: Collects) -> None:
+        self.open = False
+        self.oldest = 0.0
+        self.connect(coalescer)
+
+    def connect(self, coalescer: Collects) -> None:
+        self.add = coalescer.add
+        self.end = coalescer.end_transaction
+
+
+class Target:
+    """A dispatcher as the router sees it.
+
+    `ahead`: it has applied more than the stream has read, up to `position`; then `covered` says whether the transaction
+    that is being read is among what it has applied. `rows_events` and `transactions` count what was routed to it.
+    """
+
+    __slots__ = ("ahead", "covered", "feed", "key", "number", "position", "rows_events", "transactions")
+
+    def __init__(self, key: str, feed: Feed, position: Position) -> None:
+        self.key = key
+        self.feed = feed
+        self.position = position
+        self.ahead = False
+        self.covered = False
+        self.rows_events = self.transactions = 0
+        self.number = -1  # of the last transaction that had rows of it
+
+
+class Router:
+    """One per connection to the source, used by the stream's thread."""
+
+    def __init__(
+        self, flavour: Flavour, start: Position, source_id: str, targets: Iterable[Target], classify: Classify
+    ) -> None:
+        """`start`: where the reader starts, the least of the targets' positions."""
+        self.tracker = Tracker(flavour, start, source_id)
+        # Without a set to begin with, the GTIDs that are read are not all that was executed: they say nothing.
+        self.by_gtid = bool(start.gtid_set) or not start.file
+        self.ddl: pb.Ddl | None = None
+        self.description: Event = b""  # a FORMAT_DESCRIPTION event that is to be accepted before anything behind it
+        self.foreign = 0  # transactions read so far that no changefeed of ours wrote
+        self._flavour: Flavour = flavour
+        self._classify = classify
+        self._statement: Statement | None = None
+        self._targets = {target.key: target for target in targets}
+        for target in self._targets.values():
+            target.ahead = target.position != start
+        self._behind = [target for target in self._targets.values() if target.ahead]
+        self._known: dict[TableMap, Target | None] = {}
+        self._maps: dict[TableMap, tuple[Target, Event]] = {}
+        self._accepted: Event = b""
+        self._skip = False
+        self._open: list[Feed] = []
+        self._number = 0
+
+    @property
+    def position(self) -> Position:
+        """The end of the last whole transaction."""
+        return self._without_gtids(self.tracker.position())
+
+    def targets(self) -> list[Target]:
+        return list(self._targets.values())
+
+    def drop(self, key: str) -> None:
+        """Routes nothing to this dispatcher any more."""
+        self._targets.pop(key, None)
+        self._behind = [target for target in self._behind if target.key != key]
+        self._known.clear()
+        self._maps.clear()
+
+    def route(self, events: Sequence[Event], at: int, transactions: int, size: int) -> int:
+        """Routes events from index `at`; returns the index of the first that is left.
+
+        Returns early when `transactions` source transactions have ended, or rows events of `size` bytes were added;
+        with `ddl` set behind a DDL that is to be decided over, which `end_ddl` ends; with `description` set, which
+        `accept_description` ends. Raises UnsupportedEvent, BinlogCorrupt, HistoryDiverged; SinkRefused from a lane's
+        coalescer.
+        """
+        tracker, maps, opened = self.tracker, self._maps, self._open
+        take = tracker.feed
+        count = len(events)
+        while at < count:
+            event = events[at]
+            at += 1
+            what = take(event)
+            if what == ROWS:
+                found = maps.get(tracker.table)  # type: ignore[arg-type]
+                if found is None or self._skip:
+                    continue
+                target, table_map = found
+                if target.covered:
+                    continue
+                feed = target.feed
+                if not feed.open:
+                    feed.open = True
+                    opened.append(feed)
+                if target.number != self._number:
+                    target.number = self._number
+                    target.transactions += 1
+                target.rows_events += 1
+                feed.add(target.key, table_map, event)
+                size -= len(event)
+                if size <= 0:
+                    return at
+            elif what == TABLE_MAP:
+                table: TableMap = tracker.table  # type: ignore[assignment]
+                known = self._known.get(table, self)
+                if known is self:
+                    known = self._resolve(table)
+                if known is not None:
+                    maps[table] = known, event  # type: ignore[assignment]
+            elif what == NOTHING:
+                continue
+            elif what == BEGIN:
+                if self._behind:
+                    self._compare()
+            elif what == END:
+                self._end()
+                transactions -= 1
+                if transactions <= 0:
+                    return at
+            elif what == DDL:
+                self._ddl()
+                if self.ddl is not None:
+                    return at
+            elif what == DESCRIPTION:
+                if event[19:] != self._accepted[19:]:
+                    self.description = event
+                    return at
+            else:
+                if what == XA_PREPARE and self._open:
+                    raise UnsupportedEvent(
+                        f"an XA transaction that changes replicated tables was prepared near {self._place()}; its rows "
+                        f"may only be applied at its XA COMMIT, which this version does not do. Use transactions "
+                        f"without XA on these tables, and start behind this position"
+                    )
+                self._end()
+        return at
+
+    def accept_description(self) -> Event:
+        self._accepted, self.description = self.description, b""
+        return self._accepted
+
+    def end_ddl(self) -> None:
+        """The DDL has been decided over."""
+        self.ddl = None
+        self.tracker.finish_statement()
+        self._end()
+        self._known.clear()
+        self._maps.clear()
+
+    def position_behind_ddl(self) -> Position:
+        """Where the DDL ends that `route` has returned for."""
+        assert self._statement is not None
+        statement, before = self._statement, self.tracker.position()
+        gtids = before.gtid_set
+        if self.by_gtid and statement.gtid:
+            whole = gtid_set(self._flavour, gtids)
+            whole.add_gtid(statement.gtid)
+            gtids = str(whole)
+        place = Position(gtids, statement.file, statement.offset, before.source_id, float(statement.timestamp))
+        return self._without_gtids(place)
+
+    # What happens once per transaction or less.
+
+    def _compare(self) -> None:
+        """At the beginning of a transaction: which of the dispatchers that are ahead have applied it?"""
+        gtid = self.tracker.gtid if self.by_gtid else ""
+        before = self.tracker.position()
+        for target in self._behind:
+            target.covered = bool(gtid or before.file) and has_reached(
+                target.position,
+                gtid=gtid,
+                file=before.file,
+                offset=before.offset + 1,
+                source_id=before.source_id,
+                flavour=self._flavour,
+            )
+        if not gtid:
+            self._forget(target for target in self._behind if not target.covered)
+
+    def _end(self) -> None:
+        self._number += 1
+        if self._skip:
+            self._skip = False
+        else:
+            self.foreign += 1
+        for feed in self._open:
+            feed.open = False
+            feed.end(_PENDING)
+            if not feed.oldest:
+                feed.oldest = self.tracker.commit_time
+        self._open.clear()
+        self._maps.clear()
+        if self._behind:
+            reached = gtid_set(self._flavour, self.tracker.position().gtid_set)
+            for target in self._behind:
+                target.covered = False
+            if self.by_gtid:
+                self._forget(
+                    target
+                    for target in self._behind
+                    if _is_subset(gtid_set(self._flavour, target.position.gtid_set), reached)
+                )
+
+    def _forget(self, caught_up: Iterable[Target]) -> None:
+        for target in list(caught_up):
+            target.ahead = target.covered = False
+            self._behind.remove(target)
+
+    def _resolve(self, table: TableMap) -> Target | None:
+        """A table that was not met before: its dispatcher here, if there is one."""
+        if table.schema == SCHEMA and table.table == "progress":
+            if self._open:
+                raise UnsupportedEvent(
+                    f"a transaction near {self._place()} changes {SCHEMA}.progress after rows of replicated tables: "
+                    f"only Hedgerow may write to schema {SCHEMA}, and it writes progress first"
+                )
+            self._skip = True
+            return None  # and not remembered: the next transaction has to come here as well
+        target = self._targets.get(TableName(table.schema, table.table).key)
+        if len(self._known) >= _MOST_KNOWN_TABLES:
+            self._known.clear()
+        self._known[table] = target
+        return target
+
+    def _ddl(self) -> None:
+        statement = self.tracker.statement
+        assert statement is not None
+        if self._behind and not statement.rows_follow:
+            self._compare()
+        everyone_has_it = all(target.covered for target in self._targets.values())
+        ddl = None if self._skip or everyone_has_it else self._classify(statement)
+        if ddl is None:
+            self.tracker.finish_statement()
+            if not statement.rows_follow:
+                self._end()
+            return
+        if statement.rows_follow:
+            raise UnsupportedEvent(
+                f"CREATE TABLE ... SELECT near {self._place()} cannot be replicated, because its rows are in the "
+                f"transaction that creates the table: {statement.text[:200]}. Exclude the table with the filter; on "
+                f"the source, write CREATE TABLE, then INSERT ... SELECT"
+            )
+        self._statement = statement
+        ddl.gtid = statement.gtid if self.by_gtid else ""
+        ddl.position.CopyFrom(replace(self.position_behind_ddl(), gtid_set="").write())
+        self.ddl = ddl
+
+    def _without_gtids(self, position: Position) -> Position:
+        return position if self.by_gtid else replace(position, gtid_set="")
+
+    def _place(self) -> str:
+        return f"{self.tracker.file}:{self.tracker.offset}"
+
+
+def _is_subset(one: MysqlGtidSet | MariadbGtidSet, other: MysqlGtidSet | MariadbGtidSet) -> bool:
+    return one.is_subset(other)  # type: ignore[arg-type]

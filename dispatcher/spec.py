@@ -1,0 +1,59 @@
+"""A changefeed's spec as the dispatchers read it: checked once, before the owner changes, and compared for equality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from common.errors import BadInput
+from common.filter import TableFilter
+from common.mysql import Flavour
+from common.pb.v1 import model_pb2 as pb
+from common.uri import ServerUri
+
+DEFAULT_LANES = 1
+DEFAULT_BATCH_TRANSACTIONS = 1000
+DEFAULT_BATCH_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Two equal specs need no new stream."""
+
+    uid: str
+    name: str
+    source: ServerUri
+    sink: ServerUri
+    flavour: Flavour
+    rules: tuple[str, ...]
+    lanes: int
+    batch_transactions: int
+    batch_bytes: int
+    filter: TableFilter = field(compare=False)
+
+    @classmethod
+    def read(cls, message: pb.ChangefeedSpec) -> Spec:
+        """Raises BadInput: a URI that does not parse, a password that is not here, an unknown flavour, a bad filter."""
+        source, sink = ServerUri.parse(message.source), ServerUri.parse(message.sink)
+        source.password()
+        sink.password()
+        options = message.options
+        return cls(
+            uid=message.uid,
+            name=message.name,
+            source=source,
+            sink=sink,
+            flavour=_flavour(message.flavour),
+            rules=tuple(message.filter),
+            lanes=1 if options.consistency == pb.TRANSACTION else options.lanes or DEFAULT_LANES,
+            batch_transactions=options.batch_transactions or DEFAULT_BATCH_TRANSACTIONS,
+            batch_bytes=options.batch_bytes or DEFAULT_BATCH_BYTES,
+            filter=TableFilter.parse(message.filter),
+        )
+
+
+def _flavour(text: str) -> Flavour:
+    if text == "mysql":
+        return "mysql"
+    if text == "mariadb":
+        return "mariadb"
+    raise BadInput(f"the changefeed's flavour is {text!r}; this node replicates mysql and mariadb")

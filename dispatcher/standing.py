@@ -1,0 +1,81 @@
+"""How one dispatcher stands, as its stream's thread keeps it; reports are made of it."""
+
+from __future__ import annotations
+
+import time
+
+from common.errors import HedgerowError
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position
+from dispatcher.journal import Placement
+from dispatcher.report import DispatcherReport
+
+
+class Standing:
+    """`finished`: a DDL has dropped its table; its progress row is gone and must not be written again."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.state: pb.DispatcherState = pb.STARTING
+        self.finished = False
+        self._position: Position | None = None
+        self._blocked: pb.Ddl | None = None
+        self._error: HedgerowError | None = None
+        self._error_at = 0.0
+        self._before = (0, 0)  # counts of earlier connections
+        self._counts = (0, 0)
+
+    @property
+    def is_broken(self) -> bool:
+        return self.state == pb.BROKEN
+
+    @property
+    def position(self) -> Position | None:
+        return self._position
+
+    def begin(self) -> None:
+        """Connections are made anew: what they count begins at 0."""
+        self._before = (self._before[0] + self._counts[0], self._before[1] + self._counts[1])
+        self._counts = (0, 0)
+
+    def run(self) -> None:
+        self.state, self._blocked, self._error = pb.RUNNING, None, None
+
+    def block(self, ddl: pb.Ddl) -> None:
+        self.state, self._blocked = pb.BLOCKED, ddl
+
+    def retry(self, error: HedgerowError) -> None:
+        self._fail(pb.RETRYING, error)
+
+    def give_up(self, error: HedgerowError) -> None:
+        self._fail(pb.BROKEN, error)
+
+    def reach(self, position: Position) -> None:
+        """Everything up to there is durable."""
+        if not self.finished:
+            self._position = position
+
+    def finish(self, position: Position) -> None:
+        self._position = position
+        self.finished = True
+
+    def count(self, rows_events: int, transactions: int) -> None:
+        """So much is durable since the connections were made."""
+        self._counts = (rows_events, transactions)
+
+    def report(self) -> DispatcherReport:
+        return DispatcherReport(
+            placement=self.placement,
+            state=self.state,
+            position=self._position,
+            blocked=self._blocked,
+            error=self._error,
+            error_at=self._error_at,
+            rows_events=self._before[0] + self._counts[0],
+            transactions=self._before[1] + self._counts[1],
+        )
+
+    def _fail(self, state: pb.DispatcherState, error: HedgerowError) -> None:
+        if self._error is None or self.state != state:
+            self._error_at = time.time()
+        self.state, self._error, self._blocked = state, error, None

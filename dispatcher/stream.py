@@ -1,0 +1,160 @@
+"""The stream of one changefeed on one node: a thread that lives through connections, errors and retries.
+
+It owns what `Cycle` opens, one cycle at a time, and always resumes from the progress rows that the lanes claim, so that
+whatever is retried is applied exactly once. An error that a retry may mend is retried for ever, visibly. A dispatcher
+that is fenced, or that met an error that stops the changefeed, is broken and is not served again; the others go on.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+
+import structlog
+
+from common.errors import Fenced, HedgerowError, ReplicationError
+from dispatcher import metrics
+from dispatcher.cycle import Cancelled, Cycle
+from dispatcher.decision import Decision, Decisions
+from dispatcher.journal import Placement
+from dispatcher.port import LaneFailed
+from dispatcher.report import Report
+from dispatcher.sink.lane import LaneStopped
+from dispatcher.sink.writer import Writer
+from dispatcher.spec import Spec
+from dispatcher.standing import Standing
+from dispatcher.wake import Wake
+
+log = structlog.get_logger()
+
+LEAST_BACKOFF_SECONDS = 0.2
+MOST_BACKOFF_SECONDS = 5.0
+
+
+class Stream:
+    """Every method may be called from any thread and returns at once."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        writer: Writer,
+        placements: tuple[Placement, ...],
+        *,
+        post: Callable[[Report], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """`post` gets reports; `ended` is called last, when all threads have ended. Both in the stream's thread."""
+        self._spec = spec
+        self._writer = writer
+        self._standings = {placement.dispatcher: Standing(placement) for placement in placements}
+        self._post = post
+        self._ended = ended
+        self._wake = Wake()
+        self._cancelled = threading.Event()
+        self._aborted = False
+        self._decisions = Decisions(self._wake.set)
+        self._cycle: Cycle | None = None
+        self._log = log.bind(changefeed=spec.name, uid=spec.uid)
+        self._thread = threading.Thread(target=self._run, name=f"stream-{spec.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """It ends soon: lanes finish what they were given, for a second at most."""
+        self._cancelled.set()
+        self._wake.set()
+
+    def abort(self) -> None:
+        """It ends now: the lanes' connections are cut, and what they had not committed is rolled back."""
+        self._aborted = True
+        self._cancelled.set()
+        cycle = self._cycle
+        if cycle is not None:
+            cycle.abort()
+        self._wake.set()
+
+    def decide(self, decision: Decision) -> None:
+        self._decisions.put(decision)
+
+    # The thread.
+
+    def _run(self) -> None:
+        failures = 0
+        try:
+            while not self._cancelled.is_set():
+                standings = {key: one for key, one in self._standings.items() if not one.is_broken and not one.finished}
+                if not standings:
+                    break
+                cycle = self._open(standings)
+                delay = 0.0
+                try:
+                    cycle.run()
+                except (Cancelled, LaneStopped):
+                    pass
+                except LaneFailed as failure:
+                    delay = self._fail(failure.error, failure.keys, failures)
+                except HedgerowError as error:
+                    delay = self._fail(error, standings.keys(), failures)
+                except Exception as error:
+                    self._log.exception("stream-defect")
+                    wrapped = ReplicationError(f"the node failed with {type(error).__name__}: {error}; see its log")
+                    self._fail(wrapped, standings.keys(), failures)
+                finally:
+                    cycle.close()
+                    self._cycle = None
+                self._publish(0.0)
+                failures = 0 if cycle.has_worked else failures + 1
+                self._sleep(delay)
+        finally:
+            self._publish(0.0)
+            self._wake.close()
+            self._ended()
+
+    def _open(self, standings: dict[str, Standing]) -> Cycle:
+        for standing in standings.values():
+            standing.begin()
+        cycle = Cycle(
+            self._spec,
+            self._writer,
+            standings,
+            # The source ends an older dump of the same id. Real servers have small ids by convention.
+            server_id=random.randrange(1 << 30, 1 << 32),
+            wake=self._wake,
+            cancelled=self._cancelled,
+            decisions=self._decisions,
+            publish=self._publish,
+        )
+        self._cycle = cycle
+        if self._aborted:  # it came meanwhile, and did not see this cycle
+            cycle.abort()
+        return cycle
+
+    def _fail(self, error: HedgerowError, keys: Collection[str], failures: int) -> float:
+        """Marks the dispatchers concerned; returns the seconds to wait before the next attempt."""
+        if isinstance(error, Fenced):
+            # The next claim tells which of the lane's dispatchers another has: those are broken then, and only those.
+            self._log.warning("stream-fenced", error=str(error))
+            return LEAST_BACKOFF_SECONDS if failures else 0.0
+        if not error.retriable:
+            self._log.error("stream-broken", code=error.code, error=str(error))
+            for key in keys:
+                self._standings[key].give_up(error)
+            return 0.0
+        metrics.RETRIES.labels(self._spec.name, error.code).inc()
+        delay = min(MOST_BACKOFF_SECONDS, LEAST_BACKOFF_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.75, 1.25)
+        self._log.warning("stream-retrying", code=error.code, error=str(error), seconds=round(delay, 2))
+        for standing in self._standings.values():
+            if not standing.is_broken and not standing.finished:
+                standing.retry(error)
+        return delay
+
+    def _sleep(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._cancelled.is_set() and (rest := deadline - time.monotonic()) > 0:
+            self._wake.wait(rest)
+
+    def _publish(self, lag_seconds: float) -> None:
+        self._post(Report(tuple(standing.report() for standing in self._standings.values()), lag_seconds))
