@@ -1,0 +1,8 @@
+"""Whether a source and a sink can serve a changefeed: everything wrong at once, each with its mend.
+
+`preflight` asks both servers, judges what they say by pure rules, and resolves the start. It changes nothing.
+"""
+
+from coordinator.preflight.run import Resolved, preflight
+
+__all__ = ["Resolved", "preflight"]

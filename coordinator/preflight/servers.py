@@ -1,0 +1,202 @@
+"""Rules on the two servers: versions, settings, grants. Pure: facts in, problems out.
+
+Any binlog_row_image will do (FULL, MINIMAL, NOBLOB), partial JSON, compressed transactions and gtid_mode=OFF too: rows
+are applied as the source logged them, and without GTIDs by file and offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from common.errors import Problem
+from common.mysql import Flavour
+from common.names import quoted
+from common.sinktables import SCHEMA
+from coordinator.preflight.facts import Facts
+
+OLDEST: Final[dict[Flavour, tuple[int, int, int]]] = {"mysql": (8, 0, 0), "mariadb": (10, 6, 0)}
+SCHEMA_PRIVILEGES: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE")
+DDL_PRIVILEGES: Final = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES")
+
+
+def source_problems(source: Facts) -> list[Problem]:
+    """What keeps this server from being a source."""
+    problems = _version(source, "source")
+    at = f"on the source {source.address}"
+    name, value = source.variable("log_bin")
+    if value != "ON":
+        problems.append(
+            Problem(
+                f"{at}, {name or 'log_bin'} is {value or 'OFF'}: it writes no binlog",
+                "set log_bin = binlog under [mysqld] in its configuration, and restart it",
+            )
+        )
+    name, value = source.variable("binlog_format")
+    if name and value != "ROW":
+        problems.append(
+            Problem(
+                f"{at}, {name} is {value}: its binlog holds statements, not rows",
+                "SET GLOBAL binlog_format = 'ROW'; and binlog_format = ROW under [mysqld] in its configuration "
+                "(sessions that are open keep their format: reconnect them)",
+            )
+        )
+    if source.variables.get("server_id") == "0":
+        problems.append(
+            Problem(
+                f"{at}, server_id is 0: it serves no replicas",
+                "SET GLOBAL server_id = 1; and server_id = 1 under [mysqld] in its configuration",
+            )
+        )
+    for option, schemas in (("binlog_do_db", source.binlog_do), ("binlog_ignore_db", source.binlog_ignore)):
+        if schemas:
+            problems.append(
+                Problem(
+                    f"{at}, {option} is {schemas}: changes are missing from its binlog without a trace",
+                    f"remove {option} from its configuration, and restart it (choose tables with --filter instead)",
+                )
+            )
+    if "dump" in source.denied:
+        problems.append(_grant(source, "source", "REPLICATION SLAVE", "it cannot read the binlog"))
+    if "binlog status" in source.denied:
+        privilege = "BINLOG MONITOR" if source.info.flavour == "mariadb" else "REPLICATION CLIENT"
+        problems.append(_grant(source, "source", privilege, "it cannot ask for the binlog's position"))
+    return problems
+
+
+def sink_problems(sink: Facts, schemas: Iterable[str]) -> list[Problem]:
+    """What keeps this server from being a sink for tables of these schemas."""
+    problems = _version(sink, "sink")
+    if "apply" in sink.denied:
+        privilege = "BINLOG REPLAY" if sink.info.flavour == "mariadb" else "BINLOG_ADMIN, SESSION_VARIABLES_ADMIN"
+        problems.append(_grant(sink, "sink", privilege, "it cannot apply rows"))
+    elif "gtid_next" in sink.denied:
+        problems.append(_grant(sink, "sink", "SESSION_VARIABLES_ADMIN", "it cannot set gtid_next"))
+    if missing := sink.grants.missing(SCHEMA_PRIVILEGES, SCHEMA):
+        problems.append(
+            Problem(
+                f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)} on schema {SCHEMA}, where "
+                "positions and the fence are kept",
+                f"GRANT ALL ON `{SCHEMA}`.* TO {sink.account};",
+            )
+        )
+    for schema in sorted(set(schemas)):
+        if missing := sink.grants.missing(DDL_PRIVILEGES, schema):
+            level = quoted(schema.replace("_", "\\_").replace("%", "\\%"))
+            problems.append(
+                Problem(
+                    f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)} on schema {schema}: it "
+                    "could not see the tables there, or not execute DDL",
+                    f"GRANT {', '.join(missing)} ON {level}.* TO {sink.account};",
+                )
+            )
+    return problems + _sink_settings(sink)
+
+
+def pair_problems(source: Facts, sink: Facts) -> list[Problem]:
+    """What keeps these two from being a pair."""
+    problems = []
+    if source.info.flavour != sink.info.flavour:
+        problems.append(
+            Problem(
+                f"the source {source.address} is {source.info}, the sink {sink.address} is {sink.info}: rows cannot be "
+                "applied as they were logged across flavours",
+                f"choose a sink of the source's flavour ({'MariaDB' if source.info.flavour == 'mariadb' else 'MySQL'})",
+            )
+        )
+    elif _same_server(source, sink):
+        problems.append(
+            Problem(
+                f"the source {source.address} and the sink {sink.address} are the same server: every change would meet "
+                "itself",
+                "choose another sink",
+            )
+        )
+    name, theirs = source.variable("lower_case_table_names")
+    ours = sink.variables.get(name, theirs)
+    if name and theirs != ours:
+        problems.append(
+            Problem(
+                f"{name} is {theirs} on the source {source.address} and {ours} on the sink {sink.address}: the same "
+                "name can mean different tables",
+                f"set {name} = {theirs} under [mysqld] in the sink's configuration (MySQL: only when its data "
+                "directory is initialised anew)",
+            )
+        )
+    return problems
+
+
+def pair_warnings(source: Facts, sink: Facts) -> list[Problem]:
+    """What may go wrong later."""
+    warnings = []
+    if source.info.flavour == sink.info.flavour and sink.info.version[:2] < source.info.version[:2]:
+        warnings.append(
+            Problem(
+                f"the sink {sink.address} is {sink.info}, older than the source {source.address}, {source.info}: DDL "
+                "and column types that it does not know will stop the changefeed",
+                "upgrade the sink first",
+            )
+        )
+    name = "max_allowed_packet"
+    theirs, ours = int(source.variables.get(name, 0)), int(sink.variables.get(name, 0))
+    if ours < theirs:
+        warnings.append(
+            Problem(
+                f"{name} is {theirs} on the source {source.address} and {ours} on the sink {sink.address}: a row of "
+                f"more than {ours * 3 // 4} bytes will stop the changefeed",
+                f"SET GLOBAL {name} = {min(theirs * 4 // 3 // 1024 * 1024 + 1024, 1 << 30)}; on the sink",
+            )
+        )
+    return warnings
+
+
+def _sink_settings(sink: Facts) -> list[Problem]:
+    problems = []
+    at = f"on the sink {sink.address}"
+    bypass = ("READ_ONLY ADMIN",) if sink.info.flavour == "mariadb" else ("CONNECTION_ADMIN",)
+    may_write = not sink.grants.missing(bypass) or not sink.grants.missing(("SUPER",))
+    for name in ("super_read_only", "read_only"):
+        value = sink.variables.get(name, "OFF")
+        if value not in ("OFF", "0") and (name == "super_read_only" or not may_write):
+            problems.append(Problem(f"{at}, {name} is {value}: it takes no changes", f"SET GLOBAL {name} = OFF;"))
+    wanted = (
+        (
+            ("replica_exec_mode", "slave_exec_mode"),
+            "STRICT",
+            "rows that are missing or there already would go unnoticed",
+        ),
+        (("slave_run_triggers_for_rbr",), "NO", "triggers would run again for rows whose effects are in the binlog"),
+        (("sql_generate_invisible_primary_key",), "OFF", "tables would get a column that the source's have not"),
+    )
+    for names, value, why in wanted:
+        name, found = sink.variable(*names)
+        if name and found != value:
+            problems.append(Problem(f"{at}, {name} is {found}: {why}", f"SET GLOBAL {name} = {value};"))
+    return problems
+
+
+def _version(facts: Facts, what: str) -> list[Problem]:
+    oldest = OLDEST[facts.info.flavour]
+    if facts.info.version >= oldest:
+        return []
+    return [
+        Problem(
+            f"the {what} {facts.address} is {facts.info}, which is too old",
+            f"upgrade it to {oldest[0]}.{oldest[1]} or later",
+        )
+    ]
+
+
+def _grant(facts: Facts, what: str, privilege: str, why: str) -> Problem:
+    return Problem(
+        f"on the {what} {facts.address}, {facts.account} lacks {privilege}: {why}",
+        f"GRANT {privilege} ON *.* TO {facts.account};",
+    )
+
+
+def _same_server(source: Facts, sink: Facts) -> bool:
+    """MySQL's server_uuid tells; MariaDB has only what is unique on one machine."""
+    if source.info.flavour == "mysql":
+        return source.info.source_id == sink.info.source_id
+    names = ("server_id", "hostname", "port", "datadir", "pid_file", "socket")
+    return all(source.variables.get(name) == sink.variables.get(name) for name in names)

@@ -1,0 +1,289 @@
+"""Preflight on real servers of both flavours: each thing that can be wrong is found, with the statement that mends it.
+
+Where a mend is a statement, the test executes it and the problem is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from common.errors import PreflightFailed, Problem
+from common.filter import TableFilter
+from common.uri import ServerUri
+from coordinator.preflight import Resolved, preflight
+from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
+from hedgerow.sandbox.ports import free_port
+from hedgerow.sandbox.servers import Server, ServerPair
+from tests.conftest import StartPair
+
+TABLES = (
+    "CREATE DATABASE shop",
+    "CREATE TABLE shop.parent (id INT PRIMARY KEY, name VARCHAR(20) CHARACTER SET utf8mb4) ENGINE=InnoDB",
+    "CREATE TABLE shop.child (id INT PRIMARY KEY, parent INT, CONSTRAINT tie FOREIGN KEY (parent) "
+    "REFERENCES shop.parent (id) ON DELETE CASCADE) ENGINE=InnoDB",
+    "CREATE TABLE shop.wide (a INT, b BIGINT UNSIGNED, c DECIMAL(10,2), d VARCHAR(9) CHARACTER SET latin1, "
+    "e INT GENERATED ALWAYS AS (a + 1) STORED) ENGINE=InnoDB",
+)
+
+
+def run(server: Server, *statements: str) -> None:
+    with server.connect() as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def load(pair: ServerPair) -> None:
+    run(pair.source, *TABLES)
+    run(pair.sink, *TABLES)
+
+
+def check(pair: ServerPair, *rules: str, start: str = "now", source: str = "", sink: str = "") -> Resolved:
+    uris = ServerUri.parse(source or pair.source_uri), ServerUri.parse(sink or pair.sink_uri)
+    return preflight(*uris, TableFilter.parse(rules or ("shop.*",)), start, timeout=3)
+
+
+def problems(pair: ServerPair, *rules: str, start: str = "now", source: str = "", sink: str = "") -> list[Problem]:
+    with pytest.raises(PreflightFailed) as caught:
+        check(pair, *rules, start=start, source=source, sink=sink)
+    return list(caught.value.problems)
+
+
+def only(found: list[Problem]) -> Problem:
+    assert len(found) == 1, "\n".join(map(str, found))
+    return found[0]
+
+
+@contextmanager
+def setting(server: Server, name: str, value: str) -> Iterator[None]:
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT @@GLOBAL.{name}")
+        ((before,),) = cursor.fetchall()
+        cursor.execute(f"SET GLOBAL {name} = %s", (value,))
+        try:
+            yield
+        finally:
+            cursor.execute(f"SET GLOBAL {name} = %s", (before,))
+
+
+def mend(server: Server, problem: Problem) -> None:
+    run(server, problem.mend.split(";")[0])
+
+
+def test_a_good_pair_passes(server_pair: ServerPair) -> None:
+    load(server_pair)
+    resolved = check(server_pair)
+    assert resolved.flavour == server_pair.flavour
+    assert resolved.start_position.file
+    assert resolved.start_position.source_id == resolved.source.source_id
+    assert resolved.source.source_id != resolved.sink.source_id
+    assert resolved.warnings == ()
+    assert check(server_pair, start="earliest").start_position.offset == 4
+
+
+def test_it_changes_nothing(server_pair: ServerPair) -> None:
+    load(server_pair)
+    check(server_pair)
+    with server_pair.sink.connect() as connection, connection.cursor() as cursor:
+        assert cursor.execute("SHOW DATABASES LIKE 'hedgerow'") == 0
+
+
+@pytest.mark.parametrize("start", ["now", "earliest"])
+def test_missing_tables_matter_only_now(server_pair: ServerPair, start: str) -> None:
+    run(server_pair.source, *TABLES)
+    if start == "now":
+        problem = only(problems(server_pair))
+        assert "lacks 3 tables: shop.child, shop.parent, shop.wide" in problem.found
+        assert "mysqldump --no-data shop child parent wide" in problem.mend
+    else:
+        assert "lacks 3 tables" in check(server_pair, start=start).warnings[0].found
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("DROP COLUMN b", "column 2 is c instead of b"),
+        ("ADD COLUMN z INT", "column 6, z int"),
+        ("MODIFY a BIGINT", "column a is bigint"),
+        ("MODIFY c DECIMAL(10,3)", "column c is decimal(10,3) instead of decimal(10,2)"),
+        ("MODIFY b BIGINT", "instead of bigint"),
+        (
+            "MODIFY d VARCHAR(9) CHARACTER SET utf8mb4",
+            "character set utf8mb4 instead of varchar(9) character set latin1",
+        ),
+        ("DROP COLUMN e, ADD COLUMN e INT", "generated stored"),
+        ("MODIFY b BIGINT UNSIGNED AFTER c", "column 2 is c instead of b"),
+        ("MODIFY b BIGINT UNSIGNED NOT NULL", "column b is NOT NULL instead of NULL"),
+        ("ENGINE=MyISAM", "ENGINE=MyISAM, which has no transactions"),
+    ],
+)
+def test_incompatible_tables(server_pair: ServerPair, change: str, found: str) -> None:
+    load(server_pair)
+    run(server_pair.sink, f"ALTER TABLE shop.wide {change}")
+    problem = only(problems(server_pair))
+    assert "shop.wide" in problem.found
+    assert found in problem.found
+    assert "ALTER TABLE `shop`.`wide`" in problem.mend
+    assert check(server_pair, "shop.*", "!shop.wide").warnings == ()
+
+
+def test_cascades_must_be_alike(server_pair: ServerPair) -> None:
+    load(server_pair)
+    with server_pair.source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'")
+        rows = cursor.fetchall()
+    if rows and rows[0][1] != "ON":  # MySQL 9.6 and later log what cascades do
+        run(server_pair.sink, "ALTER TABLE shop.child DROP FOREIGN KEY tie")
+        assert check(server_pair).warnings == ()
+        return
+    left_out = only(problems(server_pair, "shop.child"))
+    assert "filter leaves shop.parent out" in left_out.found
+    run(server_pair.sink, "ALTER TABLE shop.child DROP FOREIGN KEY tie")
+    missing = only(problems(server_pair))
+    assert "foreign key tie of shop.child to shop.parent" in missing.found
+    assert "ON DELETE CASCADE; on the sink" in missing.mend
+    run(
+        server_pair.sink,
+        "ALTER TABLE shop.child ADD CONSTRAINT tie FOREIGN KEY (parent) REFERENCES shop.parent (id) ON DELETE SET NULL",
+    )
+    assert len(problems(server_pair)) == 2
+
+
+def test_a_filter_that_matches_nothing(server_pair: ServerPair) -> None:
+    load(server_pair)
+    assert "filter (nowhere.*) matches no table" in only(problems(server_pair, "nowhere.*")).found
+
+
+@pytest.mark.parametrize(
+    ("start", "found"),
+    [
+        ("yesterday", "start 'yesterday'"),
+        ("file:binlog.999999:4", "binlog.999999"),
+        ("file:binlog.000001:99999999", "99999999"),
+        ("gtid:nonsense", "nonsense"),
+    ],
+)
+def test_bad_starts(server_pair: ServerPair, start: str, found: str) -> None:
+    load(server_pair)
+    problem = only(problems(server_pair, start=start))
+    assert found in problem.found
+    assert "--start now" in problem.mend
+
+
+def test_binlog_format_and_sink_settings(server_pair: ServerPair) -> None:
+    load(server_pair)
+    with setting(server_pair.source, "binlog_format", "STATEMENT"):
+        problem = only(problems(server_pair))
+        assert "binlog_format is STATEMENT" in problem.found
+        mend(server_pair.source, problem)
+        check(server_pair)
+    with setting(
+        server_pair.sink, "slave_exec_mode" if server_pair.flavour == "mariadb" else "replica_exec_mode", "IDEMPOTENT"
+    ):
+        problem = only(problems(server_pair))
+        assert "exec_mode is IDEMPOTENT" in problem.found
+        mend(server_pair.sink, problem)
+        check(server_pair)
+    with setting(server_pair.sink, "read_only", "ON"):
+        problem = only(problems(server_pair))
+        assert "read_only is ON" in problem.found
+        mend(server_pair.sink, problem)
+        check(server_pair)
+
+
+def test_missing_grants(server_pair: ServerPair) -> None:
+    load(server_pair)
+    uris = []
+    for server in (server_pair.source, server_pair.sink):
+        run(server, "DROP USER IF EXISTS 'bare'@'127.0.0.1'", "CREATE USER 'bare'@'127.0.0.1'")
+        run(server, "GRANT SELECT ON shop.* TO 'bare'@'127.0.0.1'")
+        uris.append(f"mysql://bare@127.0.0.1:{server.port}/")
+    source, sink = uris
+    found = problems(server_pair, source=source, sink=sink)
+    text = "\n".join(map(str, found))
+    assert "lacks REPLICATION SLAVE: it cannot read the binlog" in text
+    assert ("lacks BINLOG REPLAY" if server_pair.flavour == "mariadb" else "lacks BINLOG_ADMIN") in text
+    assert "on schema hedgerow" in text
+    assert "lacks INSERT, CREATE, DROP, ALTER, INDEX, REFERENCES on schema shop" in text
+    assert len(found) == 5
+    for problem in found:
+        mend(server_pair.source if problem.found.startswith("on the source") else server_pair.sink, problem)
+    check(server_pair, source=source, sink=sink)
+    for server in (server_pair.source, server_pair.sink):
+        run(server, "DROP USER 'bare'@'127.0.0.1'")
+
+
+def test_grants_by_role(server_pair: ServerPair) -> None:
+    load(server_pair)
+    sink = server_pair.sink
+    mariadb = server_pair.flavour == "mariadb"
+    run(sink, "CREATE ROLE applier", "GRANT ALL ON *.* TO applier", "CREATE USER 'by_role'@'127.0.0.1'")
+    run(sink, "GRANT applier TO 'by_role'@'127.0.0.1'")
+    uri = f"mysql://by_role@127.0.0.1:{sink.port}/"
+    assert len(problems(server_pair, sink=uri)) >= 2
+    run(sink, f"SET DEFAULT ROLE applier {'FOR' if mariadb else 'TO'} 'by_role'@'127.0.0.1'")
+    check(server_pair, sink=uri)
+    run(sink, "DROP USER 'by_role'@'127.0.0.1'", "DROP ROLE applier")
+
+
+def test_unreachable_both_and_wrong_password(server_pair: ServerPair, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("not-the-pa55word")
+    nowhere = f"mysql://u@127.0.0.1:{free_port()}/"
+    wrong = f"mysql://root@127.0.0.1:{server_pair.sink.port}/?password_file={secret}"
+    source, sink = problems(server_pair, source=nowhere, sink=wrong)
+    assert "refuses connections" in source.found
+    assert "denies access to user 'root'" in sink.found
+    assert str(secret) in sink.found
+    assert "not-the-pa55word" not in str(sink)
+    missing = only(problems(server_pair, source=f"{nowhere}?password_file=/nowhere")[:1])
+    assert "/nowhere" in missing.found
+
+
+def test_the_same_server(server_pair: ServerPair) -> None:
+    load(server_pair)
+    problem = only(problems(server_pair, sink=f"mysql://{server_pair.source_uri[8:].replace('_source', '_sink')}"))
+    assert "are the same server" in problem.found
+
+
+def test_settings_that_need_a_restart(start_pair: StartPair, flavour: str) -> None:
+    pair = start_pair(
+        "mariadb" if flavour == "mariadb" else "mysql",
+        {"log_bin": False, "lower_case_table_names": 0},
+        {"max_allowed_packet": "1M", "binlog_format": None},
+    )
+    load(pair)
+    problem = only(problems(pair))
+    assert "log_bin is OFF" in problem.found
+    assert "log_bin = binlog" in problem.mend
+    pair.source.options = {"binlog_ignore_db": "other", "binlog_row_image": "NOBLOB"}
+    pair.source.restart()
+    assert "binlog_ignore_db is other" in only(problems(pair)).found
+    pair.source.options = {"binlog_row_image": "MINIMAL"}
+    if flavour == "mysql":
+        pair.source.options["gtid_mode"] = "OFF"
+    pair.source.restart()
+    assert "max_allowed_packet" in only(list(check(pair).warnings)).found
+    run(pair.source, "FLUSH BINARY LOGS")
+    run(pair.source, f"PURGE BINARY LOGS TO '{check(pair).start_position.file}'")
+    assert "purged" in only(problems(pair, start="file:binlog.000001:4")).found
+
+
+def test_flavours_must_be_alike() -> None:
+    if not all(flavour_available(each).available for each in FLAVOURS):
+        pytest.skip("needs both flavours")
+    servers: list[Server] = []
+    try:
+        for each in FLAVOURS:
+            servers.append(Server(each, "alone"))
+            servers[-1].start()
+        pair = ServerPair(*servers)
+        load(pair)
+        found = [problem.found for problem in problems(pair)]
+        assert any("across flavours" in each for each in found)
+    finally:
+        for server in servers:
+            server.close()
