@@ -30,7 +30,7 @@ class Grants:
         if schema:
             for name, privileges in self.revoked:
                 if name == schema:
-                    held = _everything(held) - privileges
+                    held = (held | _STATIC if "ALL PRIVILEGES" in held else held) - privileges - {"ALL PRIVILEGES"}
             for pattern, privileges in self.on_schemas:
                 if _like(pattern, schema):
                     held |= privileges
@@ -57,14 +57,11 @@ def parse_grants(lines: Iterable[str]) -> Grants:
     return Grants(frozenset(everywhere), tuple(on_schemas), tuple(revoked))
 
 
+# What ALL PRIVILEGES stands for on a schema.
 _STATIC = frozenset(
     {"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "TRIGGER", "LOCK TABLES"}
     | {"CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "EVENT", "CREATE TEMPORARY TABLES"}
 )
-
-
-def _everything(held: set[str]) -> set[str]:
-    return held | _STATIC if "ALL PRIVILEGES" in held else held
 
 
 def _privileges(text: str) -> frozenset[str]:

@@ -1,0 +1,124 @@
+"""Connecting to real servers: each failure has its own message, and what the catalog tells is so."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from common.catalog import columns, foreign_key_edges, foreign_keys, user_tables
+from common.errors import BadInput, SinkUnavailable, SourceUnavailable
+from common.filter import TableFilter
+from common.mysql import connect, server_info, set_timeouts
+from common.names import TableName
+from common.uri import ServerUri
+from hedgerow.sandbox.ports import free_port
+from hedgerow.sandbox.servers import ServerPair
+
+
+def test_who_the_server_is(server_pair: ServerPair) -> None:
+    with connect(ServerUri.parse(server_pair.source_uri), "source") as connection:
+        info = server_info(connection)
+        assert info.flavour == server_pair.flavour
+        assert info.version > (8, 0, 0)
+        assert info.source_id
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@autocommit")
+            assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.parametrize(("found_rows", "expected"), [(False, 0), (True, 1)])
+def test_found_rows(server_pair: ServerPair, found_rows: bool, expected: int) -> None:
+    uri = ServerUri.parse(server_pair.sink_uri)
+    with connect(uri, "sink", found_rows=found_rows) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE shop")
+        cursor.execute("CREATE TABLE shop.t (a INT)")
+        cursor.execute("INSERT INTO shop.t VALUES (1)")
+        assert cursor.execute("UPDATE shop.t SET a = 1") == expected
+
+
+def test_the_wrong_password(server_pair: ServerPair, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("not-the-pa55word")
+    uri = ServerUri.parse(f"mysql://root@127.0.0.1:{server_pair.sink.port}/?password_file={secret}")
+    with pytest.raises(
+        SinkUnavailable, match=r"sink 127.*denies access to user 'root'.*password is from file"
+    ) as caught:
+        connect(uri, "sink")
+    assert "pa55word" not in str(caught.value) + repr(caught.value.__cause__)
+
+
+def test_a_user_that_is_not_there(server_pair: ServerPair) -> None:
+    uri = ServerUri.parse(f"mysql://nobody@127.0.0.1:{server_pair.source.port}")
+    with pytest.raises(SourceUnavailable, match="denies access to user 'nobody'"):
+        connect(uri, "source")
+
+
+def test_nothing_listens() -> None:
+    with pytest.raises(SourceUnavailable, match="refuses connections"):
+        connect(ServerUri.parse(f"mysql://u@127.0.0.1:{free_port()}"), "source")
+
+
+def test_an_unknown_host() -> None:
+    with pytest.raises(SinkUnavailable, match=r"host name 'nowhere\.invalid' is not known"):
+        connect(ServerUri.parse("mysql://u@nowhere.invalid"), "sink")
+
+
+def test_a_server_that_accepts_and_is_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        uri = ServerUri.parse(f"mysql://u@127.0.0.1:{listener.getsockname()[1]}")
+        begun = time.monotonic()
+        with pytest.raises(SourceUnavailable, match=r"does not answer within 0\.3 s"):
+            connect(uri, "source", timeout=0.3)
+        assert time.monotonic() - begun < 3
+
+
+def test_tls_of_a_server_that_is_not_trusted(server_pair: ServerPair, tmp_path: Path) -> None:
+    uri = f"mysql://root@127.0.0.1:{server_pair.source.port}/?ssl_mode="
+    if server_pair.flavour == "mariadb":
+        with pytest.raises(SourceUnavailable, match="encryption failed"):
+            connect(ServerUri.parse(f"{uri}required"), "source")
+    else:
+        with pytest.raises(SourceUnavailable, match="denies access"):
+            connect(ServerUri.parse(f"{uri}required"), "source")
+    with pytest.raises(BadInput, match="cannot be loaded"):
+        connect(ServerUri.parse(f"{uri}verify_ca&ssl_ca={tmp_path}/none.pem"), "source")
+
+
+def test_read_timeouts_begin_after_the_handshake(server_pair: ServerPair) -> None:
+    with connect(ServerUri.parse(server_pair.source_uri), "source", timeout=1.0) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT SLEEP(1.3)")
+        set_timeouts(connection, 0.2)
+        with pytest.raises(Exception, match="timed out"), connection.cursor() as cursor:
+            cursor.execute("SELECT SLEEP(5)")
+
+
+def test_the_catalog_with_the_grants_of_a_source(server_pair: ServerPair) -> None:
+    with server_pair.source.connect() as root, root.cursor() as cursor:
+        for statement in (
+            "CREATE DATABASE shop",
+            "CREATE TABLE shop.p (id INT PRIMARY KEY, self INT, "
+            "CONSTRAINT `o``dd` FOREIGN KEY (self) REFERENCES p (id))",
+            "CREATE TABLE shop.c (a INT UNSIGNED, b VARCHAR(5) CHARACTER SET latin1 NOT NULL, id INT, "
+            "g INT GENERATED ALWAYS AS (id + 1) VIRTUAL, CONSTRAINT one FOREIGN KEY (id) REFERENCES shop.p (id) "
+            "ON UPDATE CASCADE ON DELETE SET NULL)",
+            "CREATE VIEW shop.v AS SELECT 1 AS one",
+        ):
+            cursor.execute(statement)
+    child, parent = TableName("shop", "c"), TableName("shop", "p")
+    with connect(ServerUri.parse(server_pair.source_uri), "source") as connection:
+        assert [table.name for table in user_tables(connection, TableFilter.parse(["shop.*"]))] == [child, parent]
+        assert user_tables(connection, TableFilter.parse(["shop.c"]))[0].engine == "InnoDB"
+        assert foreign_key_edges(connection) == [(child, parent), (parent, parent)]
+        keys = {key.name: key for key in foreign_keys(connection)}
+        assert (keys["one"].on_update, keys["one"].on_delete, keys["one"].cascades) == ("CASCADE", "SET NULL", True)
+        assert keys["o`dd"].cascades is False
+        found = columns(connection, [child, TableName("shop", "none")])
+    assert list(found) == [child]
+    assert [column.name for column in found[child]] == ["a", "b", "id", "g"]
+    assert [column.generated for column in found[child]] == ["", "", "", "VIRTUAL"]
+    assert found[child][0].type.endswith("unsigned")
+    assert (found[child][1].charset, found[child][1].nullable) == ("latin1", False)
