@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import grpc
 import pytest
 
 from common.errors import EtcdUnavailable
@@ -24,6 +25,7 @@ from common.etcd import (
 )
 from common.etcd import watch as watch_module
 from common.etcd.channels import Endpoint, Stream
+from common.pb.etcd import rpc_pb2_grpc
 from hedgerow.sandbox.etcd import EtcdCluster
 
 
@@ -132,6 +134,39 @@ async def test_silence_of_a_living_member_is_no_reason_to_leave_it(
             assert etcd.opened == 1
             await etcd.txn([], [Put(f"{root}a", b"1")])
             assert [event.key for event in (await pending).events] == [f"{root}a"]
+
+
+class _Mute(rpc_pb2_grpc.WatchServicer):
+    """Takes every request and answers none; HTTP/2 pings are answered below it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def Watch(self, requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        async for request in requests:
+            self.asked.append(request.WhichOneof("request_union"))
+        return
+        yield
+
+
+async def test_a_member_that_leaves_two_probes_unanswered_is_left(
+    cluster: EtcdCluster, etcd: Etcd, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "_SILENCE", 0.3)
+    monkeypatch.setattr(watch_module, "_PATIENCE", 0.2)
+    first = (await etcd.txn([], [Put(f"{root}a", b"1")])).revision
+    server, mute = grpc.aio.server(), _Mute()
+    rpc_pb2_grpc.add_WatchServicer_to_server(mute, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        config = EtcdConfig((f"127.0.0.1:{port}", *cluster.endpoints))
+        async with Etcd(config) as client, Watch(client, prefix(root), first) as watch:
+            batch = await asyncio.wait_for(anext(watch), 5.0)
+    finally:
+        await server.stop(0)
+    assert [event.key for event in batch.events] == [f"{root}a"]
+    assert mute.asked == ["create_request", "progress_request", "progress_request"]
 
 
 async def test_silence_of_a_frozen_member_is_noticed(cluster: EtcdCluster, root: str) -> None:
