@@ -1,0 +1,249 @@
+"""Executes a DDL statement in the sink exactly once, whoever dies in the middle. Design: "DDL".
+
+    GET_LOCK('hedgerow:<uid>')                     one at a time; the lock dies with the session that executes
+    fenced transaction: `started`, fingerprint     who executes, and what the tables were before
+    the statement, as the source logged it
+    fenced transaction: `done`, progress           the schema dispatcher's position, rows of created and dropped tables
+
+A successor that finds `started` first gets the lock, and so knows that nobody executes; for that it kills the recorded
+session, if it is still that one. Then the fingerprint tells: changed means done; unchanged means not done, or nothing
+to be seen (TRUNCATE, OPTIMIZE, an ALTER to what is there already), and both are mended by executing it.
+
+Blocking: call it from a thread. The caller has claimed the schema dispatcher.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from common import sinkjournal
+from common.errors import DdlFailed, HedgerowError, SinkUnavailable, UnsupportedEvent
+from common.mysql import Flavour, connect
+from common.names import TableName, quoted
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position, has_reached
+from common.sinktables import check_fence, kill_session, this_session, transaction
+from common.uri import ServerUri
+from dispatcher.sink.fingerprint import Fingerprint, fingerprint
+from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
+from dispatcher.sink.session import IDLE_TIMEOUT
+from dispatcher.sink.writer import Writer
+
+LOCK_PATIENCE = 30.0  # seconds for the changefeed's lock, more than IDLE_TIMEOUT
+METADATA_LOCK_WAIT = 30  # seconds
+_NO_SUCH_SCHEMA = 1049
+_SHOWN = 200  # characters of a statement in an error
+
+# Leaves no trace in SHOW CREATE TABLE, and undoes itself when it is executed again.
+_SWAPS = re.compile(r"\bEXCHANGE\s+PARTITION\b|\bRENAME\b", re.IGNORECASE)
+
+
+def execute_ddl(
+    uri: ServerUri,
+    flavour: Flavour,
+    writer: Writer,
+    generation: int,
+    ddl: pb.Ddl,
+    position: Position,
+    session: Mapping[str, int | float | str],
+    *,
+    rows_follow: bool = False,
+) -> None:
+    """Returns when the statement is in the sink and the schema dispatcher's progress row is at `position`, its end.
+
+    `generation` is that of the schema dispatcher, claimed at the writer's epoch. `session`: the variables that the
+    statement was executed with on the source. `rows_follow`: it is the first half of a transaction with rows.
+    Raises Fenced, SinkUnavailable (call it again), DdlFailed, SinkRefused, UnsupportedEvent.
+    """
+    if rows_follow:
+        raise UnsupportedEvent(
+            f"CREATE TABLE ... SELECT at {position} is one transaction of DDL and rows in the source, which cannot be "
+            f"applied atomically: {_start(ddl.statement)}. Create and fill the table in the sink, then go on behind it"
+        )
+    if not ddl.gtid and not position.file:
+        raise ValueError("a DDL statement has a GTID, or a file and an offset")
+    execution = _Execution(uri, flavour, writer, generation, ddl, position, session)
+    try:
+        execution.run()
+    except (pymysql.MySQLError, OSError) as error:
+        raise refusal(uri, flavour, error, execution.affected) from error
+    finally:
+        execution.close()
+
+
+class _Execution:
+    def __init__(
+        self,
+        uri: ServerUri,
+        flavour: Flavour,
+        writer: Writer,
+        generation: int,
+        ddl: pb.Ddl,
+        position: Position,
+        session: Mapping[str, int | float | str],
+    ) -> None:
+        self._uri, self._flavour, self._ddl, self._position = uri, flavour, ddl, position
+        self._uid, self._epoch, self._generation = writer.uid, writer.epoch, generation
+        self._variables = session
+        self._key = ddl.gtid or f"{position.file}:{position.offset}"
+        self._creates = [TableName.read(name) for name in ddl.creates]
+        self._drops = [TableName.read(name) for name in ddl.drops]
+        self.affected = {*map(TableName.read, ddl.touches), *self._creates, *self._drops}
+        self._connections: list[Connection[Cursor]] = []
+        self._journal = self._connect()
+        self._executor = self._connect()
+
+    def _connect(self) -> Connection[Cursor]:
+        connection = connect(self._uri, "sink")
+        self._connections.append(connection)
+        connection.query(
+            f"SET SESSION lock_wait_timeout = {METADATA_LOCK_WAIT}, innodb_lock_wait_timeout = {METADATA_LOCK_WAIT}"
+        )
+        return connection
+
+    def close(self) -> None:
+        """Releases the lock with the executor's session."""
+        for connection in self._connections:
+            if connection.open:
+                connection.close()
+
+    def run(self) -> None:
+        with self._executor.cursor() as executor:
+            executor.execute(f"SET SESSION wait_timeout = {IDLE_TIMEOUT}")
+            self._lock(executor)
+            before = self._begin()
+            if before is not None:
+                self._execute(executor, before)
+                self._finish()
+
+    def _lock(self, executor: Cursor) -> None:
+        name = f"hedgerow:{self._uid}"
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            executor.execute("SELECT GET_LOCK(%s, 1)", (name,))
+            if executor.fetchall() == ((1,),):
+                return
+            if time.monotonic() >= deadline:
+                raise SinkUnavailable(
+                    f"sink {self._uri.address}: another session executes DDL of changefeed {self._uid} and holds "
+                    f"GET_LOCK('{name}') for more than {LOCK_PATIENCE:g} s; IS_USED_LOCK('{name}') there names it"
+                )
+            with transaction(self._journal) as cursor:
+                check_fence(cursor, self._uid, self._epoch)
+                for recorded in sinkjournal.sessions_of_started(cursor, self._uid, self._epoch):
+                    kill_session(cursor, recorded)
+
+    def _begin(self) -> tuple[Fingerprint, bool] | None:
+        """Write `started`. Returns what the tables were before, and whether it is a repetition; None if it is done."""
+        session = this_session(self._executor)
+        with transaction(self._journal) as cursor:
+            check_fence(cursor, self._uid, self._epoch)
+            if self._is_covered(cursor):
+                return None
+            entry = sinkjournal.entry(cursor, self._uid, self._key)
+            if entry is not None and entry.state == sinkjournal.DONE:  # said so by hand
+                self._write_done(cursor)
+                return None
+            now = fingerprint(cursor, self._flavour, self.affected)
+            before = now if entry is None else Fingerprint.parse(entry.fingerprint)
+            sinkjournal.write_started(
+                cursor, self._uid, self._key, self._ddl.statement, str(before), self._epoch, session
+            )
+        return before, entry is not None
+
+    def _is_covered(self, cursor: Cursor) -> bool:
+        reached = sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
+        return has_reached(
+            reached,
+            gtid=self._ddl.gtid,
+            file=self._position.file,
+            offset=self._position.offset,
+            source_id=self._position.source_id,
+            flavour=self._flavour,
+        )
+
+    def _execute(self, executor: Cursor, begun: tuple[Fingerprint, bool]) -> None:
+        before, again = begun
+        if again:
+            now = self._now()
+            if self._is_done(before, now):
+                return
+            if str(now) == str(before) and not now.identified and _SWAPS.search(self._ddl.statement):
+                raise DdlFailed(
+                    f"cannot tell whether a statement was executed in sink {self._uri.address} before its session "
+                    f"ended: {_start(self._ddl.statement)}. GRANT PROCESS ON *.* TO {self._uri.user} there lets "
+                    "Hedgerow tell next time; now look, and set state = 'done' or delete the row of key "
+                    f"{self._key} in hedgerow.ddl"
+                )
+        try:
+            self._prepare(executor)
+            executor.execute(self._ddl.statement)
+        except pymysql.MySQLError as error:
+            if again and not lost(error) and self._is_done(before, self._now()):
+                return
+            raise self._failure(error) from error
+
+    def _prepare(self, executor: Cursor) -> None:
+        """The source's session: the text goes out as utf8mb4, everything else as it was there."""
+        if self._ddl.default_schema:
+            try:
+                executor.execute(f"USE {quoted(self._ddl.default_schema)}")
+            except pymysql.MySQLError as error:
+                if code(error) != _NO_SUCH_SCHEMA:  # CREATE DATABASE is logged with the schema that it creates
+                    raise
+        variables = {name: value for name, value in self._variables.items() if name != "character_set_client"}
+        if variables:
+            executor.execute(
+                "SET " + ", ".join(f"SESSION {name} = %s" for name in variables), tuple(variables.values())
+            )
+
+    def _now(self) -> Fingerprint:
+        with self._journal.cursor() as cursor:
+            return fingerprint(cursor, self._flavour, self.affected)
+
+    def _is_done(self, before: Fingerprint, now: Fingerprint) -> bool:
+        """Something changed, and nothing is missing of what the statement creates and drops."""
+        gone = set(self._drops) - set(self._creates)
+        return (
+            now.tables != before.tables
+            and not any(now.absent(name) for name in self._creates)
+            and all(now.absent(name) for name in gone)
+        )
+
+    def _finish(self) -> None:
+        with transaction(self._journal) as cursor:
+            check_fence(cursor, self._uid, self._epoch)
+            sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
+            self._write_done(cursor)
+
+    def _write_done(self, cursor: Cursor) -> None:
+        sinkjournal.write_done(
+            cursor,
+            self._uid,
+            self._key,
+            self._epoch,
+            self._position,
+            creates=[name.key for name in self._creates],
+            drops=[name.key for name in self._drops if name.table],
+            dropped_schemas=[name.schema for name in self._drops if not name.table],
+        )
+
+    def _failure(self, error: pymysql.MySQLError) -> HedgerowError:
+        known = refusal(self._uri, self._flavour, error, self.affected)
+        if known.retriable or code(error) in TRY_AGAIN:
+            return known
+        return DdlFailed(
+            f"sink {self._uri.address} refuses a DDL statement of the source ({code(error)}: {error.args[-1]}): "
+            f"{_start(self._ddl.statement)}. Mend what it says there, then resume: the statement is executed again"
+        )
+
+
+def _start(statement: str) -> str:
+    flat = " ".join(statement.split())
+    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}..."
