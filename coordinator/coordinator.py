@@ -1,0 +1,98 @@
+"""A node's candidacy for coordinator, for as long as its session lasts.
+
+Campaign, reign, resign, and again. What ends a term (a lost term, an etcd that does not answer, a defect) ends only the
+term; a lost session ends `run`, because the node must fence itself and come back as a new one. While another node
+coordinates, this one watches it (probe.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+
+from common.errors import EtcdUnavailable, HedgerowError, SessionLost
+from common.etcd import Etcd, Leadership, Mirror
+from common.etcd import prefix as keys_under
+from common.membership import Membership
+from common.rpc import Peers
+from coordinator import metrics
+from coordinator.probe import probe_coordinator
+from coordinator.reign import CoordinatorConfig, Reign, first_cause
+from coordinator.store import directory
+
+log = structlog.get_logger()
+
+_PAUSE_SECONDS = 0.5
+
+
+class Coordinator:
+    """One for each membership. `prefix` is the cluster's root in etcd, as `common.ids.Keys.root`."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        etcd: Etcd,
+        prefix: str,
+        peers: Peers,
+        config: CoordinatorConfig | None = None,
+    ) -> None:
+        self.config = config or CoordinatorConfig()
+        self._membership = membership
+        self._etcd = etcd
+        self._prefix = prefix
+        self._peers = peers
+        self._reign: Reign | None = None
+
+    @property
+    def reign(self) -> Reign | None:
+        """The present term, while this node coordinates."""
+        return self._reign
+
+    async def run(self) -> None:
+        """Campaigns for ever. Cancelled, it resigns. Raises SessionLost when the node's session is over."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._campaign(), name="coordinator-campaign")
+                group.create_task(
+                    probe_coordinator(self._membership, self._peers, self.config.watch.grace), name="coordinator-probe"
+                )
+        except BaseExceptionGroup as failed:
+            self._membership.session.check()
+            raise first_cause(failed) from None
+
+    async def _campaign(self) -> None:
+        election = self._membership.election
+        while True:
+            try:
+                leadership = await election.campaign()
+            except EtcdUnavailable as error:
+                log.warning("campaign-failed", error=str(error))
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            try:
+                await self._lead(leadership)
+            except SessionLost:
+                raise
+            except HedgerowError as error:
+                log.warning("term-ended", term=leadership.term, error=str(error))
+            except Exception:
+                log.exception("term-ended", term=leadership.term)
+                await asyncio.sleep(_PAUSE_SECONDS)
+            finally:
+                with contextlib.suppress(HedgerowError):  # the candidacy ends with the session
+                    await election.resign(leadership)
+            self._membership.session.check()
+
+    async def _lead(self, leadership: Leadership) -> None:
+        log.info("elected", node=self._membership.node, term=leadership.term)
+        mirror = await Mirror.open(self._etcd, keys_under(directory(self._prefix)))
+        try:
+            self._reign = Reign(self._membership, leadership, mirror, self._prefix, self._peers, self.config)
+            metrics.TERM.set(leadership.term)
+            await self._reign.run()
+        finally:
+            self._reign = None
+            metrics.TERM.set(0)
+            await mirror.close()

@@ -1,0 +1,182 @@
+"""Carries out what the reconciler decides: a task for each changefeed, so that a slow call delays no other changefeed.
+
+Order, for one changefeed: the outcome of a write is known before the next decision is carried out, so an epoch is in
+etcd before a message carries it. A message that waits for an answer is given up when it is decided to write, or to send
+for a newer epoch. Whatever fails here is made good by deciding again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+
+from common.errors import EtcdUnavailable, IllegalTransition, NodeUnavailable, TermLost
+from common.pb.v1 import maintainer_pb2 as mpb
+from common.pb.v1 import model_pb2 as pb
+from common.pb.v1.maintainer_pb2_grpc import MaintainerHostStub
+from common.rpc import to_error
+from coordinator import metrics
+from coordinator.decisions import (
+    Advance,
+    Decision,
+    MarkClosed,
+    SaveCheckpoint,
+    SendAdd,
+    SendRemove,
+    SetFailed,
+    change_for,
+)
+from coordinator.feed import Feed
+from coordinator.feedtable import FeedTable
+from coordinator.nodewatch import NodeWatch
+from coordinator.store import Store, Written
+
+log = structlog.get_logger()
+
+# The same message to the same owner is not repeated sooner: its effect needs a moment to show in the node's report.
+REPEAT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    task: asyncio.Task[None]
+    sends: bool
+    epoch: int
+
+
+class Executor:
+    """Owned by one term. Its tasks live in `group`: the first TermLost or SessionLost ends the term."""
+
+    def __init__(
+        self,
+        store: Store,
+        table: FeedTable,
+        nodes: Callable[[str], NodeWatch | None],
+        group: asyncio.TaskGroup,
+        wake: Callable[[], None],
+        call_timeout: float,
+    ) -> None:
+        self.refused: dict[str, int] = {}
+        self.saved_at: dict[str, float] = {}
+        self._store = store
+        self._table = table
+        self._nodes = nodes
+        self._group = group
+        self._wake = wake
+        self._call_timeout = call_timeout
+        self._busy: dict[str, _Running] = {}
+        self._sent: dict[str, tuple[int, float]] = {}  # name: epoch and monotonic time of the latest message
+
+    def start(self, feed: Feed, decision: Decision) -> None:
+        """Begins to carry `decision`, which was made from `feed`, out; unless the changefeed is busy with another."""
+        sends = isinstance(decision, SendAdd | SendRemove)
+        running = self._busy.get(feed.name)
+        if running is not None:
+            if not running.sends or (sends and running.epoch >= feed.epoch):
+                return
+            running.task.cancel()
+        elif sends and self._sent_lately(feed):
+            return
+        task = self._group.create_task(self._carry_out(feed, decision), name=f"decision-{feed.name}")
+        self._busy[feed.name] = _Running(task, sends, feed.epoch)
+
+    def forget(self, uids: set[str], names: set[str]) -> None:
+        """Drops what is remembered of changefeeds that are not among these any more."""
+        self.refused = {uid: epoch for uid, epoch in self.refused.items() if uid in uids}
+        self.saved_at = {name: at for name, at in self.saved_at.items() if name in names}
+        self._sent = {name: sent for name, sent in self._sent.items() if name in names}
+
+    def _sent_lately(self, feed: Feed) -> bool:
+        epoch, at = self._sent.get(feed.name, (0, 0.0))
+        return epoch == feed.epoch and time.monotonic() - at < REPEAT_SECONDS
+
+    async def _carry_out(self, feed: Feed, decision: Decision) -> None:
+        try:
+            match decision:
+                case SendAdd():
+                    await self._add(feed)
+                case SendRemove():
+                    await self._remove(feed)
+                case _:
+                    await self._write(feed, decision)
+        except (EtcdUnavailable, NodeUnavailable, IllegalTransition) as error:
+            log.warning("decision-failed", changefeed=feed.name, decision=type(decision).__name__, error=str(error))
+            await asyncio.sleep(REPEAT_SECONDS)
+        finally:
+            running = self._busy.get(feed.name)
+            if running is not None and running.task is asyncio.current_task():
+                del self._busy[feed.name]
+                self._wake()
+
+    async def _write(self, feed: Feed, decision: Decision) -> None:
+        assert not isinstance(decision, SendAdd | SendRemove)
+        change = change_for(feed, decision, time.time())
+        written = await self._store.write(feed, change, timeout=self._call_timeout)
+        self._table.wrote(feed.name, written)
+        if not written.done:
+            return
+        if isinstance(decision, SaveCheckpoint | MarkClosed):
+            self.saved_at[feed.name] = time.time()
+        self._tell(feed, decision, written)
+
+    def _tell(self, feed: Feed, decision: Decision, written: Written) -> None:
+        after = written.feed
+        if isinstance(decision, SaveCheckpoint):
+            return
+        fields = {"epoch": after.epoch, "owner": after.ownership.node} if after is not None else {}
+        if isinstance(decision, Advance):
+            metrics.OWNERSHIP_CHANGES.labels(decision.cause).inc()
+            fields["reason"] = decision.reason
+        elif isinstance(decision, SetFailed):
+            metrics.OWNERSHIP_CHANGES.labels("failed").inc()
+            fields["error"] = decision.error.message
+        log.info("changefeed-decided", changefeed=feed.name, decision=type(decision).__name__, **fields)
+
+    async def _add(self, feed: Feed) -> None:
+        request = mpb.AddMaintainerRequest(stamp=feed.stamp(self._store.term).write(), spec=feed.spec)
+        await self._call(feed, lambda host: host.AddMaintainer(request, timeout=self._call_timeout))
+
+    async def _remove(self, feed: Feed) -> None:
+        request = mpb.RemoveMaintainerRequest(
+            stamp=feed.stamp(self._store.term).write(), spec=feed.spec, forget=feed.ownership.role == pb.REMOVE
+        )
+        await self._call(feed, lambda host: host.RemoveMaintainer(request, timeout=self._call_timeout))
+
+    async def _call(self, feed: Feed, call: Callable[[MaintainerHostStub], Any]) -> None:
+        node = self._nodes(feed.ownership.node)
+        if node is None:
+            return
+        self._sent[feed.name] = (feed.epoch, time.monotonic())
+        try:
+            answer = await call(node.host())
+        except grpc.aio.AioRpcError as error:
+            raise NodeUnavailable(str(to_error(error, node.info.address))) from None
+        self._judge(feed, answer)
+
+    def _judge(self, feed: Feed, answer: mpb.AddMaintainerResponse | mpb.RemoveMaintainerResponse) -> None:
+        """A refusal tells who is obeyed there. The next epoch will be above it."""
+        if not answer.HasField("rejection"):
+            return
+        rejection = answer.rejection
+        metrics.count_rejection(rejection)
+        log.warning(
+            "owner-refused",
+            changefeed=feed.name,
+            node=feed.ownership.node,
+            epoch=feed.epoch,
+            verdict=pb.Verdict.Name(rejection.verdict),
+            current_epoch=rejection.current.epoch,
+            current_node=rejection.current.node,
+            closed=rejection.closed,
+            term=rejection.term,
+        )
+        if rejection.term > self._store.term:
+            raise TermLost(f"node {feed.ownership.node} obeys the coordinator of term {rejection.term}")
+        highest = max(rejection.current.epoch, rejection.closed)
+        self.refused[feed.uid] = max(highest, self.refused.get(feed.uid, 0))

@@ -1,0 +1,310 @@
+"""What users ask of the coordinator, on one term of it.
+
+An operation writes to etcd what it wants; the reconciler sees to the rest, and the operation waits until the outcome
+shows. So it can be asked again: a second call finds what is written, and waits for the same. `deadline` is on
+time.monotonic(). Every operation raises TermLost when the term ends under it, and EtcdUnavailable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import grpc
+
+from common.errors import AlreadyExists, BadInput, IllegalTransition, NodeUnavailable, NotFound, Rejected, TermLost
+from common.filter import TableFilter
+from common.ids import changefeed_name, new_changefeed_uid
+from common.pb.v1 import admin_pb2 as apb
+from common.pb.v1 import maintainer_pb2 as mpb
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position
+from common.rpc import to_error
+from common.uri import ServerUri
+from coordinator import feed as edits
+from coordinator import metrics
+from coordinator.feed import Change, Feed, timestamp
+from coordinator.nodewatch import NodeWatch
+from coordinator.options import (
+    DEFAULTS,
+    reaches_other_data,
+    read_filter,
+    read_options,
+    read_source_and_sink,
+    updated_spec,
+)
+from coordinator.reconcile import newer_checkpoint
+from coordinator.reign import Reign
+from coordinator.states import Event, next_state, state_name
+from coordinator.store import Written
+
+# An operation that is written is confirmed by what the nodes do next; this long it is worth a user's wait.
+_SHOW_SECONDS = 3.0
+
+
+class Resolved(Protocol):
+    """What the operations need of a preflight's result."""
+
+    @property
+    def flavour(self) -> str: ...
+
+    @property
+    def start_position(self) -> Position: ...
+
+
+class Preflight(Protocol):
+    """Looks at source and sink; blocking. Raises PreflightFailed, SourceUnavailable, SinkUnavailable, BadInput."""
+
+    def __call__(self, source: ServerUri, sink: ServerUri, table_filter: TableFilter, start: str) -> Resolved: ...
+
+
+class Operations:
+    """A view on a reign; make one for each call."""
+
+    def __init__(self, reign: Reign, preflight: Preflight) -> None:
+        self._reign = reign
+        self._preflight = preflight
+
+    def get(self, name: str) -> apb.Changefeed:
+        """Raises NotFound."""
+        return self._render(self._feed(name))
+
+    def list(self) -> apb.ListResponse:
+        feeds = self._reign.table.feeds
+        return apb.ListResponse(changefeeds=[self._render(feeds[name]) for name in sorted(feeds)])
+
+    async def create(self, request: apb.CreateChangefeedRequest, deadline: float) -> apb.Changefeed:
+        """Raises BadInput, AlreadyExists, PreflightFailed, NodeUnavailable."""
+        name = changefeed_name(request.name)
+        rules = read_filter(request.filter)
+        source, sink = read_source_and_sink(request.source, request.sink)
+        options = read_options(request.options, DEFAULTS)
+        if (taken := self._reign.table.feeds.get(name)) is not None:
+            state = "is being removed" if taken.status.state == pb.REMOVED else "exists"
+            raise AlreadyExists(f"a changefeed named {name} {state}; choose another name")
+        start = request.start or "now"
+        resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start)
+        now = time.time()
+        spec = pb.ChangefeedSpec(
+            name=name,
+            uid=new_changefeed_uid(),
+            source=str(source),
+            sink=str(sink),
+            filter=rules,
+            start=start,
+            start_position=resolved.start_position.write(),
+            flavour=resolved.flavour,
+            options=options,
+            created=timestamp(now),
+        )
+        ownership = edits.first_ownership(spec.uid, self._any_node(), "created by user", now)
+        status = pb.ChangefeedStatus(state=next_state(name, None, Event.CREATE))
+        feed = await self._reign.store.create(spec, ownership, status, timeout=_left(deadline))
+        self._wrote(feed)
+        metrics.OWNERSHIP_CHANGES.labels("created").inc()
+        return await self._shown(feed, deadline)
+
+    async def pause(self, name: str, deadline: float) -> apb.Changefeed:
+        """Returns when the stop is confirmed. Raises NotFound, IllegalTransition, NodeUnavailable where the deadline
+        comes first."""
+        reign = self._reign
+
+        def decide(feed: Feed) -> Change:
+            checkpoint = newer_checkpoint(feed, reign.live(feed))
+            return edits.pause(feed, self._executor(feed), checkpoint, time.time())
+
+        written = await self._edit(name, decide, deadline, "paused")
+
+        def stopped() -> Feed | None:
+            feed = self._feed(name)
+            return feed if feed.ownership.closed or feed.running or feed.uid != written.uid else None
+
+        feed = await reign.until(stopped, _left(deadline))
+        if feed is None:
+            why = self._why_not_closed(self._feed(name))
+            raise NodeUnavailable(f"changefeed {name} is paused, but its stop is not confirmed yet: {why}")
+        return self._render(feed)
+
+    async def resume(self, name: str, deadline: float) -> apb.Changefeed:
+        """Raises NotFound, IllegalTransition, NodeUnavailable."""
+
+        def decide(feed: Feed) -> Change:
+            return edits.resume(feed, self._any_node(feed.ownership.node), time.time())
+
+        return await self._shown(await self._edit(name, decide, deadline, "resumed"), deadline)
+
+    async def update(self, request: apb.UpdateChangefeedRequest, deadline: float) -> apb.Changefeed:
+        """Raises NotFound, BadInput, PreflightFailed, IllegalTransition."""
+        feed = self._feed(request.name)
+        next_state(feed.name, feed.status.state, Event.UPDATE)
+        spec = updated_spec(feed.spec, request)
+        if reaches_other_data(feed.spec, spec):
+            source, sink = read_source_and_sink(spec.source, spec.sink)
+            resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(spec.filter), "now")
+            if resolved.flavour != spec.flavour:
+                raise BadInput(
+                    f"changefeed {feed.name} replicates {spec.flavour}; the new servers are {resolved.flavour}"
+                )
+
+        def decide(found: Feed) -> Change:
+            changed = updated_spec(found.spec, request)
+            moves = (changed.source, changed.sink) != (found.spec.source, found.spec.sink)
+            if moves and not found.running and not found.ownership.closed:
+                why = self._why_not_closed(found)
+                raise IllegalTransition(
+                    f"changefeed {found.name} still stops ({why}): its servers can be changed when that is confirmed"
+                )
+            return edits.update(found, changed, time.time()) if changed != found.spec else Change()
+
+        return await self._shown(await self._edit(request.name, decide, deadline, "updated"), deadline)
+
+    async def remove(self, name: str, deadline: float) -> None:
+        """Returns when nothing is left of it but the fence's tombstone. Raises NotFound, NodeUnavailable."""
+
+        def decide(feed: Feed) -> Change:
+            return edits.remove(feed, self._executor(feed), time.time())
+
+        written = await self._edit(name, decide, deadline, "removed")
+
+        def gone() -> bool | None:
+            feed = self._reign.table.feeds.get(name)
+            return True if feed is None or feed.uid != written.uid else None
+
+        if not await self._reign.until(gone, _left(deadline)):
+            why = self._why_not_closed(self._feed(name))
+            raise NodeUnavailable(f"changefeed {name} is being removed, but that is not confirmed yet: {why}")
+
+    async def move_maintainer(self, name: str, node: str, deadline: float) -> apb.Changefeed:
+        """Raises NotFound, IllegalTransition, NodeUnavailable where that node may not be given work."""
+        watch = self.find_node(node)
+        target = watch.info.id
+        if watch.suspected or watch.info.liveness != pb.ALIVE:
+            state = "does not answer" if watch.suspected else f"is {pb.Liveness.Name(watch.info.liveness).lower()}"
+            raise NodeUnavailable(f"node {target} {state}; choose another one (hedgerow node list)")
+
+        def decide(feed: Feed) -> Change:
+            return edits.move(feed, target, "moved by user", time.time())
+
+        return await self._shown(await self._edit(name, decide, deadline, "moved"), deadline)
+
+    async def move_dispatcher(self, request: apb.MoveDispatcherRequest, deadline: float) -> apb.Changefeed:
+        """Asks the owner. Raises NotFound, IllegalTransition, NodeUnavailable, Rejected, and what the owner raises."""
+        feed = self._feed(request.name)
+        target = self.find_node(request.node)
+        owner = self._reign.watches.get(feed.ownership.node)
+        if not feed.running:
+            raise IllegalTransition(f"changefeed {feed.name} is {state_name(feed.status.state)}: it has no dispatchers")
+        if owner is None or owner.suspected:
+            raise NodeUnavailable(f"node {feed.ownership.node}, which owns changefeed {feed.name}, does not answer")
+        placement = mpb.PlaceDispatcherRequest(
+            stamp=feed.stamp(self._reign.term).write(), dispatcher=request.dispatcher, node=target.info.id
+        )
+        answer = await self._call(owner, owner.host().PlaceDispatcher(placement, timeout=_left(deadline)))
+        self._check(owner, answer.rejection if answer.HasField("rejection") else None)
+        return self._render(self._feed(request.name))
+
+    async def drain(self, node: str, deadline: float) -> apb.Node:
+        """Returns when the node is DRAINING. Raises NotFound, IllegalTransition for the last node that is ALIVE."""
+        watch = self.find_node(node)
+        others = [each for each in self._reign.watches.values() if each is not watch]
+        if not any(each.info.liveness == pb.ALIVE and not each.suspected for each in others):
+            raise IllegalTransition(f"node {watch.info.id} is the last one that is alive: start another one first")
+        if watch.info.liveness == pb.ALIVE:
+            request = mpb.DrainRequest(term=self._reign.term)
+            answer = await self._call(watch, watch.host().Drain(request, timeout=_left(deadline)))
+            self._check(watch, answer.rejection if answer.HasField("rejection") else None)
+        await self._reign.until(lambda: watch.info.liveness != pb.ALIVE or None, min(_SHOW_SECONDS, _left(deadline)))
+        return self._render_node(watch)
+
+    def list_nodes(self) -> apb.ListNodesResponse:
+        watches = self._reign.watches
+        return apb.ListNodesResponse(nodes=[self._render_node(watches[node]) for node in sorted(watches)])
+
+    def find_node(self, text: str) -> NodeWatch:
+        """The node with this id, or the only one whose id begins so. Raises NotFound, BadInput."""
+        watches = self._reign.watches
+        found = [text] if text in watches else sorted(node for node in watches if text and node.startswith(text))
+        if not found:
+            raise NotFound(f"there is no node {text!r}; the nodes are {', '.join(sorted(watches)) or 'none'}")
+        if len(found) > 1:
+            raise BadInput(f"{text!r} may be any of {', '.join(found)}; write more of the id")
+        return watches[found[0]]
+
+    def _feed(self, name: str) -> Feed:
+        feed = self._reign.table.feeds.get(name)
+        if feed is None:
+            raise NotFound(f"there is no changefeed named {name}")
+        return feed
+
+    async def _edit(self, name: str, decide: Callable[[Feed], Change], deadline: float, cause: str) -> Feed:
+        before = self._feed(name).epoch
+        feed = await self._reign.store.edit(name, decide, timeout=_left(deadline))
+        self._wrote(feed)
+        if feed.epoch > before:
+            metrics.OWNERSHIP_CHANGES.labels(cause).inc()
+        return feed
+
+    def _wrote(self, feed: Feed) -> None:
+        self._reign.table.wrote(feed.name, Written(True, feed, feed.revisions.newest))
+
+    def _any_node(self, preferred: str = "") -> str:
+        node = self._reign.place(preferred)
+        if node is None:
+            raise NodeUnavailable("no node is alive and answers: start one (hedgerow node)")
+        return node
+
+    def _executor(self, feed: Feed) -> str:
+        """Who carries a stop out. Where nobody can, the owner on record, until the reconciler finds somebody."""
+        return self._reign.place(feed.ownership.node) or feed.ownership.node
+
+    def _why_not_closed(self, feed: Feed) -> str:
+        status = self._reign.live(feed)
+        watch = self._reign.watches.get(feed.ownership.node)
+        if status is not None and status.HasField("error"):
+            return f"node {feed.ownership.node} met {status.error.message}"
+        if watch is None or watch.suspected:
+            return f"node {feed.ownership.node} does not answer, and no other one has taken over"
+        return f"node {feed.ownership.node} has not finished"
+
+    async def _shown(self, feed: Feed, deadline: float) -> apb.Changefeed:
+        """Waits a moment for the maintainer's first report: the change is made with or without it."""
+        if feed.running:
+            await self._reign.until(lambda: self._reign.live(feed), min(_SHOW_SECONDS, _left(deadline)))
+        return self._render(self._reign.table.feeds.get(feed.name, feed))
+
+    def _render(self, feed: Feed) -> apb.Changefeed:
+        return apb.Changefeed(spec=feed.spec, ownership=feed.ownership, status=feed.status, live=self._reign.live(feed))
+
+    def _render_node(self, watch: NodeWatch) -> apb.Node:
+        feeds = self._reign.table.feeds
+        return apb.Node(
+            info=watch.info.write(),
+            coordinator=watch.info.id == self._reign.membership.node,
+            reachable=not watch.suspected and watch.report is not None,
+            maintains=sorted(name for name, f in feeds.items() if f.running and f.ownership.node == watch.info.id),
+            dispatchers=watch.dispatchers,
+        )
+
+    async def _call(self, watch: NodeWatch, call: Any) -> Any:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise to_error(error, watch.info.address) from None
+
+    def _check(self, watch: NodeWatch, rejection: pb.Rejection | None) -> None:
+        if rejection is None:
+            return
+        metrics.count_rejection(rejection)
+        if rejection.term > self._reign.term:
+            raise TermLost(f"node {watch.info.id} obeys the coordinator of term {rejection.term}")
+        raise Rejected(
+            f"node {watch.info.id} refused ({pb.Verdict.Name(rejection.verdict).lower()}): it obeys epoch "
+            f"{rejection.current.epoch} of node {rejection.current.node or 'nobody'}; try again in a moment"
+        )
+
+
+def _left(deadline: float) -> float:
+    """Seconds; a little is always given, so that what is there already is seen."""
+    return max(0.05, deadline - time.monotonic())

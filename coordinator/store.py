@@ -1,0 +1,225 @@
+"""Changefeeds in etcd: `<prefix>changefeeds/<name>/{spec,ownership,status}`, values in protobuf's JSON.
+
+Every write is one transaction that compares the election key's create revision (are we still the coordinator?) and the
+mod revision of all three keys (is it still what we decided from?). There is no other way to write here. A write that
+is refused changes nothing and tells why: a lost term raises TermLost (a lost session SessionLost, before anything is
+sent), a changed key makes the caller decide anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from common.errors import AlreadyExists, EtcdUnavailable, NotFound, TermLost
+from common.etcd import (
+    Compare,
+    Delete,
+    KeyValue,
+    Leadership,
+    Operation,
+    Put,
+    TxnResult,
+    absent,
+    modified_at,
+    prefix,
+)
+from common.etcd.errors import Ambiguous
+from common.pb.v1 import model_pb2 as pb
+from coordinator import metrics
+from coordinator.feed import Change, Feed, Revisions
+
+log = structlog.get_logger()
+
+KEYS = ("spec", "ownership", "status")
+_M = TypeVar("_M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How a write ended, at etcd's `revision`. Where it was refused, `feed` is what was found instead; None: the
+    changefeed is gone."""
+
+    done: bool
+    feed: Feed | None
+    revision: int
+
+
+def directory(cluster_prefix: str) -> str:
+    """Where the changefeeds of a cluster are, ending in a slash."""
+    return f"{cluster_prefix.rstrip('/')}/changefeeds/"
+
+
+def encode(message: Message) -> bytes:
+    """As JSON with the field names of the .proto files, so that `etcdctl get` shows them."""
+    return json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None).encode()
+
+
+def decode(value: bytes, message: _M) -> _M:
+    """Fields that a newer version has written are ignored."""
+    json_format.Parse(value, message, ignore_unknown_fields=True)
+    return message
+
+
+def read_feeds(under: str, items: Mapping[str, KeyValue]) -> dict[str, Feed]:
+    """All changefeeds of a range that was read at one revision. One whose keys are not complete was damaged by hand: it
+    is left out, and said."""
+    by_name: dict[str, dict[str, KeyValue]] = {}
+    for key, item in items.items():
+        name, _, part = key.removeprefix(under).partition("/")
+        by_name.setdefault(name, {})[part] = item
+    feeds = {}
+    for name, parts in by_name.items():
+        try:
+            feed = _read_feed(parts)
+        except (KeyError, json_format.ParseError) as error:
+            log.error("changefeed-unreadable", changefeed=name, keys=sorted(parts), error=repr(error))
+            continue
+        feeds[name] = feed
+    return feeds
+
+
+def _read_feed(parts: Mapping[str, KeyValue]) -> Feed:
+    spec, ownership, status = (parts[part] for part in KEYS)
+    return Feed(
+        decode(spec.value, pb.ChangefeedSpec()),
+        decode(ownership.value, pb.Ownership()),
+        decode(status.value, pb.ChangefeedStatus()),
+        Revisions(spec.mod_revision, ownership.mod_revision, status.mod_revision),
+    )
+
+
+class Store:
+    """The changefeeds of a cluster, for one term of one coordinator."""
+
+    def __init__(self, leadership: Leadership, cluster_prefix: str) -> None:
+        self._leadership = leadership
+        self.directory = directory(cluster_prefix)
+
+    @property
+    def term(self) -> int:
+        return self._leadership.term
+
+    async def get(self, name: str, *, timeout: float) -> Feed | None:
+        """Raises EtcdUnavailable."""
+        snapshot = await self._leadership.etcd.range(prefix(self._key(name, "")), timeout=timeout)
+        return read_feeds(self.directory, snapshot.items).get(name)
+
+    async def create(
+        self, spec: pb.ChangefeedSpec, ownership: pb.Ownership, status: pb.ChangefeedStatus, *, timeout: float
+    ) -> Feed:
+        """Raises AlreadyExists, TermLost, EtcdUnavailable."""
+        values = dict(zip(KEYS, (spec, ownership, status), strict=True))
+        compares = [absent(self._key(spec.name, part)) for part in KEYS]
+        puts = [Put(self._key(spec.name, part), encode(value)) for part, value in values.items()]
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                result = await self._txn(compares, puts, max(0.1, deadline - time.monotonic()))
+            except Ambiguous:
+                found = await self.get(spec.name, timeout=max(0.5, deadline - time.monotonic()))
+                if found is None and time.monotonic() < deadline:
+                    continue
+                if found is None or found.uid != spec.uid:
+                    raise
+                return found
+            if result.succeeded:
+                return Feed(spec, ownership, status, Revisions(result.revision, result.revision, result.revision))
+            found = self._refused(spec.name, result.found)
+            if found is not None and found.uid == spec.uid:
+                return found
+            raise AlreadyExists(f"a changefeed named {spec.name} exists; remove it first, or choose another name")
+
+    async def write(self, feed: Feed, change: Change, *, timeout: float) -> Written:
+        """Writes `change` if nothing of the changefeed has changed since `feed` was read.
+
+        Raises TermLost; EtcdUnavailable, whose kind Ambiguous means that it may have been written.
+        """
+        operations = self._operations(feed.name, change)
+        if not operations:
+            return Written(True, feed, feed.revisions.newest)
+        revisions = (feed.revisions.spec, feed.revisions.ownership, feed.revisions.status)
+        compares = [
+            modified_at(self._key(feed.name, part), revision) for part, revision in zip(KEYS, revisions, strict=True)
+        ]
+        result = await self._txn(compares, operations, timeout)
+        if not result.succeeded:
+            return Written(False, self._refused(feed.name, result.found), result.revision)
+        return Written(True, None if change.delete else _after(feed, change, result.revision), result.revision)
+
+    async def edit(self, name: str, decide: Callable[[Feed], Change], *, timeout: float) -> Feed:
+        """Reads, decides and writes until nobody else wrote in between; `decide` may be called several times.
+
+        Raises NotFound, TermLost, EtcdUnavailable, and what `decide` raises.
+        """
+        deadline = time.monotonic() + timeout
+        found = await self.get(name, timeout=timeout)
+        while True:
+            if found is None:
+                raise NotFound(f"there is no changefeed named {name}")
+            change = decide(found)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise EtcdUnavailable(f"changefeed {name} could not be written within {timeout:g} s: others wrote it")
+            try:
+                written = await self.write(found, change, timeout=left)
+            except Ambiguous:
+                if time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(0.05)
+                found = await self.get(name, timeout=max(0.1, deadline - time.monotonic()))
+                if found is not None and _holds(found, change):
+                    return found
+                continue
+            if written.done:
+                return written.feed or found
+            found = written.feed
+
+    def _key(self, name: str, part: str) -> str:
+        return f"{self.directory}{name}/{part}"
+
+    def _operations(self, name: str, change: Change) -> list[Operation]:
+        if change.delete:
+            return [Delete(self._key(name, part)) for part in KEYS]
+        values = dict(zip(KEYS, (change.spec, change.ownership, change.status), strict=True))
+        return [Put(self._key(name, part), encode(value)) for part, value in values.items() if value is not None]
+
+    async def _txn(self, compares: list[Compare], operations: Sequence[Operation], timeout: float) -> TxnResult:
+        try:
+            return await self._leadership.txn(compares, operations, timeout=timeout)
+        except TermLost:
+            metrics.ETCD_REJECTIONS.labels("term").inc()
+            raise
+
+    def _refused(self, name: str, found: Mapping[str, KeyValue | None]) -> Feed | None:
+        """What is there instead of what was read."""
+        metrics.ETCD_REJECTIONS.labels("revision").inc()
+        parts = {part: item for part in KEYS if (item := found[self._key(name, part)]) is not None}
+        return _read_feed(parts) if len(parts) == len(KEYS) else None
+
+
+def _holds(found: Feed, change: Change) -> bool:
+    """Whether `change`, whose answer was lost, was written: an epoch is handed out once, with its time and reason."""
+    if change.ownership is not None and change.ownership.changes:
+        return change.ownership.changes[-1] in found.ownership.changes
+    return change.spec is not None and found.spec == change.spec
+
+
+def _after(feed: Feed, change: Change, revision: int) -> Feed:
+    return Feed(
+        change.spec or feed.spec,
+        change.ownership or feed.ownership,
+        change.status or feed.status,
+        Revisions(
+            feed.revisions.spec if change.spec is None else revision,
+            feed.revisions.ownership if change.ownership is None else revision,
+            feed.revisions.status if change.status is None else revision,
+        ),
+    )

@@ -1,0 +1,165 @@
+"""Coordinators that fail, are deposed, or lose answers: nothing is lost, and nothing goes back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from common.errors import TermLost
+from common.etcd import Compare, Etcd, EtcdConfig, Leadership, Operation, Put, Session, TxnResult, absent
+from common.etcd.errors import Ambiguous
+from common.ids import Keys
+from common.pb.v1 import admin_pb2 as apb
+from common.pb.v1 import maintainer_pb2 as mpb
+from common.pb.v1 import model_pb2 as pb
+from coordinator import feed as edits
+from coordinator.feed import Change, Feed, first_ownership
+from coordinator.store import Store
+from tests.integration.coordinator.conftest import StartNode
+from tests.integration.coordinator.nodes import CLUSTER, creation, eventually, named
+
+ROOT = Keys(CLUSTER).root
+NOW = 1_700_000_000.0
+
+
+class AlwaysValid:
+    """A session that believes in itself, as a frozen node's does until it looks at the clock."""
+
+    def check(self) -> None:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetful(Leadership):
+    """Loses the answer of each write that was done, once."""
+
+    lost: set[tuple[str, ...]] = field(default_factory=set)
+
+    async def txn(
+        self, compares: Sequence[Compare], operations: Sequence[Operation], *, timeout: float | None = None
+    ) -> TxnResult:
+        result = await Leadership.txn(self, compares, operations, timeout=timeout)
+        keys = tuple(operation.key for operation in operations)
+        if result.succeeded and keys not in self.lost:
+            self.lost.add(keys)
+            raise Ambiguous("the answer is lost")
+        return result
+
+
+async def lead(etcd: Etcd, kind: type[Leadership] = Leadership) -> Leadership:
+    key = f"{Keys(CLUSTER).election}1"
+    result = await etcd.txn([absent(key)], [Put(key, b"a")])
+    return kind(etcd, cast(Session, AlwaysValid()), key, result.revision)
+
+
+async def create(store: Store) -> Feed:
+    spec = pb.ChangefeedSpec(name="shop", uid="u1", flavour="mysql")
+    return await store.create(
+        spec, first_ownership("u1", "a", "created", NOW), pb.ChangefeedStatus(state=pb.NORMAL), timeout=5
+    )
+
+
+async def test_a_deposed_coordinator_cannot_write(etcd_config: EtcdConfig) -> None:
+    async with Etcd(etcd_config) as etcd:
+        lease, _ = await etcd.grant_lease(30)
+        key = f"{Keys(CLUSTER).election}{lease:x}"
+        elected = await etcd.txn([absent(key)], [Put(key, b"a", lease)])
+        store = Store(Leadership(etcd, cast(Session, AlwaysValid()), key, elected.revision), ROOT)
+        shop = await create(store)
+        await etcd.revoke_lease(lease)
+        change = edits.pause(shop, "a", None, NOW)
+        with pytest.raises(TermLost):
+            await store.write(shop, change, timeout=5)
+        with pytest.raises(TermLost):
+            await store.edit("shop", lambda feed: edits.pause(feed, "a", None, NOW), timeout=5)
+        with pytest.raises(TermLost):
+            await store.write(shop, Change(delete=True), timeout=5)
+        with pytest.raises(TermLost):
+            await store.create(pb.ChangefeedSpec(name="other"), shop.ownership, shop.status, timeout=5)
+        assert await store.get("shop", timeout=5) == shop
+        assert await store.get("other", timeout=5) is None
+
+
+async def test_a_pause_that_races_with_epoch_advances_never_lowers_the_epoch(etcd_config: EtcdConfig) -> None:
+    async with Etcd(etcd_config) as etcd:
+        store = Store(await lead(etcd), ROOT)
+        stale = await create(store)
+
+        async def advance(turn: int) -> Feed:
+            def decide(feed: Feed) -> Change:
+                return Change(ownership=edits.advance(feed.ownership, f"n{turn}", feed.ownership.role, "race", NOW))
+
+            return await store.edit("shop", decide, timeout=10)
+
+        pausing = store.edit("shop", lambda feed: edits.pause(feed, "a", None, NOW), timeout=10)
+        written = await asyncio.gather(*(advance(turn) for turn in range(8)), pausing)
+        assert sorted(feed.epoch for feed in written) == list(range(2, 11))
+        shop = await store.get("shop", timeout=5)
+        assert shop is not None
+        assert (shop.epoch, shop.status.state, shop.ownership.role) == (10, pb.STOPPED, pb.CLOSE)
+        assert [change.epoch for change in shop.ownership.changes] == list(range(1, 11))
+        late = await store.write(stale, edits.pause(stale, "a", None, NOW), timeout=5)
+        assert not late.done
+        assert late.feed == shop
+
+
+async def test_a_write_whose_answer_is_lost_is_found_and_not_repeated(etcd_config: EtcdConfig) -> None:
+    async with Etcd(etcd_config) as etcd:
+        store = Store(await lead(etcd, Forgetful), ROOT)
+        shop = await create(store)
+        assert shop.epoch == 1
+        paused = await store.edit("shop", lambda feed: edits.pause(feed, "a", None, NOW), timeout=5)
+        assert (paused.epoch, paused.status.state) == (2, pb.STOPPED)
+        store = Store(await relead(etcd), ROOT)
+        resumed = await store.edit("shop", lambda feed: edits.resume(feed, "a", NOW), timeout=5)
+        assert (resumed.epoch, resumed.status.state) == (3, pb.NORMAL)
+
+
+async def relead(etcd: Etcd) -> Leadership:
+    found = await etcd.get(f"{Keys(CLUSTER).election}1")
+    assert found is not None
+    return Forgetful(etcd, cast(Session, AlwaysValid()), found.key, found.create_revision)
+
+
+async def test_a_new_coordinator_goes_on_where_the_old_one_stopped(start_node: StartNode) -> None:
+    a = await start_node("a")
+    await eventually(lambda: a.coordinator.reign)
+    b = await start_node("b")
+    shop = await a.admin.CreateChangefeed(creation("shop"), timeout=10)
+    await a.admin.CreateChangefeed(creation("mail"), timeout=10)
+    owner = next(node for node in (a, b) if node.id == shop.ownership.node)
+    owner.host.closes = False
+    pausing = asyncio.ensure_future(b.admin.Pause(named("shop"), timeout=15))
+    await eventually(lambda: any(kind == "close" for kind, _ in owner.host.requests))
+
+    term = a.coordinator.reign.term if a.coordinator.reign else 0
+    await a.stop_coordinating()
+    reign = await eventually(lambda: b.coordinator.reign)
+    assert reign.term > term
+    owner.host.report(shop.spec.uid, mpb.CLOSED)
+    paused = await pausing
+    assert (paused.status.state, paused.ownership.epoch, paused.ownership.closed) == (pb.STOPPED, 2, True)
+    mail = await b.admin.Get(named("mail"), timeout=5)
+    assert (mail.ownership.epoch, mail.live.phase) == (1, mpb.MAINTAINING)
+
+
+async def test_a_killed_coordinator_is_replaced_without_waiting_for_its_lease(start_node: StartNode) -> None:
+    a = await start_node("a", ttl=30)
+    await eventually(lambda: a.coordinator.reign)
+    b = await start_node("b")
+    await a.admin.CreateChangefeed(creation(), timeout=10)
+    began = time.monotonic()
+    await a.vanish()
+    await eventually(lambda: b.coordinator.reign)
+    assert time.monotonic() - began < 5
+    await eventually(lambda: a.membership.session.lost.is_set())
+    shop = await b.admin.Get(named(), timeout=10)
+    assert shop.spec.name == "shop"
+    await eventually(lambda: shop.spec.uid in b.host.statuses)
+    nodes = (await b.admin.ListNodes(apb.ListNodesRequest(), timeout=5)).nodes
+    assert [(node.info.id, node.maintains) for node in nodes] == [(b.id, ["shop"])]
