@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound, TermLost
+from common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound, SessionLost, TermLost
 from common.membership import Membership, NodeInfo
 from common.pb.v1 import admin_pb2 as apb
 from common.pb.v1 import admin_pb2_grpc
@@ -69,7 +69,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
             nonlocal begun
             try:
                 await on.remove(request.name, deadline)
-            except TermLost:
+            except (TermLost, SessionLost):
                 begun = True
                 raise
             except NotFound:
@@ -177,7 +177,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
                 target = self._target(context)
                 if target is not None:
                     return await self._forward(method, request, target, deadline)  # type: ignore[no-any-return]
-            except TermLost:
+            except (TermLost, SessionLost):
                 if _is_forwarded(context):
                     raise
             if time.monotonic() + _RETRY_SECONDS > deadline:

@@ -47,7 +47,7 @@ class FeedTable:
             self._changed()
 
     def _merge(self, snapshot: Snapshot) -> None:
-        feeds = read_feeds(self._directory, snapshot.items)
+        feeds = read_feeds(self._directory, snapshot.items, self._feeds)
         for name, (_, feed) in self._mine.items():
             if feed is None:
                 feeds.pop(name, None)

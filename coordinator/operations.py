@@ -8,13 +8,24 @@ time.monotonic(). Every operation raises TermLost when the term ends under it, a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import grpc
+import structlog
 
-from common.errors import AlreadyExists, BadInput, IllegalTransition, NodeUnavailable, NotFound, Rejected, TermLost
+from common.errors import (
+    AlreadyExists,
+    BadInput,
+    IllegalTransition,
+    NodeUnavailable,
+    NotFound,
+    Problem,
+    Rejected,
+    TermLost,
+)
 from common.filter import TableFilter
 from common.ids import changefeed_name, new_changefeed_uid
 from common.pb.v1 import admin_pb2 as apb
@@ -40,6 +51,8 @@ from coordinator.reign import Reign
 from coordinator.states import Event, next_state, state_name
 from coordinator.store import Written
 
+log = structlog.get_logger()
+
 # An operation that is written is confirmed by what the nodes do next; this long it is worth a user's wait.
 _SHOW_SECONDS = 3.0
 
@@ -52,6 +65,9 @@ class Resolved(Protocol):
 
     @property
     def start_position(self) -> Position: ...
+
+    @property
+    def warnings(self) -> Sequence[Problem]: ...
 
 
 class Preflight(Protocol):
@@ -85,7 +101,7 @@ class Operations:
             state = "is being removed" if taken.status.state == pb.REMOVED else "exists"
             raise AlreadyExists(f"a changefeed named {name} {state}; choose another name")
         start = request.start or "now"
-        resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start)
+        resolved = await self._look(name, source, sink, rules, start)
         now = time.time()
         spec = pb.ChangefeedSpec(
             name=name,
@@ -142,7 +158,7 @@ class Operations:
         spec = updated_spec(feed.spec, request)
         if reaches_other_data(feed.spec, spec):
             source, sink = read_source_and_sink(spec.source, spec.sink)
-            resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(spec.filter), "now")
+            resolved = await self._look(feed.name, source, sink, spec.filter, "now")
             if resolved.flavour != spec.flavour:
                 raise BadInput(
                     f"changefeed {feed.name} replicates {spec.flavour}; the new servers are {resolved.flavour}"
@@ -232,6 +248,12 @@ class Operations:
             raise BadInput(f"{text!r} may be any of {', '.join(found)}; write more of the id")
         return watches[found[0]]
 
+    async def _look(self, name: str, source: ServerUri, sink: ServerUri, rules: Sequence[str], start: str) -> Resolved:
+        resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start)
+        for warning in resolved.warnings:
+            log.warning("preflight-warning", changefeed=name, found=warning.found, mend=warning.mend)
+        return resolved
+
     def _feed(self, name: str) -> Feed:
         feed = self._reign.table.feeds.get(name)
         if feed is None:
@@ -271,7 +293,8 @@ class Operations:
     async def _shown(self, feed: Feed, deadline: float) -> apb.Changefeed:
         """Waits a moment for the maintainer's first report: the change is made with or without it."""
         if feed.running:
-            await self._reign.until(lambda: self._reign.live(feed), min(_SHOW_SECONDS, _left(deadline)))
+            with contextlib.suppress(TermLost):
+                await self._reign.until(lambda: self._reign.live(feed), min(_SHOW_SECONDS, _left(deadline)))
         return self._render(self._reign.table.feeds.get(feed.name, feed))
 
     def _render(self, feed: Feed) -> apb.Changefeed:

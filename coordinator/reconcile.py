@@ -93,7 +93,12 @@ def node_loads(world: World) -> dict[str, int]:
 def reported(world: World, feed: Feed) -> mpb.MaintainerStatus | None:
     """The report of the owner on record, at the epoch on record; None where there is none."""
     node = world.nodes.get(feed.ownership.node)
-    status = node.report.get(feed.uid) if node is not None and node.report is not None else None
+    return current_status(node.report, feed) if node is not None else None
+
+
+def current_status(report: Mapping[str, mpb.MaintainerStatus] | None, feed: Feed) -> mpb.MaintainerStatus | None:
+    """What the owner's report says of the changefeed at the epoch on record."""
+    status = report.get(feed.uid) if report is not None else None
     return status if status is not None and status.stamp.epoch == feed.epoch else None
 
 

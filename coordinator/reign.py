@@ -28,7 +28,7 @@ from coordinator.feed import Feed
 from coordinator.feedtable import FeedTable
 from coordinator.nodewatch import NodeWatch, WatchConfig
 from coordinator.placement import choose, imbalance
-from coordinator.reconcile import Node, World, node_loads, reconcile, reported, settled
+from coordinator.reconcile import Node, World, current_status, node_loads, reconcile, reported, settled
 from coordinator.store import Store, directory
 
 log = structlog.get_logger()
@@ -111,7 +111,8 @@ class Reign:
 
     def live(self, feed: Feed) -> mpb.MaintainerStatus | None:
         """What the owner on record reports at the epoch on record."""
-        return reported(self.world(), feed)
+        watch = self.watches.get(feed.ownership.node)
+        return current_status(watch.report, feed) if watch is not None else None
 
     def place(self, preferred: str = "") -> str | None:
         """A node for new work: `preferred` where it may be given work, else the one with the fewest maintainers."""

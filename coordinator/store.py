@@ -68,15 +68,19 @@ def decode(value: bytes, message: _M) -> _M:
     return message
 
 
-def read_feeds(under: str, items: Mapping[str, KeyValue]) -> dict[str, Feed]:
+def read_feeds(under: str, items: Mapping[str, KeyValue], known: Mapping[str, Feed]) -> dict[str, Feed]:
     """All changefeeds of a range that was read at one revision. One whose keys are not complete was damaged by hand: it
-    is left out, and said."""
+    is left out, and said. What is `known` at the same revisions is not parsed again."""
     by_name: dict[str, dict[str, KeyValue]] = {}
     for key, item in items.items():
         name, _, part = key.removeprefix(under).partition("/")
         by_name.setdefault(name, {})[part] = item
     feeds = {}
     for name, parts in by_name.items():
+        former = known.get(name)
+        if former is not None and former.revisions == _revisions(parts):
+            feeds[name] = former
+            continue
         try:
             feed = _read_feed(parts)
         except (KeyError, json_format.ParseError) as error:
@@ -86,13 +90,18 @@ def read_feeds(under: str, items: Mapping[str, KeyValue]) -> dict[str, Feed]:
     return feeds
 
 
+def _revisions(parts: Mapping[str, KeyValue]) -> Revisions:
+    spec, ownership, status = (parts[part].mod_revision if part in parts else 0 for part in KEYS)
+    return Revisions(spec, ownership, status)
+
+
 def _read_feed(parts: Mapping[str, KeyValue]) -> Feed:
     spec, ownership, status = (parts[part] for part in KEYS)
     return Feed(
         decode(spec.value, pb.ChangefeedSpec()),
         decode(ownership.value, pb.Ownership()),
         decode(status.value, pb.ChangefeedStatus()),
-        Revisions(spec.mod_revision, ownership.mod_revision, status.mod_revision),
+        _revisions(parts),
     )
 
 
@@ -110,7 +119,7 @@ class Store:
     async def get(self, name: str, *, timeout: float) -> Feed | None:
         """Raises EtcdUnavailable."""
         snapshot = await self._leadership.etcd.range(prefix(self._key(name, "")), timeout=timeout)
-        return read_feeds(self.directory, snapshot.items).get(name)
+        return read_feeds(self.directory, snapshot.items, {}).get(name)
 
     async def create(
         self, spec: pb.ChangefeedSpec, ownership: pb.Ownership, status: pb.ChangefeedStatus, *, timeout: float

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
-from common.errors import HedgerowError
+from common.errors import HedgerowError, Problem
 from common.etcd import Etcd, EtcdConfig
 from common.filter import TableFilter
 from common.ids import Keys
@@ -38,6 +38,7 @@ START = Position(file="binlog.000001", offset=4, source_id="source")
 class Resolved:
     flavour: str = "mysql"
     start_position: Position = START
+    warnings: tuple[Problem, ...] = ()
 
 
 def no_preflight(source: ServerUri, sink: ServerUri, table_filter: TableFilter, start: str) -> Resolved:
