@@ -22,8 +22,9 @@ def create_table(statement: str, scan: Scan) -> Classified:
             reason = "CREATE TABLE ... SELECT was logged as a statement: the rows it selected are not in the binlog"
             return Classified(Kind.DML, statement, pb.EVERYTHING, reason=reason)
         elif scan.looks_at("START") and scan.looks_at("TRANSACTION", ahead=1) and scan.at + 2 == len(scan.tokens):
-            # MySQL 8.0.21 logs CREATE TABLE ... SELECT so, with the rows after it in the same transaction. The sink
-            # commits the table at once, and applies the rows with their position.
+            # MySQL 8.0.21 logs CREATE TABLE ... SELECT so, with the rows after it in the same transaction (MariaDB too,
+            # without these words). After them a session may do nothing but BINLOG, COMMIT and ROLLBACK (error 3977):
+            # the sink commits the table at once, and applies the rows with their position.
             statement = statement[: scan.tokens[scan.at].start].rstrip()
             break
         else:
