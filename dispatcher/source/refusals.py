@@ -55,22 +55,23 @@ def check_gtids(connection: Connection[Any], source: ServerInfo, address: str, s
     Raises HistoryDiverged, BinlogReset, BinlogPurged, naming the GTIDs; what PyMySQL raises when the connection breaks.
     """
     same_server = start.source_id == source.source_id
-    if source.flavour == "mariadb":
-        if not start.gtid_set and start.file and same_server:
+    if start.file and not start.gtid_set:
+        if same_server:
             return False
+        raise HistoryDiverged(
+            f"source {address} is now server {source.source_id}, the position {start} is of server "
+            f"{start.source_id or '(unknown)'} and has no GTIDs: it means nothing here. Restore the former server, or "
+            f"{_COPY}"
+        )
+    if source.flavour == "mariadb":
         (text,) = _row(connection, "SELECT @@gtid_current_pos")
         (logged,) = _row(connection, "SELECT @@gtid_binlog_pos")
         has = MariadbGtidSet.parse(str(text)).union(MariadbGtidSet.parse(str(logged)))
         _require(str(MariadbGtidSet.parse(start.gtid_set).minus(has)), str(has), source, address, same_server)
         return True
     mode, executed, purged = _row(connection, "SELECT @@gtid_mode, @@gtid_executed, @@gtid_purged")
-    if mode != "ON" or (not start.gtid_set and start.file and same_server):
+    if mode != "ON":
         return False
-    if start.source_id and not same_server and not start.gtid_set:
-        raise HistoryDiverged(
-            f"source {address} is now server {source.source_id}, the position {start} is of server {start.source_id} "
-            f"and has no GTIDs: it means nothing here. Restore the former server, or {_COPY}"
-        )
     wanted = MysqlGtidSet.parse(start.gtid_set)
     _require(str(wanted.minus(MysqlGtidSet.parse(str(executed)))), str(executed), source, address, same_server)
     gone = MysqlGtidSet.parse(str(purged)).minus(wanted)

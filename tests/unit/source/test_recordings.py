@@ -19,7 +19,7 @@ def recorded(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 def test_the_story_is_what_was_recorded(path: Path) -> None:
-    assert recorded(path) == path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    assert "\n".join(recorded(path)) + "\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
 
 
 def test_there_are_recordings_of_both_flavours_plain_and_compressed() -> None:

@@ -1,0 +1,192 @@
+"""The tracker: what it refuses, and when the position moves."""
+
+from __future__ import annotations
+
+import struct
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged, UnsupportedEvent
+from common.position import Position
+from dispatcher.source import events as e
+from dispatcher.source import transactions as t
+from dispatcher.source.gtid_events import tagged_gtid
+from dispatcher.source.refusals import refusal
+from dispatcher.source.statements import Kind, plain_text, statement_kind
+from tests.unit.source.packets import make_event
+
+A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+MAP = make_event(e.TABLE_MAP, b"\x07\0\0\0\0\0\x01\0\x02db\0\x03tab\0\x01\x03\0\x01")
+ROWS = make_event(e.WRITE_ROWS, b"\x07\0\0\0\0\0\x01\0\x02\0\x01\xff\0\x01\0\0\0")
+ROTATE = make_event(e.ROTATE, bytes(8) + b"b.000002", log_pos=0)
+
+
+def query(text: bytes, *, schema: bytes = b"db", status: bytes = b"", log_pos: int = 1000) -> bytes:
+    head = struct.pack("<IIBHH", 1, 0, len(schema), 0, len(status))
+    return make_event(e.QUERY, head + status + schema + b"\0" + text, log_pos=log_pos)
+
+
+def gtid(number: int) -> bytes:
+    return make_event(e.GTID, b"\0" + UUID(A).bytes + struct.pack("<q", number))
+
+
+def mariadb_gtid(number: int, flags: int = 0, domain: int = 0) -> bytes:
+    return make_event(e.MARIADB_GTID, struct.pack("<QIB", number, domain, flags) + bytes(6))
+
+
+def xid(log_pos: int) -> bytes:
+    return make_event(e.XID, bytes(8), log_pos=log_pos)
+
+
+def mysql_tracker() -> t.Tracker:
+    return t.Tracker("mysql", Position(f"{A}:1-4", "b.000001", 50, "s", 3.0), "s")
+
+
+def test_the_position_moves_at_ends_only() -> None:
+    tracker = mysql_tracker()
+    start = tracker.position()
+    for event, what in ((ROTATE, t.NOTHING), (gtid(5), t.NOTHING), (query(b"BEGIN"), t.BEGIN), (MAP, t.TABLE_MAP)):
+        assert tracker.feed(event) == what
+        assert tracker.position() == start
+    assert tracker.feed(ROWS) == t.ROWS
+    assert (tracker.table and tracker.table.schema, tracker.table and tracker.table.table) == ("db", "tab")
+    assert tracker.gtid == f"{A}:5"
+    assert tracker.position() == start
+    assert tracker.feed(xid(777)) == t.END
+    assert tracker.position() == Position(f"{A}:1-5", "b.000002", 777, "s", 7.0)
+
+
+def test_a_statement_moves_it_when_it_is_finished() -> None:
+    tracker = mysql_tracker()
+    start = tracker.position()
+    tracker.feed(gtid(5))
+    assert tracker.feed(query(b"DROP TABLE x", log_pos=99)) == t.DDL
+    assert tracker.position() == start
+    statement = tracker.statement
+    assert statement is not None
+    assert (statement.text, statement.default_schema, statement.gtid) == ("DROP TABLE x", "db", f"{A}:5")
+    tracker.finish_statement()
+    assert tracker.position() == Position(f"{A}:1-5", "b.000001", 99, "s", 7.0)
+    with pytest.raises(RuntimeError):
+        tracker.finish_statement()
+
+
+def test_another_servers_place_is_not_taken_over() -> None:
+    tracker = t.Tracker("mysql", Position(f"{A}:1-4", "b.000001", 50, "old"), "new")
+    assert tracker.position() == Position(f"{A}:1-4", "", 0, "new")
+
+
+@pytest.mark.parametrize(
+    ("events", "error", "says"),
+    [
+        ([make_event(200, b"")], UnsupportedEvent, "type 200.*b.000002:1000"),
+        ([make_event(e.INCIDENT, b"")], UnsupportedEvent, "copy the data"),
+        ([make_event(e.EXECUTE_LOAD_QUERY, b"")], UnsupportedEvent, "LOAD DATA"),
+        ([make_event(e.USER_VAR, b"")], UnsupportedEvent, "binlog_format"),
+        ([gtid(5), query(b"BEGIN"), query(b"/* hi */ insert into x values (1)")], UnsupportedEvent, "binlog_format"),
+        ([gtid(5), query(b"BEGIN"), MAP, ROWS, query(b"ROLLBACK")], UnsupportedEvent, "InnoDB"),
+        ([gtid(5), query(b"BEGIN"), ROWS], BinlogCorrupt, "table id 7"),
+        ([gtid(5), query(b"BEGIN"), MAP, xid(5), gtid(6), query(b"BEGIN"), ROWS], BinlogCorrupt, "table id 7"),
+        ([gtid(5), query(b"BEGIN"), gtid(6)], BinlogCorrupt, "inside"),
+        ([query(b"DROP TABLE x", status=b"\xc8")], UnsupportedEvent, "status variable 200"),
+        ([query(b"DROP TABLE x", status=b"\x01\0")], BinlogCorrupt, "status variables"),
+        ([query(b"DROP TABLE \xff")], UnsupportedEvent, "utf-8"),
+    ],
+)
+def test_what_cannot_be_replicated_stops(events: list[bytes], error: type[HedgerowError], says: str) -> None:
+    tracker = mysql_tracker()
+    tracker.feed(ROTATE)
+    for event in events[:-1]:
+        tracker.feed(event)
+    with pytest.raises(error, match=says):
+        tracker.feed(events[-1])
+
+
+def test_events_that_say_so_are_ignored() -> None:
+    tracker = mysql_tracker()
+    assert tracker.feed(make_event(200, b"", flags=e.IGNORABLE_F)) == t.NOTHING
+    for kind in e.IGNORED:
+        assert tracker.feed(make_event(kind, bytes(8))) == t.NOTHING
+
+
+def test_mariadb_sequence_numbers_must_grow() -> None:
+    tracker = t.Tracker("mariadb", Position("0-1-5", "b.000001", 4, "1"), "1")
+    for event in (mariadb_gtid(6), xid(5), mariadb_gtid(1, domain=3), xid(6)):
+        tracker.feed(event)
+    assert tracker.position().gtid_set == "0-1-6,3-1-1"
+    tracker.feed(mariadb_gtid(6))
+    with pytest.raises(HistoryDiverged, match="gtid_strict_mode"):
+        tracker.feed(xid(7))
+
+
+def test_mariadb_two_phase_alter_is_one_statement() -> None:
+    tracker = t.Tracker("mariadb", Position("0-1-5", "b.000001", 4, "1"), "1")
+    tracker.feed(mariadb_gtid(6, 1))
+    assert tracker.feed(query(b"ALTER TABLE x ADD y INT", status=b"\x82\x02\0")) == t.END
+    tracker.feed(mariadb_gtid(7, 1))
+    assert tracker.feed(query(b"ALTER TABLE x ADD y INT", status=b"\x82\x04\0" + bytes(8))) == t.DDL
+    tracker.finish_statement()
+    assert tracker.position().gtid_set == "0-1-7"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("BEGIN", Kind.BEGIN),
+        ("COMMIT", Kind.COMMIT),
+        ("# Dummy event replacing event type 160 that slave cannot handle.", Kind.IGNORABLE),
+        ("SAVEPOINT `x`", Kind.IGNORABLE),
+        ("DROP /*!40005 TEMPORARY */ TABLE IF EXISTS `t`", Kind.IGNORABLE),
+        ("create temporary table x (y int)", Kind.IGNORABLE),
+        ("ROLLBACK TO `x`", Kind.ROLLBACK),
+        (" /* c */ -- d\n # e\n UPDATE x SET y = 1", Kind.CHANGE),
+        ("/*!50000 CREATE TABLE x (y int) */", Kind.DEFINITION),
+        ("/* BEGIN */ TRUNCATE x", Kind.DEFINITION),
+        ("(SELECT 1)", Kind.DEFINITION),
+        ("XA COMMIT X'31',X'',1", Kind.XA),
+    ],
+)
+def test_kinds_of_statements(text: str, kind: Kind) -> None:
+    event = query(text.encode())
+    assert statement_kind(plain_text(event, len(event) - len(text))) == kind
+
+
+def varint(value: int) -> bytes:
+    size = max(1, -(-value.bit_length() // 7))
+    if size > 8:
+        return b"\xff" + value.to_bytes(8, "little")
+    return (value << size | (1 << size - 1) - 1).to_bytes(size, "little")
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(1, 2**62), st.binary(min_size=1, max_size=32))
+def test_tagged_gtids_of_any_size(uuid: bytes, number: int, tag: bytes) -> None:
+    fields = varint(0) + varint(1) + varint(1) + b"".join(map(varint, uuid))
+    fields += varint(2) + varint(2 * number) + varint(3) + varint(len(tag)) + tag + varint(9) + b"\x77"
+    head = varint(1)
+    size = len(head) + 2 + 1 + len(fields)
+    body = head + (size << 2 | 1).to_bytes(2, "little") + varint(0) + fields
+    assert tagged_gtid(make_event(e.GTID_TAGGED, body)) == (uuid + tag, number)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        (0, "", "SourceUnavailable"),
+        (1053, "Server shutdown in progress", "SourceUnavailable"),
+        (1236, "A slave with the same server_uuid/server_id as this slave has connected", "SourceUnavailable"),
+        (1236, "Could not find first log file name in binary log index file", "BinlogPurged"),
+        (1236, "Cannot replicate because the source purged required binary logs. Replicate", "BinlogPurged"),
+        (1236, "Replica has more GTIDs than the source has, using the source's SERVER_UUID", "HistoryDiverged"),
+        (1236, "Client requested source to start replication from position > file size", "BinlogReset"),
+        (1236, "log event entry exceeded max_allowed_packet", "UnsupportedEvent"),
+        (1236, "event read from binlog did not pass crc check", "BinlogCorrupt"),
+        (1236, "something new", "BinlogCorrupt"),
+    ],
+)
+def test_refusals_have_their_own_errors(code: int, text: str, expected: str) -> None:
+    error = refusal("h:1", Position(f"{A}:1"), code, text)
+    assert error.code == expected
+    assert text in str(error)
