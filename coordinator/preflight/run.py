@@ -40,6 +40,7 @@ def preflight(
 ) -> Resolved:
     """Raises PreflightFailed with every problem found; SourceUnavailable or SinkUnavailable where a server went away
     in the middle. `timeout`: seconds to connect. A server that cannot be reached at all is a problem like others."""
+    start = start or NOW
     problems: list[Problem] = []
     there = _ask(source, "source", table_filter, source_facts, timeout, problems)
     here = _ask(sink, "sink", table_filter, sink_facts, timeout, problems)
@@ -55,7 +56,7 @@ def preflight(
         warnings += pair_warnings(there, here)
         if there.info.flavour == here.info.flavour:
             found = table_problems(there, here, table_filter)
-            (problems if (start or NOW) == NOW else warnings).extend(found)
+            (problems if start.strip() == NOW else warnings).extend(found)
     if problems or not (there and here and position):
         raise PreflightFailed(problems)
     return Resolved(there.info.flavour, position, there.info, here.info, tuple(warnings))

@@ -87,6 +87,19 @@ def test_tls_of_a_server_that_is_not_trusted(server_pair: ServerPair, tmp_path: 
         connect(ServerUri.parse(f"{uri}verify_ca&ssl_ca={tmp_path}/none.pem"), "source")
 
 
+def test_tls_of_a_server_whose_authority_is_known(server_pair: ServerPair) -> None:
+    authority = server_pair.source.directory / "data" / "ca.pem"
+    if server_pair.flavour == "mariadb":
+        assert not authority.exists()  # 10.11 makes no certificates; see test_tls_of_a_server_that_is_not_trusted
+        return
+    uri = f"{server_pair.source_uri}&ssl_ca={authority}"
+    with connect(ServerUri.parse(f"{uri}&ssl_mode=verify_ca"), "source") as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
+        assert cursor.fetchall()[0][1]
+    with pytest.raises(SourceUnavailable, match="encryption failed"):
+        connect(ServerUri.parse(uri), "source")  # verifies the name too, which is not in MySQL's own certificate
+
+
 def test_read_timeouts_begin_after_the_handshake(server_pair: ServerPair) -> None:
     with connect(ServerUri.parse(server_pair.source_uri), "source", timeout=1.0) as connection:
         with connection.cursor() as cursor:

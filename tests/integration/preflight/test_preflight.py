@@ -81,6 +81,7 @@ def test_a_good_pair_passes(server_pair: ServerPair) -> None:
     assert resolved.start_position.source_id == resolved.source.source_id
     assert resolved.source.source_id != resolved.sink.source_id
     assert resolved.warnings == ()
+    assert check(server_pair, start="").start_position == resolved.start_position
     assert check(server_pair, start="earliest").start_position.offset == 4
 
 

@@ -68,22 +68,29 @@ def test_the_table_is_large() -> None:
     assert len({case.statement for case in CASES}) >= 160
 
 
-@pytest.mark.parametrize("case", KNOWN, ids=lambda case: f"{case.flavour}: {case.statement}")
-def test_sqlglot_agrees_where_it_understands(case: Case) -> None:
-    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+def _oracle(statement: str) -> set[TableName] | None:
+    """The tables that sqlglot finds in it, None where it cannot tell."""
+    # It takes executable comments for comments, and a dropped constraint for a table.
+    if any(text in statement for text in ("/*!", "/*M!", "DROP FOREIGN KEY")):
+        return None
     try:
-        tree = sqlglot.parse_one(case.statement, dialect="mysql")
+        tree = sqlglot.parse_one(statement, dialect="mysql")
     except sqlglot.errors.SqlglotError:
-        pytest.skip("sqlglot does not parse it")
-    if not isinstance(tree, exp.Create | exp.Drop | exp.Alter | exp.TruncateTable) or case.kind != "TABLE":
-        pytest.skip("sqlglot has no tables for it")
-    if "DROP FOREIGN KEY" in case.statement:
-        pytest.skip("sqlglot takes the constraint for a table")
-    if "/*!" in case.statement or "/*M!" in case.statement:
-        pytest.skip("sqlglot takes executable comments for comments")
-    theirs = {TableName(table.db or "d", table.name) for table in tree.find_all(exp.Table) if table.name}
-    ours = set(classify(case.statement, "d", case.flavour).touches)
-    assert theirs <= ours
+        return None
+    if not isinstance(tree, exp.Create | exp.Drop | exp.Alter | exp.TruncateTable):
+        return None
+    return {TableName(table.db or "d", table.name) for table in tree.find_all(exp.Table) if table.name}
+
+
+def test_sqlglot_agrees_where_it_understands() -> None:
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+    judged = 0
+    for case in KNOWN:
+        theirs = _oracle(case.statement) if case.kind == "TABLE" else None
+        if theirs is not None:
+            assert theirs <= set(classify(case.statement, "d", case.flavour).touches), case.statement
+            judged += 1
+    assert judged >= 60
 
 
 NOISE = st.sampled_from(
