@@ -41,7 +41,7 @@ def find() -> MariadbProgram | None:
     install_db = which("mariadb-install-db") or which("mysql_install_db")
     for name in ("mariadbd", "mysqld"):
         path = which(name)
-        line = version_line([str(path)]) if path else ""
+        line = version_line((str(path),)) if path else ""
         if path and install_db and "MariaDB" in line:
             return MariadbProgram(path, install_db, version_number(line), program_key(path, line))
     return None

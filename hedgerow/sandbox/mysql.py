@@ -69,7 +69,7 @@ def _in_tree(tree: Path) -> MysqlProgram | None:
 
 
 def _program(mysqld: Path, argv: list[str], places: list[str]) -> MysqlProgram | None:
-    line = version_line(argv)
+    line = version_line(tuple(argv))
     if not line or "MariaDB" in line:
         return None
     return MysqlProgram((*argv, *places), version_number(line), program_key(mysqld, line))

@@ -68,7 +68,11 @@ def running_children() -> dict[int, str]:
 def temporary_directory(name: str) -> Path:
     """A new directory for this user only; the guard removes it if this process dies before remove_directory."""
     path = Path(tempfile.mkdtemp(prefix=f"hedgerow-{name}-"))
-    _guard.tell(f">{path}")
+    try:
+        _guard.tell(f">{path}")
+    except OSError as error:
+        path.rmdir()
+        raise SandboxError(f"cannot start the process that cleans up: {error}") from error
     return path
 
 

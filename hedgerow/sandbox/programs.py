@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -21,8 +22,9 @@ def which(name: str) -> Path | None:
     return None if found is None else Path(found)
 
 
-def version_line(argv: Sequence[str]) -> str:
-    """What `--version` prints, or nothing if the program does not run."""
+@functools.cache
+def version_line(argv: tuple[str, ...]) -> str:
+    """What `--version` prints, or nothing if the program does not run. Asked once for each program."""
     try:
         done = subprocess.run([*argv, "--version"], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -113,8 +113,11 @@ class Server:
             "port": self.port,
             "socket": str(self.directory / "s"),
             "pid_file": str(self.directory / "pid"),
+            # A server that starts deletes what looks like its leftovers in tmpdir: also the live files of another one.
+            "tmpdir": str(self.directory / "tmp"),
         }
         if self._accounts is None:
+            (self.directory / "tmp").mkdir()
             copy_template(self.program, self.flavour, self.directory / "data")
             self._accounts = write_accounts(self.directory, self.flavour)
             options["init_file"] = str(self._accounts)

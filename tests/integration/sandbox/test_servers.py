@@ -52,6 +52,12 @@ def test_mysql_servers_have_gtids_and_uuids_of_their_own(server_pair: ServerPair
     assert scalar(server_pair.source, "SELECT @@server_uuid") != scalar(server_pair.sink, "SELECT @@server_uuid")
 
 
+def test_servers_share_no_directory(server_pair: ServerPair) -> None:
+    for variable in ("@@tmpdir", "@@datadir", "@@socket"):
+        for server in (server_pair.source, server_pair.sink):
+            assert str(scalar(server, f"SELECT {variable}")).startswith(f"{server.directory}/")
+
+
 def test_starting_leaves_nothing_in_the_binlog(start_pair: StartPair, flavour: Flavour) -> None:
     pair = start_pair(flavour)
     variable = "@@gtid_executed" if flavour == "mysql" else "@@gtid_binlog_pos"
