@@ -25,7 +25,7 @@ from maintainer.closing import Closing
 from maintainer.maintainer import Maintainer
 from maintainer.members import Channels, MembersSource
 from maintainer.nodes import Timing
-from maintainer.registry import Record, Registry, Worker
+from maintainer.registry import ENDED, Record, Registry, Worker
 from maintainer.store import Store
 
 log = structlog.get_logger()
@@ -69,6 +69,10 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
         for worker in self._registry.workers():
             worker.cancel()
         self._bump()
+
+    def maintainer_count(self) -> int:
+        """Of those that have not ended: a node that hands over waits until there is none."""
+        return sum(worker.status().phase not in ENDED for worker in self._registry.workers())
 
     async def close(self) -> None:
         """Stops every maintainer and awaits its tasks. Dispatchers keep running for the successors."""

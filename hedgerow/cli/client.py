@@ -1,0 +1,79 @@
+"""Calling a node's Admin service from a command."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+
+from common.config import ClientConfig
+from common.errors import NodeUnavailable
+from common.pb.v1 import admin_pb2_grpc
+from common.rpc import open_channel, to_error
+
+# Create runs preflight on two servers, pause and remove wait until every dispatcher has stopped.
+DEADLINE_SECONDS = 30.0
+
+
+class Client:
+    """One command's connection to one node."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        self.json = config.output == "json"
+
+    def call(self, method: str, request: Any) -> Any:
+        """The answer of one unary Admin call. Raises HedgerowError."""
+        return asyncio.run(self._call(method, request))
+
+    async def _call(self, method: str, request: Any) -> Any:
+        async with open_channel(self.config.addr) as channel:
+            stub = admin_pb2_grpc.AdminStub(channel)
+            try:
+                return await getattr(stub, method)(request, timeout=DEADLINE_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                raise self._explain(error) from None
+
+    def follow(self, method: str, request: Any, handle: Callable[[AsyncIterator[Any]], Awaitable[None]]) -> None:
+        """Hands the answers of a streaming call to `handle` until either ends."""
+        asyncio.run(self._follow(method, request, handle))
+
+    async def _follow(self, method: str, request: Any, handle: Callable[[AsyncIterator[Any]], Awaitable[None]]) -> None:
+        async with open_channel(self.config.addr) as channel:
+            stub = admin_pb2_grpc.AdminStub(channel)
+            try:
+                await handle(getattr(stub, method)(request))
+            except grpc.aio.AioRpcError as error:
+                raise self._explain(error) from None
+
+    def _explain(self, error: grpc.aio.AioRpcError) -> Exception:
+        explained = to_error(error, self.config.addr)
+        if type(explained) is NodeUnavailable and self.config.addr in str(explained):
+            return NodeUnavailable(
+                f"{explained}. Is a node listening there? Give another with --addr host:port or HEDGEROW_ADDR"
+            )
+        return explained
+
+
+def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --addr, --output and --client-config to a command and passes it a Client first."""
+
+    @click.option("--addr", metavar="HOST:PORT", help="Any node of the cluster. [HEDGEROW_ADDR; 127.0.0.1:7300]")
+    @click.option("--output", "-o", type=click.Choice(["table", "json"]), help="For people or for scripts. [table]")
+    @click.option(
+        "--client-config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="HEDGEROW_CLIENT_CONFIG",
+        help="TOML file with addr and output.",
+    )
+    @functools.wraps(command)
+    def wrapped(*args: Any, addr: str | None, output: str | None, client_config: Path | None, **kwargs: Any) -> Any:
+        config = ClientConfig.load(client_config, {"addr": addr, "output": output})
+        return command(Client(config), *args, **kwargs)
+
+    return wrapped

@@ -1,0 +1,38 @@
+"""Names for shell completion, asked from the cluster. A cluster that does not answer at once completes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+import grpc
+
+from common.config import ClientConfig
+from common.errors import HedgerowError
+from common.pb.v1 import admin_pb2 as pb
+from common.pb.v1 import admin_pb2_grpc
+from common.rpc import open_channel
+
+_PATIENCE_SECONDS = 1.0
+
+
+def changefeed_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    answer = _ask(context, "List", pb.ListRequest())
+    return [feed.spec.name for feed in answer.changefeeds if feed.spec.name.startswith(incomplete)] if answer else []
+
+
+def node_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    answer = _ask(context, "ListNodes", pb.ListNodesRequest())
+    return [node.info.id for node in answer.nodes if node.info.id.startswith(incomplete)] if answer else []
+
+
+def _ask(context: click.Context, method: str, request: Any) -> Any:
+    async def ask(addr: str) -> Any:
+        async with open_channel(addr) as channel:
+            return await getattr(admin_pb2_grpc.AdminStub(channel), method)(request, timeout=_PATIENCE_SECONDS)
+
+    try:
+        return asyncio.run(ask(ClientConfig.load(None, {"addr": context.params.get("addr")}).addr))
+    except (HedgerowError, grpc.aio.AioRpcError):
+        return None

@@ -1,0 +1,94 @@
+"""The command tree, and what a failure looks like: one message on standard error, an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version as installed_version
+
+import click
+
+from common import errors
+from hedgerow.cli.changefeed import changefeed
+from hedgerow.cli.node import node
+from hedgerow.cli.sandbox import demo, playground
+
+EXIT_CODES: tuple[tuple[type[errors.HedgerowError], int], ...] = (
+    (errors.BadInput, 2),
+    (errors.NotFound, 3),
+    (errors.AlreadyExists, 4),
+    (errors.IllegalTransition, 4),
+    (errors.PreflightFailed, 5),
+    (errors.Unavailable, 6),
+    (errors.HedgerowError, 1),
+)
+EXIT_HELP = """\b
+Exit codes:
+  0  done
+  1  failed; the message says why
+  2  the command, its options or its input cannot be read
+  3  no such changefeed, node or dispatcher
+  4  the name is taken, or the state does not allow it
+  5  preflight found problems in source or sink
+  6  a node, etcd, the source or the sink cannot be reached
+"""
+
+
+@click.group(epilog=EXIT_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """Replicate MySQL and MariaDB binlogs, fenced down to the sink's own transaction."""
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"hedgerow {installed_version('hedgerow')}")
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script for a shell.
+
+    For bash: hedgerow completion bash > ~/.local/share/bash-completion/completions/hedgerow
+    """
+    from click.shell_completion import get_completion_class
+
+    completer = get_completion_class(shell)
+    assert completer is not None
+    click.echo(completer(cli, {}, "hedgerow", "_HEDGEROW_COMPLETE").source())
+
+
+cli.add_command(changefeed)
+cli.add_command(node)
+cli.add_command(playground)
+cli.add_command(demo)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit code."""
+    try:
+        result = cli.main(list(arguments), prog_name="hedgerow", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except errors.HedgerowError as error:
+        click.echo(f"error: {error}", err=True)
+        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        click.echo(
+            f"error: a defect in hedgerow: {type(error).__name__}: {error} ({where.filename}:{where.lineno}); "
+            "please report it with the command that showed it",
+            err=True,
+        )
+        return 1
+    return result if isinstance(result, int) else 0

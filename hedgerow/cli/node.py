@@ -1,0 +1,76 @@
+"""`hedgerow node`: run a node; and its subcommands: see and operate the nodes of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common import log
+from common.config import NodeConfig
+from common.pb.v1 import admin_pb2 as pb
+from hedgerow.cli import render
+from hedgerow.cli.client import Client, with_client
+from hedgerow.cli.complete import changefeed_names, node_ids
+
+
+@click.group(invoke_without_command=True)
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML file with the same settings.")
+@click.option("--name", help="Names the node, with a suffix for each start. [host name]")
+@click.option("--cluster", help="Nodes of one cluster name work together. [default]")
+@click.option("--etcd", multiple=True, metavar="HOST:PORT", help="An etcd member; may be repeated. [127.0.0.1:2379]")
+@click.option("--etcd-ca", type=click.Path(path_type=Path), help="CA certificate: turns TLS on.")
+@click.option("--etcd-cert", type=click.Path(path_type=Path), help="Client certificate.")
+@click.option("--etcd-key", type=click.Path(path_type=Path), help="Client key.")
+@click.option("--etcd-user", help="User for etcd's authentication.")
+@click.option("--etcd-password-file", type=click.Path(path_type=Path), help="Its password. [or HEDGEROW_ETCD_PASSWORD]")
+@click.option("--listen", metavar="HOST:PORT", help="Where to serve gRPC. [127.0.0.1:7300]")
+@click.option("--advertise", metavar="HOST:PORT", help="Where peers and users reach it. [the listen address]")
+@click.option("--metrics", metavar="HOST:PORT", help="Where to serve Prometheus metrics. [not served]")
+@click.option("--lease-ttl", type=int, metavar="SECONDS", help="A silent node is replaced after it. [5]")
+@click.option("--drain-deadline", type=float, metavar="SECONDS", help="Longest hand-over on SIGTERM. [20]")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[info]")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="[text]")
+@click.pass_context
+def node(context: click.Context, /, config: Path | None, **flags: Any) -> int:
+    """Run a node until SIGTERM, or see and operate the nodes of a cluster.
+
+    Every option is also an environment variable HEDGEROW_… and a key of the configuration file. SIGTERM hands the
+    node's work over and exits 0; a second one, or the drain deadline, ends it without waiting.
+    """
+    if context.invoked_subcommand is not None:
+        return 0
+    from hedgerow.node import run_node
+
+    settings = NodeConfig.load(config, flags)
+    log.configure(settings.log_level, settings.log_format)
+    return asyncio.run(run_node(settings))
+
+
+@node.command("list")
+@with_client
+def list_(client: Client) -> None:
+    """List the nodes."""
+    render.nodes(client.call("ListNodes", pb.ListNodesRequest()).nodes, as_json=client.json)
+
+
+@node.command()
+@click.argument("node", shell_complete=node_ids)
+@with_client
+def drain(client: Client, node: str) -> None:
+    """Move all work off a node. NODE is its id, or a prefix that only one node has."""
+    drained = client.call("DrainNode", pb.DrainNodeRequest(node=node))
+    render.nodes([drained], as_json=client.json)
+
+
+@node.command("move-maintainer")
+@click.argument("name", shell_complete=changefeed_names)
+@click.argument("node", shell_complete=node_ids)
+@with_client
+def move_maintainer(client: Client, name: str, node: str) -> None:
+    """Give a changefeed to another node."""
+    render.changefeed(
+        client.call("MoveMaintainer", pb.MoveMaintainerRequest(name=name, node=node)), as_json=client.json
+    )

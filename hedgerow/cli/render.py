@@ -1,0 +1,262 @@
+"""What commands print: tables for people, one JSON document for scripts. The JSON's keys are stable."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from common.pb.v1 import admin_pb2 as pb
+from common.pb.v1 import model_pb2
+
+_STATE_COLOURS = {"normal": "green", "warning": "yellow", "failed": "red", "stopped": "cyan", "removed": "magenta"}
+
+
+def changefeed(feed: pb.Changefeed, *, as_json: bool) -> None:
+    _emit(changefeed_dict(feed), lambda: changefeed_view(feed), as_json)
+
+
+def changefeeds(feeds: Iterable[pb.Changefeed], *, as_json: bool) -> None:
+    feeds = list(feeds)
+    _emit([changefeed_dict(feed) for feed in feeds], lambda: _changefeeds_table(feeds), as_json)
+
+
+def nodes(listed: Iterable[pb.Node], *, as_json: bool) -> None:
+    listed = list(listed)
+    _emit([_node_dict(node) for node in listed], lambda: _nodes_table(listed), as_json)
+
+
+def done(document: dict[str, Any], text: str, *, as_json: bool) -> None:
+    _emit(document, lambda: Text(text), as_json)
+
+
+def _emit(document: Any, view: Any, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        Console(highlight=False).print(view())
+
+
+def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
+    spec, ownership, status = feed.spec, feed.ownership, feed.status
+    live = feed.live if feed.HasField("live") else None
+    checkpoint = live.checkpoint if live is not None and live.HasField("checkpoint") else status.checkpoint
+    return {
+        "name": spec.name,
+        "uid": spec.uid,
+        "state": _name(model_pb2.ChangefeedState, status.state),
+        "flavour": spec.flavour,
+        "source": spec.source,
+        "sink": spec.sink,
+        "filter": list(spec.filter),
+        "start": spec.start,
+        "start_position": _position_dict(spec.start_position),
+        "options": {
+            "consistency": _name(model_pb2.Consistency, spec.options.consistency),
+            "lanes": spec.options.lanes,
+            "batch_transactions": spec.options.batch_transactions,
+            "batch_bytes": spec.options.batch_bytes,
+        },
+        "created": _time(spec.created),
+        "epoch": ownership.epoch,
+        "owner": ownership.node,
+        "role": _name(model_pb2.Role, ownership.role),
+        "closed": ownership.closed,
+        "checkpoint": _position_dict(checkpoint),
+        "lag_seconds": round(live.lag_seconds, 3) if live is not None else None,
+        "rows_events": live.rows_events if live is not None else None,
+        "transactions": live.transactions if live is not None else None,
+        "error": _error_dict(live.error if live is not None and live.HasField("error") else status.error),
+        "attempts": status.attempts,
+        "retry_at": _time(status.retry_at) if status.HasField("retry_at") else None,
+        "dispatchers": [_dispatcher_dict(each) for each in live.dispatchers] if live is not None else [],
+        "ownership_changes": [
+            {
+                "epoch": change.epoch,
+                "node": change.node,
+                "role": _name(model_pb2.Role, change.role),
+                "reason": change.reason,
+                "at": _time(change.at),
+            }
+            for change in ownership.changes
+        ],
+    }
+
+
+def _dispatcher_dict(status: model_pb2.DispatcherStatus) -> dict[str, Any]:
+    return {
+        "dispatcher": status.dispatcher,
+        "node": status.node,
+        "state": _name(model_pb2.DispatcherState, status.state),
+        "epoch": status.epoch,
+        "generation": status.generation,
+        "position": _position_dict(status.position),
+        "blocked_by": status.blocked.statement if status.HasField("blocked") else None,
+        "error": _error_dict(status.error),
+        "rows_events": status.rows_events,
+        "transactions": status.transactions,
+    }
+
+
+def _position_dict(position: model_pb2.Position) -> dict[str, Any]:
+    return {
+        "gtid_set": position.gtid_set,
+        "file": position.file,
+        "offset": position.offset,
+        "source_id": position.source_id,
+        "commit_time": _time(position.commit_time) if position.HasField("commit_time") else None,
+    }
+
+
+def _error_dict(error: model_pb2.ChangefeedError) -> dict[str, Any] | None:
+    if not error.code:
+        return None
+    return {
+        "code": error.code,
+        "message": error.message,
+        "retriable": error.retriable,
+        "node": error.node,
+        "dispatcher": error.dispatcher,
+        "at": _time(error.at),
+    }
+
+
+def _node_dict(node: pb.Node) -> dict[str, Any]:
+    return {
+        "id": node.info.id,
+        "address": node.info.address,
+        "version": node.info.version,
+        "started": _time(node.info.started),
+        "liveness": _name(model_pb2.Liveness, node.info.liveness),
+        "coordinator": node.coordinator,
+        "reachable": node.reachable,
+        "maintains": list(node.maintains),
+        "dispatchers": node.dispatchers,
+    }
+
+
+def _name(enum: Any, value: int) -> str:
+    return str(enum.Name(value)).lower()
+
+
+def _time(stamp: Timestamp) -> str:
+    return str(stamp.ToJsonString())
+
+
+def _changefeeds_table(feeds: list[pb.Changefeed]) -> RenderableType:
+    if not feeds:
+        return Text("no changefeeds")
+    table = _table("NAME", "STATE", "EPOCH", "OWNER", "POSITION", "LAG", "ERROR")
+    for feed in feeds:
+        shown = changefeed_dict(feed)
+        error = shown["error"]
+        table.add_row(
+            shown["name"],
+            _state(shown["state"]),
+            str(shown["epoch"]),
+            shown["owner"] or "-",
+            position_text(shown["checkpoint"]),
+            lag_text(shown["lag_seconds"]),
+            Text(error["code"], style="red") if error else "",
+        )
+    return table
+
+
+def _nodes_table(listed: list[pb.Node]) -> RenderableType:
+    table = _table("NODE", "ADDRESS", "LIVENESS", "ROLE", "REACHABLE", "MAINTAINS", "DISPATCHERS", "UP")
+    for node in listed:
+        table.add_row(
+            node.info.id,
+            node.info.address,
+            _name(model_pb2.Liveness, node.info.liveness),
+            "coordinator" if node.coordinator else "",
+            "yes" if node.reachable else Text("no", style="red"),
+            ", ".join(node.maintains) or "-",
+            str(node.dispatchers),
+            _duration(time.time() - node.info.started.ToNanoseconds() / 1e9),
+        )
+    return table
+
+
+def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = None) -> RenderableType:
+    """The whole of one changefeed; `rates` are transactions and rows events per second, for the live view."""
+    shown = changefeed_dict(feed)
+    head = Table.grid(padding=(0, 2))
+    head.add_column(style="bold")
+    head.add_column(overflow="fold")
+    head.add_row("changefeed", shown["name"])
+    head.add_row("state", _state(shown["state"]))
+    head.add_row("epoch", f"{shown['epoch']}  owner {shown['owner'] or '-'}")
+    head.add_row("source", shown["source"])
+    head.add_row("sink", shown["sink"])
+    head.add_row("filter", " ".join(shown["filter"]) or "every user table")
+    head.add_row("position", position_text(shown["checkpoint"]))
+    head.add_row("lag", lag_text(shown["lag_seconds"]))
+    if rates is not None:
+        head.add_row("rate", f"{rates[0]:,.0f} transactions/s  {rates[1]:,.0f} rows events/s")
+    if shown["error"]:
+        error = shown["error"]
+        head.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))
+    parts: list[RenderableType] = [head]
+    if shown["dispatchers"]:
+        parts += [Text(), _dispatchers_table(shown["dispatchers"])]
+    if rates is None and shown["ownership_changes"]:
+        parts += [Text(), _changes_table(shown["ownership_changes"])]
+    return Group(*parts)
+
+
+def _dispatchers_table(dispatchers: list[dict[str, Any]]) -> Table:
+    table = _table("DISPATCHER", "NODE", "STATE", "INCARNATION", "POSITION", "ROWS EVENTS")
+    for each in sorted(dispatchers, key=lambda each: (each["node"], each["dispatcher"])):
+        table.add_row(
+            each["dispatcher"],
+            each["node"],
+            each["state"],
+            f"{each['epoch']}.{each['generation']}",
+            position_text(each["position"]),
+            f"{each['rows_events']:,}",
+        )
+    return table
+
+
+def _changes_table(changes: list[dict[str, Any]]) -> Table:
+    table = _table("EPOCH", "NODE", "ROLE", "REASON", "AT")
+    for change in reversed(changes):
+        table.add_row(str(change["epoch"]), change["node"] or "-", change["role"], change["reason"], change["at"])
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _state(state: str) -> Text:
+    return Text(state, style=_STATE_COLOURS.get(state, ""))
+
+
+def position_text(position: dict[str, Any]) -> str:
+    if not position["file"] and not position["gtid_set"]:
+        return "-"
+    place = f"{position['file']}:{position['offset']}" if position["file"] else ""
+    gtid_set = position["gtid_set"].replace("\n", "")
+    return f"{place} {gtid_set}".strip()
+
+
+def lag_text(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.1f} s" if seconds < 120 else _duration(seconds)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"

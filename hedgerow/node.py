@@ -1,0 +1,208 @@
+"""One `hedgerow node` process: lives of a node, one after the other, until it is told to stop.
+
+A life is one etcd session and one node id. Order matters at both of its ends. It begins with joining the cluster, then
+listens; whoever sees the node in etcd may call it a moment later and tries again until it answers. When the session is
+lost, lanes are stopped before anything else, the rest is taken down, and the next life begins. When a stop is asked
+for, the node hands over while it still lives: it turns DRAINING and coordinates no more, coordinator and maintainers
+move its work away, and then it leaves. Nothing is closed under what still runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from importlib.metadata import version
+
+import structlog
+from prometheus_client import start_http_server
+
+from common.config import NodeConfig, split_address
+from common.errors import BadInput, EtcdUnavailable, HedgerowError
+from common.etcd import Etcd, EtcdConfig
+from common.ids import Keys
+from common.membership import Membership
+from common.pb.v1 import admin_pb2_grpc, dispatch_pb2_grpc, maintainer_pb2_grpc
+from common.pb.v1 import model_pb2 as pb
+from common.rpc import Peers, Server
+from coordinator.admin import AdminService
+from coordinator.coordinator import Coordinator
+from coordinator.preflight.run import preflight
+from dispatcher.service import DispatchService
+from maintainer.host import HostService
+
+log = structlog.get_logger()
+
+_REJOIN_PAUSE_SECONDS = 0.5
+_SERVER_GRACE_SECONDS = 0.5
+# After the drain deadline, everything that is left is cut; what hangs even then is left to the fence.
+_HARD_STOP_SECONDS = 10.0
+
+
+async def run_node(config: NodeConfig) -> int:
+    """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput and EtcdUnavailable at the first start."""
+    stop = _Stop(config.drain_deadline)
+    if config.metrics is not None:
+        _serve_metrics(config.metrics)
+    joined_before = False
+    while not stop.asked.is_set():
+        try:
+            async with Etcd(_etcd_config(config)) as etcd:
+                membership = await Membership.join(
+                    etcd,
+                    cluster=config.cluster,
+                    name=config.name,
+                    address=config.advertise or config.listen,
+                    version=version("hedgerow"),
+                    ttl=config.lease_ttl,
+                )
+                joined_before = True
+                await _Life(config, etcd, membership).run(stop)
+        except EtcdUnavailable as error:
+            if not joined_before:
+                raise
+            log.warning("etcd-unavailable", error=str(error))
+        if not stop.asked.is_set():
+            await asyncio.sleep(_REJOIN_PAUSE_SECONDS)
+    log.info("stopped")
+    return 0
+
+
+class _Stop:
+    """What signals ask for: the first to hand over and stop, the second to stop without handing over."""
+
+    def __init__(self, drain_deadline: float) -> None:
+        self.asked = asyncio.Event()
+        self.at_once = asyncio.Event()
+        self._deadline = drain_deadline
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+
+    def _signalled(self) -> None:
+        if self.asked.is_set():
+            log.warning("stopping-at-once")
+            self.at_once.set()
+            return
+        log.info("stopping", drain_deadline=self._deadline)
+        self.asked.set()
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._deadline, self.at_once.set)
+        loop.call_later(self._deadline + _HARD_STOP_SECONDS, _exit_hard)
+
+
+def _exit_hard() -> None:
+    log.error("stop-hangs", after_seconds=_HARD_STOP_SECONDS)
+    os._exit(1)
+
+
+class _Life:
+    """Everything that belongs to one node id."""
+
+    def __init__(self, config: NodeConfig, etcd: Etcd, membership: Membership) -> None:
+        self._config = config
+        self._membership = membership
+        self._log = log.bind(node=membership.node)
+        self._peers = Peers()
+        self._dispatch = DispatchService(membership.node, config)
+        self._host = HostService(membership, self._peers, membership.node, self._drain, self._dispatch.dispatcher_count)
+        self._coordinator = Coordinator(membership, etcd, Keys(config.cluster).root, self._peers)
+        self._admin = AdminService(self._coordinator, membership, self._peers, preflight)
+        self._server = Server()
+        v1 = "hedgerow.v1"
+        self._server.add(f"{v1}.Admin", admin_pb2_grpc.add_AdminServicer_to_server, self._admin)
+        self._server.add(f"{v1}.MaintainerHost", maintainer_pb2_grpc.add_MaintainerHostServicer_to_server, self._host)
+        self._server.add(f"{v1}.Dispatch", dispatch_pb2_grpc.add_DispatchServicer_to_server, self._dispatch)
+
+    async def run(self, stop: _Stop) -> None:
+        """Until the session is lost or a stop is asked for. Leaves nothing behind."""
+        coordinating = None
+        try:
+            await self._server.start(self._config.listen)
+            coordinating = asyncio.create_task(self._coordinator.run(), name="coordinator")
+            session = self._membership.session
+            await _first(session.lost.wait(), stop.asked.wait(), coordinating)
+            if coordinating.done() and not session.lost.is_set() and not stop.asked.is_set():
+                coordinating.result()
+            if not session.lost.is_set():
+                await self._hand_over(stop, coordinating)
+            if session.lost.is_set():
+                self._fence_locally()
+        finally:
+            await self._take_down(coordinating)
+
+    def _fence_locally(self) -> None:
+        self._dispatch.local_fence()
+        self._host.local_fence()
+        self._log.error("session-lost", reason=self._membership.session.reason)
+
+    async def _drain(self) -> None:
+        """The coordinator asks for it (`hedgerow node drain`)."""
+        if self._membership.info.liveness == pb.ALIVE:
+            await self._membership.set_liveness(pb.DRAINING)
+            self._log.info("draining")
+
+    async def _hand_over(self, stop: _Stop, coordinating: asyncio.Task[None]) -> None:
+        """Waits until the node has no work left, as long as there is anybody to take it."""
+        with contextlib.suppress(HedgerowError):
+            await self._drain()
+            await _end(coordinating)
+            await _first(self._without_work(), stop.at_once.wait(), self._membership.session.lost.wait())
+            await self._membership.set_liveness(pb.STOPPING)
+
+    async def _without_work(self) -> None:
+        while self._has_heirs() and (  # noqa: ASYNC110
+            self._host.maintainer_count() or self._dispatch.dispatcher_count()
+        ):
+            await asyncio.sleep(0.05)
+
+    def _has_heirs(self) -> bool:
+        nodes = self._membership.members.nodes.values()
+        return any(node.liveness == pb.ALIVE and node.id != self._membership.node for node in nodes)
+
+    async def _take_down(self, coordinating: asyncio.Task[None] | None) -> None:
+        """Who gives orders first, who carries them out last; then the session, so that peers see it at once."""
+        if coordinating is not None:
+            await _end(coordinating)
+        await self._host.close()
+        await self._dispatch.close()
+        await self._membership.close()
+        await self._server.stop(_SERVER_GRACE_SECONDS)
+        await self._peers.close()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _first(*waits: object) -> None:
+    """Returns when the first of these ends; coroutines among them are cancelled then, tasks are left alone."""
+    owned = [asyncio.ensure_future(wait) for wait in waits if asyncio.iscoroutine(wait)]
+    given = [wait for wait in waits if isinstance(wait, asyncio.Task)]
+    try:
+        await asyncio.wait([*owned, *given], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in owned:
+            task.cancel()
+        await asyncio.gather(*owned, return_exceptions=True)
+
+
+def _serve_metrics(address: str) -> None:
+    host, port = split_address(address)
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        raise BadInput(f"cannot serve metrics on {address}: {error.strerror}; give another with --metrics") from None
+
+
+def _etcd_config(config: NodeConfig) -> EtcdConfig:
+    return EtcdConfig(
+        endpoints=config.etcd,
+        ca_file=config.etcd_ca,
+        cert_file=config.etcd_cert,
+        key_file=config.etcd_key,
+        username=config.etcd_user or "",
+        password=config.read_etcd_password if config.etcd_user else None,
+    )
