@@ -168,9 +168,14 @@ class Fleet:
         self._generations[key] = max(self._generations.get(key, 0), generation)
 
     def settled(self, unit: Unit) -> bool:
-        """Whether all of it, and no second incarnation, runs where it belongs."""
+        """Whether all of it, and no second incarnation, is where it belongs, and its stream serves it (one that is only
+        journaled does not see the rows that another of its unit would go on with)."""
         traces = [(node, key, trace) for (node, key), trace in self._traces.items() if key in unit]
-        return len(traces) == len(unit) and all(self._is_home(*trace) for trace in traces)
+        served = (pb.RUNNING, pb.BLOCKED)
+        return len(traces) == len(unit) and all(
+            self._is_home(*found) and found[2].status is not None and found[2].status.state in served
+            for found in traces
+        )
 
     def statuses(self) -> dict[str, tuple[str, pb.DispatcherStatus]]:
         """dispatcher -> (node, status), of the incarnations that are where they belong and have been seen."""

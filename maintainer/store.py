@@ -40,7 +40,6 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0  # above sinktables.PATIENCE, so that its clearer error comes first
 
 T = TypeVar("T")
-Sink = Connection[Cursor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ class Store:
                 sinktables.forget(sink, self._uid, self._epoch, self._owner)
             return rows
 
-    def _view(self, sink: Sink) -> View:
+    def _view(self, sink: Connection[Cursor]) -> View:
         rows = sinktables.list_progress(sink, self._uid)
         edges = [(child.key, parent.key) for child, parent in foreign_key_edges(sink)]
         return View(tuple(rows), tuple(edges))
@@ -139,7 +138,7 @@ class Store:
         return key == SCHEMA_DISPATCHER or any(self._filter.matches(schema, table) for schema, table in splits)
 
     @contextmanager
-    def _connected(self) -> Iterator[Sink]:
+    def _connected(self) -> Iterator[Connection[Cursor]]:
         with _connection("sink", self._sink) as connection:
             yield connection
 

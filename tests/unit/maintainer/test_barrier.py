@@ -1,0 +1,137 @@
+"""The DDL barrier's rule, over statuses and the schema dispatcher's progress row."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.pb.v1 import dispatch_pb2
+from common.pb.v1 import model_pb2 as pb
+from common.sinktables import SCHEMA_DISPATCHER
+from maintainer.barrier import Barrier, OpenBarriers, Placed, SentBarriers, decide, touched
+from tests.unit.maintainer.builders import at, ddl_at, status
+
+K = ddl_at(10, "s.a")
+
+
+def run(placed: Placed, row: int, keys: set[str] | None = None, *, settled: bool = True) -> list[tuple[str, int, str]]:
+    decisions = decide(keys or set(placed), placed, at(row), "mariadb", lambda _: settled)
+    return [(b.node, b.action, key) for b in decisions for key in b.dispatchers]
+
+
+def blocked(key: str, ddl: pb.Ddl) -> pb.DispatcherStatus:
+    return status(key, blocked=ddl, offset=ddl.position.offset - 1)
+
+
+def test_write_when_all_that_the_ddl_touches_is_blocked_at_it() -> None:
+    placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", blocked("s.a", K)), "s.b": ("n2", status("s.b", offset=3))}
+    assert run(placed, 9) == [("n1", dispatch_pb2.WRITE, "*")]
+
+
+def test_no_write_while_one_of_them_is_before_it() -> None:
+    placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", status("s.a", offset=9))}
+    assert run(placed, 9) == []
+
+
+def test_one_that_is_past_it_does_not_hold_the_write() -> None:
+    placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", status("s.a", offset=10))}
+    assert run(placed, 9) == [("n1", dispatch_pb2.WRITE, "*")]
+
+
+def test_a_dispatcher_that_runs_nowhere_holds_the_write() -> None:
+    assert run({"*": ("n1", blocked("*", K))}, 9, {"*", "s.a"}) == []
+
+
+def test_blocked_at_an_earlier_ddl_holds_the_write_of_a_later_one() -> None:
+    placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", blocked("s.a", ddl_at(7, "s.a")))}
+    assert run(placed, 9) == [("n2", dispatch_pb2.PASS, "s.a")]
+
+
+def test_pass_when_the_schema_dispatchers_row_has_reached_it() -> None:
+    placed = {"*": ("n1", status("*", offset=10)), "s.a": ("n2", blocked("s.a", K))}
+    assert run(placed, 10) == [("n2", dispatch_pb2.PASS, "s.a")]
+
+
+def test_no_pass_on_the_word_of_a_heartbeat_before_the_sink_was_read() -> None:
+    placed = {"*": ("n1", status("*", offset=10)), "s.a": ("n2", blocked("s.a", K))}
+    assert run(placed, 9) == []
+
+
+def test_no_pass_while_the_unit_is_being_moved_together() -> None:
+    placed = {"*": ("n1", status("*", offset=10)), "s.a": ("n2", blocked("s.a", K))}
+    assert run(placed, 10, settled=False) == []
+
+
+def test_a_dropped_table_is_not_passed() -> None:
+    placed = {"*": ("n1", status("*", offset=10)), "s.a": ("n2", blocked("s.a", K))}
+    assert run(placed, 10, {"*"}) == []
+
+
+def test_a_statement_of_unknown_scope_and_one_on_a_schema_wait_for_all_they_may_touch() -> None:
+    keys = {"*", "s.a", "s.b", "t.a"}
+    assert touched(ddl_at(1, scope=pb.EVERYTHING), keys) == {"s.a", "s.b", "t.a"}
+    assert touched(ddl_at(1, scope=pb.DDL_SCOPE_UNSPECIFIED), keys) == {"s.a", "s.b", "t.a"}
+    assert touched(ddl_at(1, "s.", scope=pb.SCHEMA), keys) == {"s.a", "s.b"}
+    assert touched(ddl_at(1), keys) == frozenset()
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=4, unique=True), st.integers(1, 4), st.randoms())
+def test_every_sequence_of_ddl_is_executed_in_order_and_passed_by_all(
+    positions: list[int],
+    tables: int,
+    random: Random,
+) -> None:
+    """A model of streams: each dispatcher meets the DDL that touches it in order; whoever has a decision obeys it."""
+    keys = [f"s.t{number}" for number in range(tables)]
+    ddls = [ddl_at(offset, *[key for key in keys if random.random() < 0.5]) for offset in sorted(positions)]
+    progress = dict.fromkeys([*keys, SCHEMA_DISPATCHER], 0)
+    executed: list[int] = []
+    for _ in range(200):
+        placed: dict[str, tuple[str, pb.DispatcherStatus]] = {}
+        for key, done in progress.items():
+            ahead = [d for d in ddls if d.position.offset > done and (key == "*" or key in touched(d, keys))]
+            if not ahead:
+                progress[key] = 40
+                placed[key] = ("n", status(key, offset=40))
+            elif random.random() < 0.5:
+                progress[key] = ahead[0].position.offset - 1
+                placed[key] = ("n", status(key, blocked=ahead[0], offset=progress[key]))
+            else:
+                placed[key] = ("n", status(key, offset=done) if done else status(key))
+        for barrier in decide(set(progress), placed, at(progress["*"]), "mariadb", lambda _: True):
+            offset = barrier.ddl.position.offset
+            for key in barrier.dispatchers:
+                assert placed[key][1].blocked == barrier.ddl
+                if barrier.action == dispatch_pb2.WRITE:
+                    assert all(progress[other] >= offset - 1 for other in touched(barrier.ddl, keys))
+                    executed.append(offset)
+                else:
+                    assert offset in executed
+                progress[key] = offset
+    assert executed == sorted(positions)
+    assert set(progress.values()) == {40}
+
+
+def test_the_sink_is_read_again_once_the_schema_dispatcher_has_gone_past_a_ddl() -> None:
+    barriers = OpenBarriers()
+    barriers.note({"*": ("n1", blocked("*", K))}, at(9), "mariadb")
+    past = {"*": ("n1", status("*", offset=12))}
+    assert barriers.must_refresh(past, "mariadb")
+    assert not barriers.must_refresh({"*": ("n1", status("*", offset=9))}, "mariadb")
+    barriers.note(past, at(12), "mariadb")
+    assert not barriers.must_refresh(past, "mariadb")
+
+
+def test_a_decision_is_sent_once_and_again_when_it_had_no_effect_for_a_while() -> None:
+    sent = SentBarriers(repeat_seconds=5)
+    placed = {"s.a": ("n1", blocked("s.a", K)), "s.b": ("n1", blocked("s.b", K))}
+    one = [Barrier("n1", K, dispatch_pb2.PASS, ("s.a",))]
+    both = [Barrier("n1", K, dispatch_pb2.PASS, ("s.a", "s.b"))]
+    assert sent.due(one, placed, 0.0) == one
+    assert sent.due(one, placed, 1.0) == []
+    assert [b.dispatchers for b in sent.due(both, placed, 2.0)] == [("s.b",)]
+    assert [b.dispatchers for b in sent.due(both, placed, 5.0)] == [("s.a",)]
+    sent.forget("n1")
+    assert sent.due(both, placed, 5.1) == both

@@ -1,0 +1,64 @@
+"""The checkpoint never promises what the sink does not have."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maintainer.checkpoint import Applied, Checkpoint
+from tests.unit.maintainer.builders import at, status
+
+KEYS = ["s.a", "s.b", "*"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(KEYS), st.integers(1, 50)), max_size=40),
+)
+def test_it_is_the_least_position_and_never_goes_back(beats: list[tuple[str, int]]) -> None:
+    checkpoint = Checkpoint("mariadb")
+    truth = dict.fromkeys(KEYS, 1)
+    checkpoint.set_dispatchers({key: at(1) for key in KEYS})
+    reported = 0
+    for key, offset in beats:
+        truth[key] = max(truth[key], offset)
+        checkpoint.observe([status(key, offset=offset)])
+        found = checkpoint.advance()
+        assert found is not None
+        assert found.offset == min(truth.values()) >= reported
+        reported = found.offset
+
+
+def test_a_silent_dispatcher_holds_it() -> None:
+    checkpoint = Checkpoint("mariadb")
+    checkpoint.set_dispatchers({"s.a": at(5), "*": at(5)})
+    checkpoint.observe([status("*", offset=9), status("s.a")])
+    assert checkpoint.advance() == at(5)
+
+
+def test_a_dispatcher_that_is_gone_does_not_hold_it() -> None:
+    checkpoint = Checkpoint("mariadb")
+    checkpoint.set_dispatchers({"s.a": at(5), "*": at(5)})
+    checkpoint.observe([status("*", offset=9)])
+    checkpoint.set_dispatchers({"*": at(7)})
+    assert checkpoint.advance() == at(9)
+
+
+def test_a_dispatcher_that_is_behind_what_was_reported_does_not_take_it_back() -> None:
+    checkpoint = Checkpoint("mariadb")
+    checkpoint.set_dispatchers({"*": at(9)})
+    assert checkpoint.advance() == at(9)
+    checkpoint.set_dispatchers({"*": at(9), "s.new": at(4)})
+    assert checkpoint.advance() == at(9)
+
+
+def test_there_is_none_before_there_are_dispatchers() -> None:
+    assert Checkpoint("mariadb").advance() is None
+
+
+def test_counters_begin_with_the_maintainer_and_outlive_a_restart_of_a_stream() -> None:
+    applied = Applied()
+    applied.adopt("n1", [status("s.a", rows=100)])
+    applied.observe("n1", [status("s.a", rows=130)])
+    applied.observe("n1", [status("s.a", rows=5)])
+    applied.observe("n2", [status("s.a", generation=2, rows=7)])
+    assert (applied.rows_events, applied.transactions) == (42, 42)
