@@ -1,0 +1,255 @@
+"""Lanes on real servers: exactly once, fenced, atomic, whatever is killed."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from common import sinktables
+from common.errors import Fenced, SinkDiverged, SinkRefused, SinkUnavailable
+from dispatcher.sink.coalesce import Coalescer
+from hedgerow.sandbox.proxy import FaultProxy
+from hedgerow.sandbox.servers import ServerPair
+from tests.integration.sink.harness import SCHEMA, Feed, apply, run
+
+TABLES = {
+    "keyed": "(id INT PRIMARY KEY, v INT, KEY (v))",
+    "keyless": "(v INT, w VARCHAR(20))",
+}
+
+
+def write(pair: ServerPair, count: int, seed: int = 1) -> None:
+    """Transactions over both tables, doubled rows in the keyless one among them."""
+    choice = random.Random(seed)
+    statements = []
+    for number in range(count):
+        v = choice.randrange(20)
+        statements += [
+            "BEGIN",
+            f"REPLACE INTO {SCHEMA}.keyed VALUES ({choice.randrange(50)}, {v})",
+            f"INSERT INTO {SCHEMA}.keyless VALUES ({v}, 'w')",
+            f"UPDATE {SCHEMA}.keyless SET v = v + 1 WHERE v = {choice.randrange(20)} LIMIT 2" if number % 3 else "DO 0",
+            "COMMIT",
+        ]
+    run(pair.source.connect(), *statements)
+
+
+def test_exactly_once_over_broken_connections(
+    server_pair: ServerPair, fault_proxy: Callable[[int], FaultProxy]
+) -> None:
+    """Connections break at random moments, also between COMMIT and its answer; every row arrives once."""
+    feed = Feed(server_pair, TABLES)
+    write(server_pair, 300)
+    description, transactions = feed.read()
+    proxy = fault_proxy(server_pair.sink.port)
+    proxy.delay(0.0005)
+    choice = random.Random(7)
+    breaks, done = 0, threading.Event()
+
+    def breaker() -> None:
+        nonlocal breaks
+        while not done.wait(choice.uniform(0.02, 0.12)) and breaks < 12:
+            proxy.reset_connections()
+            breaks += 1
+
+    thread = threading.Thread(target=breaker)
+    thread.start()
+    failures = 0
+    try:
+        while True:
+            with feed.lane(port=proxy.port) as lane:
+                try:
+                    positions = lane.claim(dict.fromkeys(feed.keys, 1))
+                    apply(lane, description, transactions, positions, group=3)
+                    break
+                except SinkUnavailable:
+                    failures += 1
+    finally:
+        done.set()
+        thread.join()
+    assert failures > 2
+    assert feed.equal()
+
+
+@pytest.mark.parametrize(("epoch", "generation"), [(2, 1), (1, 2)])
+def test_a_writer_is_fenced_by_epoch_and_by_generation(server_pair: ServerPair, epoch: int, generation: int) -> None:
+    feed = Feed(server_pair, TABLES)
+    write(server_pair, 10)
+    description, transactions = feed.read()
+    with feed.lane() as old, feed.lane(epoch) as new:
+        apply(old, description, transactions[:4], old.claim(dict.fromkeys(feed.keys, 1)), 2)
+        with feed.sink() as connection:
+            sinktables.raise_fence(connection, feed.uid, epoch, f"n{epoch}")
+        positions = new.claim(dict.fromkeys(feed.keys, generation))
+        with pytest.raises(Fenced, match="epoch 1") as refused:
+            apply(old, description, transactions, old.applied.positions, 100)
+        assert str(epoch) in str(refused.value)
+        assert old.applied.refused == 10
+        assert isinstance(old.error, Fenced)
+        apply(new, description, transactions, positions, 2)
+    assert feed.equal()
+
+
+def test_no_fence_row_means_fenced(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    write(server_pair, 2)
+    description, transactions = feed.read()
+    with feed.lane() as lane:
+        positions = lane.claim(dict.fromkeys(feed.keys, 1))
+        run(server_pair.sink.connect(), f"DELETE FROM hedgerow.fence WHERE changefeed_uid = '{feed.uid}'")
+        with pytest.raises(Fenced, match="no fence row"):
+            apply(lane, description, transactions, positions, 100)
+
+
+def test_a_takeover_moves_a_running_lane_to_the_new_epoch(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    write(server_pair, 10)
+    description, transactions = feed.read()
+    with feed.lane() as lane:
+        positions = lane.claim(dict.fromkeys(feed.keys, 1))
+        apply(lane, description, transactions[:5], positions, 2)
+        with feed.sink() as connection:
+            sinktables.raise_fence(connection, feed.uid, 2, "n2")
+            lane._writer.epoch = 2
+            apply(lane, description, transactions, lane.applied.positions, 2)
+            rows = sinktables.list_progress(connection, feed.uid)
+        assert {(row.epoch, row.generation) for row in rows} == {(2, 1)}
+    assert feed.equal()
+
+
+def test_a_claim_kills_the_frozen_writer_and_nobody_else(server_pair: ServerPair) -> None:
+    """The frozen one holds its locks in an open transaction; a session with its id but another port is left alone."""
+    feed = Feed(server_pair, TABLES)
+    with feed.sink() as frozen, feed.sink() as bystander, feed.sink() as claimant:
+        sinktables.claim(frozen, feed.uid, 1, dict.fromkeys(feed.keys, 1))
+        run(
+            server_pair.sink.connect(),
+            "INSERT INTO hedgerow.progress (changefeed_uid, dispatcher, epoch, generation, gtid_set, binlog_file,"
+            " binlog_pos, source_uuid, commit_time, session_id, session_host) VALUES"
+            f" ('{feed.uid}', 'other', 1, 1, '', '', 0, '', 0, {bystander.thread_id()}, '127.0.0.1:1')",
+        )
+        frozen.query("BEGIN")
+        frozen.query(sinktables.fence_query(frozen, feed.uid))
+        frozen.query(f"UPDATE hedgerow.progress SET binlog_pos = 1 WHERE changefeed_uid = '{feed.uid}'")
+        sinktables.raise_fence(claimant, feed.uid, 2, "n2")
+        positions = sinktables.claim(claimant, feed.uid, 2, dict.fromkeys([*feed.keys, "other"], 1))
+        bystander.ping(reconnect=False)
+        with pytest.raises(Exception, match=r"Lost connection|gone away"):
+            frozen.query("COMMIT")
+    assert positions[feed.keys[0]].offset == feed.start.offset
+
+
+def test_parts_of_a_transaction_are_atomic(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    write(server_pair, 6)
+    description, transactions = feed.read()
+    with feed.lane() as lane:
+        lane.claim(dict.fromkeys(feed.keys, 1))
+        coalescer = Coalescer(lane.max_allowed_packet)
+        coalescer.describe(description)
+        for number, transaction in enumerate(transactions):  # as if they were one
+            for row in transaction.rows:
+                coalescer.add(*row)
+            if number < 5:
+                lane.submit(coalescer.take(final=False))
+        with pytest.raises(ValueError, match="ends where a transaction ends"):
+            coalescer.take()
+        assert lane.drain(30)
+        assert feed.rows(server_pair.sink, feed.keys[1]) == []
+        assert lane.applied.transactions == 0
+        coalescer.end_transaction(transactions[-1].position)
+        lane.submit(coalescer.take())
+        assert lane.drain(30)
+        assert set(lane.applied.positions.values()) == {transactions[-1].position}
+    assert feed.equal()
+
+
+def test_an_unfinished_part_is_rolled_back(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    write(server_pair, 2)
+    description, transactions = feed.read()
+    with feed.lane() as lane:
+        lane.claim(dict.fromkeys(feed.keys, 1))
+        coalescer = Coalescer(lane.max_allowed_packet)
+        coalescer.describe(description)
+        coalescer.add(*transactions[0].rows[0])
+        lane.submit(coalescer.take(final=False))
+        assert lane.drain(30)
+    with feed.lane() as lane:
+        apply(lane, description, transactions, lane.claim(dict.fromkeys(feed.keys, 1)), 10)
+    assert feed.equal()
+
+
+def test_cascades_with_virtual_columns_and_replaced_parents(server_pair: ServerPair) -> None:
+    """What made MariaDB crash and MySQL 9.7 diverge before tied tables had statements of their own."""
+    feed = Feed(
+        server_pair,
+        {
+            "p": "(id INT PRIMARY KEY, v INT)",
+            "c": "(id INT PRIMARY KEY, p INT, g INT AS (p * 2) VIRTUAL, KEY (g),"
+            " FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)",
+            "d": "(id INT PRIMARY KEY, c INT, FOREIGN KEY (c) REFERENCES c (id) ON DELETE CASCADE ON UPDATE CASCADE)",
+            "n": "(id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL ON UPDATE CASCADE)",
+        },
+    )
+    choice = random.Random(3)
+    with server_pair.source.connect() as connection, connection.cursor() as cursor:
+        for _ in range(600):
+            x, y, z = (choice.randrange(30) for _ in "xyz")
+            statement = choice.choice(
+                [
+                    f"INSERT IGNORE INTO {SCHEMA}.p VALUES ({x}, {y})",
+                    f"INSERT IGNORE INTO {SCHEMA}.c (id, p) VALUES ({x}, {y})",
+                    f"INSERT IGNORE INTO {SCHEMA}.d VALUES ({x}, {y})",
+                    f"INSERT IGNORE INTO {SCHEMA}.n VALUES ({x}, {y})",
+                    f"DELETE FROM {SCHEMA}.p WHERE id IN ({x}, {y})",
+                    f"REPLACE INTO {SCHEMA}.p VALUES ({x}, {z})",
+                    f"UPDATE IGNORE {SCHEMA}.c SET id = {y} WHERE id = {x}",
+                    f"DELETE FROM {SCHEMA}.c WHERE id = {x}",
+                ]
+            )
+            cursor.execute(statement)
+    description, transactions = feed.read()
+    with feed.lane() as lane:
+        apply(lane, description, transactions, lane.claim(dict.fromkeys(feed.keys, 1)), 500, tied=feed.keys)
+    assert feed.equal()
+
+
+def test_a_row_that_is_there_already_stops_the_lane(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    run(server_pair.sink.connect(), f"INSERT INTO {SCHEMA}.keyed VALUES (1, 1)")
+    run(server_pair.source.connect(), f"INSERT INTO {SCHEMA}.keyed VALUES (1, 2)")
+    description, transactions = feed.read()
+    with feed.lane() as lane, pytest.raises(SinkDiverged, match=r"1062.*shop\.keyed"):
+        apply(lane, description, transactions, lane.claim(dict.fromkeys(feed.keys, 1)), 10)
+
+
+def test_a_missing_table_stops_the_lane(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    run(server_pair.source.connect(), f"INSERT INTO {SCHEMA}.keyed VALUES (1, 2)")
+    run(server_pair.sink.connect(), f"DROP TABLE {SCHEMA}.keyed")
+    description, transactions = feed.read()
+    with feed.lane() as lane, pytest.raises(SinkRefused, match=r"missing in the sink.*shop\.keyed"):
+        apply(lane, description, transactions, lane.claim(dict.fromkeys(feed.keys, 1)), 10)
+
+
+def test_a_lane_waits_for_a_lock_and_goes_on(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    run(server_pair.source.connect(), f"INSERT INTO {SCHEMA}.keyed VALUES (1, 2)", f"UPDATE {SCHEMA}.keyed SET v = 3")
+    description, transactions = feed.read()
+    with feed.lane() as lane, server_pair.sink.connect() as other:
+        positions = lane.claim(dict.fromkeys(feed.keys, 1))
+        with lane._session.connection.cursor() as cursor:  # type: ignore[union-attr]
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+        apply(lane, description, transactions[:1], positions, 10)
+        other.query("BEGIN")
+        other.query(f"SELECT * FROM {SCHEMA}.keyed FOR UPDATE")
+        release = threading.Timer(2.5, other.rollback)
+        release.start()
+        apply(lane, description, transactions, lane.applied.positions, 10)
+        release.join()
+        assert lane.applied.retries > 0
+    assert feed.equal()
