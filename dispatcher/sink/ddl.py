@@ -96,8 +96,6 @@ class _Execution:
         self._drops = [TableName.read(name) for name in ddl.drops]
         self.affected = {*map(TableName.read, ddl.touches), *self._creates, *self._drops}
         self._connections: list[Connection[Cursor]] = []
-        self._journal = self._connect()
-        self._executor = self._connect()
 
     def _connect(self) -> Connection[Cursor]:
         connection = connect(self._uri, "sink")
@@ -114,6 +112,8 @@ class _Execution:
                 connection.close()
 
     def run(self) -> None:
+        self._journal = self._connect()
+        self._executor = self._connect()
         with self._executor.cursor() as executor:
             executor.execute(f"SET SESSION wait_timeout = {IDLE_TIMEOUT}")
             self._lock(executor)

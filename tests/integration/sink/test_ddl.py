@@ -1,0 +1,155 @@
+"""DDL is executed once: it dies after each step and is called again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from common import sinktables
+from common.errors import DdlFailed, Fenced, UnsupportedEvent
+from common.mysql import connect
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position
+from common.uri import ServerUri
+from dispatcher.sink import ddl
+from dispatcher.sink.writer import Writer
+from hedgerow.sandbox.servers import ServerPair
+from tests.integration.sink.harness import run
+
+
+class Died(BaseException):
+    """The process ended here."""
+
+
+class Ddl:
+    def __init__(self, pair: ServerPair) -> None:
+        self.pair, self.uri, self.uid, self.offset = pair, ServerUri.parse(pair.sink_uri), uuid4().hex, 4
+        run(pair.sink.connect(), "CREATE DATABASE dd")
+        with connect(self.uri, "sink") as connection:
+            sinktables.ensure_schema(connection)
+            sinktables.raise_fence(connection, self.uid, 5, "n")
+            sinktables.insert_progress(connection, self.uid, 5, ["*"], self.position)
+            sinktables.claim(connection, self.uid, 5, {"*": 1})
+
+    @property
+    def position(self) -> Position:
+        return Position(file="b.000001", offset=self.offset, source_id="1")
+
+    def execute(self, statement: str, *, epoch: int = 5, generation: int = 1, **tables: str) -> None:
+        """`touches`, `creates` and `drops` name tables of schema dd."""
+        named: dict[str, Any] = {
+            kind: [pb.TableName(schema="dd", table=name) for name in names.split()] for kind, names in tables.items()
+        }
+        message = pb.Ddl(position=self.position.write(), statement=statement, default_schema="dd", **named)
+        session: dict[str, int | float | str] = {"sql_mode": 0, "timestamp": 1_700_000_000.5, "time_zone": "+02:00"}
+        writer = Writer(self.uid, epoch, "n")
+        ddl.execute_ddl(self.uri, self.pair.flavour, writer, generation, message, self.position, session)
+
+    def progress(self) -> dict[str, int]:
+        with connect(self.uri, "sink") as connection:
+            return {row.dispatcher: row.position.offset for row in sinktables.list_progress(connection, self.uid)}
+
+    def query(self, statement: str) -> Any:
+        with self.pair.sink.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall()
+
+
+@pytest.fixture
+def sink(server_pair: ServerPair) -> Ddl:
+    return Ddl(server_pair)
+
+
+def dying(monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> Callable[[], None]:
+    original = getattr(ddl._Execution, step)
+
+    def died(self: Any, *arguments: Any) -> None:
+        if after:
+            original(self, *arguments)
+        raise Died
+
+    monkeypatch.setattr(ddl._Execution, step, died)
+    return lambda: monkeypatch.setattr(ddl._Execution, step, original)
+
+
+@pytest.mark.parametrize(
+    ("step", "after"), [("_begin", False), ("_execute", False), ("_finish", False), ("_finish", True)]
+)
+def test_each_statement_happens_once_wherever_it_dies(
+    sink: Ddl, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("CREATE TABLE a (id INT, at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)", {"touches": "a", "creates": "a"}),
+        ("ALTER TABLE a ADD x INT DEFAULT 3", {"touches": "a"}),
+        ("CREATE TABLE b LIKE a", {"touches": "b", "creates": "b"}),
+        ("RENAME TABLE a TO c, b TO a, c TO b", {"touches": "a b"}),
+        ("TRUNCATE TABLE b", {"touches": "b"}),
+        ("RENAME TABLE a TO c", {"touches": "a", "creates": "c", "drops": "a"}),
+        ("DROP TABLE b", {"touches": "b", "drops": "b"}),
+    ]
+    for statement, tables in cases:
+        if statement.startswith("RENAME TABLE a TO c, b"):
+            run(sink.pair.sink.connect(), "INSERT INTO dd.a (id) VALUES (1)")
+        sink.offset += 10
+        live = dying(monkeypatch, step, after=after)
+        with pytest.raises(Died):
+            sink.execute(statement, **tables)
+        live()
+        sink.execute(statement, **tables)
+        sink.execute(statement, **tables)
+        assert sink.progress()["*"] == sink.offset
+        if statement.startswith("RENAME TABLE a TO c, b"):
+            assert sink.query("SELECT id FROM dd.b") == ((1,),)
+    assert sink.query("SHOW TABLES FROM dd") == (("c",),)
+    assert sink.progress() == {"*": 74, "dd.c": 64}
+
+
+def test_context_is_the_sources(sink: Ddl) -> None:
+    run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT)", "INSERT INTO dd.a VALUES (1)")
+    sink.offset = 10
+    sink.execute("ALTER TABLE a ADD at DATETIME DEFAULT CURRENT_TIMESTAMP", touches="a")
+    assert str(sink.query("SELECT at FROM dd.a")[0][0]) == "2023-11-15 00:13:20"  # 1700000000 in +02:00
+
+
+def test_a_fenced_writer_executes_nothing(sink: Ddl) -> None:
+    sink.offset = 10
+    with pytest.raises(Fenced, match="generation 2"):
+        sink.execute("CREATE TABLE a (id INT)", generation=2, creates="a")
+    with pytest.raises(Fenced, match="epoch 4"):
+        sink.execute("CREATE TABLE a (id INT)", epoch=4, creates="a")
+    assert sink.query("SHOW TABLES FROM dd") == ()
+
+
+def test_a_frozen_executor_is_killed(sink: Ddl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the lock and has written `started`; then its statement never comes."""
+    sink.offset = 10
+    frozen: list[ddl._Execution] = []
+    monkeypatch.setattr(ddl._Execution, "close", lambda self: frozen.append(self))
+    live = dying(monkeypatch, "_execute", after=False)
+    with pytest.raises(Died):
+        sink.execute("CREATE TABLE a (id INT)", creates="a")
+    live()
+    monkeypatch.undo()
+    sink.execute("CREATE TABLE a (id INT)", creates="a")
+    with pytest.raises(Exception, match=r"Lost connection|gone away"):
+        frozen[0]._executor.ping(reconnect=False)
+    frozen[0].close()
+    assert sink.progress() == {"*": 10, "dd.a": 10}
+
+
+def test_a_failure_names_the_statement_and_the_servers_words(sink: Ddl) -> None:
+    sink.offset = 10
+    with pytest.raises(DdlFailed, match=r"1146.*nope.*ALTER TABLE nope ADD x INT\. Mend"):
+        sink.execute("ALTER TABLE nope ADD x INT", touches="nope")
+    assert sink.progress() == {"*": 4}
+
+
+def test_create_with_rows_is_refused(sink: Ddl) -> None:
+    with pytest.raises(UnsupportedEvent, match="CREATE TABLE"):
+        ddl.execute_ddl(
+            sink.uri, sink.pair.flavour, Writer(sink.uid, 5, "n"), 1, pb.Ddl(statement="CREATE TABLE a AS SELECT 1"),
+            sink.position, {}, rows_follow=True,
+        )  # fmt: skip

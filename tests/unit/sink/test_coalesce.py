@@ -1,0 +1,142 @@
+"""The rules of BINLOG statements, on made-up events: whatever is added, what comes out keeps them."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import SinkRefused
+from common.position import Position
+from dispatcher.sink.coalesce import FLAGS, KINDS, STMT_END_F, TABLE_ID, TYPE, Batch, Coalescer, table_name
+
+PACKET = 1000
+
+
+def event(kind: int, body: bytes) -> bytes:
+    return struct.pack("<IBIIIH", 0, kind, 1, 19 + len(body), 0, 0) + body
+
+
+def table_map(table_id: int, table: str, columns: int = 1) -> bytes:
+    name = table.encode()
+    return event(
+        19, table_id.to_bytes(6, "little") + b"\1\0" + b"\1d\0" + bytes([len(name)]) + name + b"\0" + bytes([columns])
+    )
+
+
+def rows(table_id: int, number: int, kind: int = 30, flags: int = STMT_END_F, padding: int = 0) -> bytes:
+    return event(kind, table_id.to_bytes(6, "little") + struct.pack("<HI", flags, number) + bytes(padding))
+
+
+@dataclass(frozen=True)
+class Added:
+    table: str
+    table_id: int
+    columns: int
+    number: int
+    kind: int
+    flags: int
+    padding: int
+
+
+added = st.builds(
+    Added,
+    table=st.sampled_from("abc"),
+    table_id=st.integers(1, 3),
+    columns=st.integers(1, 2),
+    number=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from([23, 24, 25, 30, 31, 32, 39]),
+    flags=st.sampled_from([0, 1, 2, 3, 17, 18, 0x81]),
+    padding=st.integers(0, 200),
+)
+
+
+def decode(statement: bytes) -> list[bytes]:
+    data = base64.b64decode(statement.removeprefix(b"BINLOG '").removesuffix(b"'"))
+    events = []
+    while data:
+        (size,) = struct.unpack_from("<I", data, 9)
+        events.append(data[:size])
+        data = data[size:]
+    return events
+
+
+def collect(items: list[Added], tied: str = "") -> Batch:
+    coalescer = Coalescer(PACKET, set(tied))
+    for item in items:
+        coalescer.add(
+            item.table,
+            table_map(item.table_id, item.table, item.columns),
+            rows(item.table_id, item.number, item.kind, item.flags, item.padding),
+        )
+    coalescer.end_transaction(Position(file="f", offset=1))
+    return coalescer.take()
+
+
+@given(st.lists(added, max_size=40))
+def test_every_statement_keeps_the_rules(items: list[Added]) -> None:
+    batch = collect(items, tied="c")
+    remaining = iter(items)
+    for statement in batch.statements:
+        assert len(statement) < PACKET
+        events = decode(statement)
+        maps = [e for e in events if e[TYPE] == 19]
+        changes = events[len(maps) :]
+        assert changes
+        assert all(e[TYPE] in KINDS for e in changes)
+        by_id = {e[TABLE_ID]: e for e in maps}
+        assert len(by_id) == len({table_name(e) for e in maps}) == len(maps)
+        assert [e[FLAGS] & STMT_END_F for e in changes] == [0] * (len(changes) - 1) + [1]
+        assert len({(e[FLAGS] | STMT_END_F, e[FLAGS + 1]) for e in changes}) == 1
+        for change in changes:
+            item = next(remaining)
+            assert by_id[change[TABLE_ID]] == table_map(item.table_id, item.table, item.columns)
+            assert change[FLAGS + 2 :] == rows(item.table_id, item.number, padding=item.padding)[FLAGS + 2 :]
+            assert change[TYPE] == item.kind
+            cascaded = item.flags & 16 and item.kind >= 30
+            assert (change[FLAGS] ^ item.flags) & ~STMT_END_F == (2 & ~item.flags if cascaded else 0)
+            if item.table == "c" and not change[FLAGS] & 2:
+                assert len(maps) == 1
+                assert {e[TYPE] for e in changes} <= {k for k in KINDS if KINDS[k] == KINDS[item.kind]}
+    assert next(remaining, None) is None
+
+
+def test_transactions_of_several_tables_become_one_statement() -> None:
+    items = [Added("ab"[n % 2], n % 2, 1, n, 30, STMT_END_F, 0) for n in range(12)]
+    batch = collect(items)
+    assert len(batch.statements) == 1
+    assert [e[TYPE] for e in decode(batch.statements[0])] == [19, 19] + [30] * 12
+    assert batch.progress == dict.fromkeys("ab", Position(file="f", offset=1))
+
+
+def test_an_event_above_the_limit_is_refused_with_the_mend() -> None:
+    coalescer = Coalescer(PACKET)
+    with pytest.raises(SinkRefused, match=r"table d\.a .*max_allowed_packet of 1000 bytes.*SET GLOBAL"):
+        coalescer.add("d.a", table_map(1, "a"), rows(1, 0, padding=800))
+
+
+def test_a_part_has_touched_dispatchers_and_only_ended_ones_progress() -> None:
+    coalescer = Coalescer(PACKET)
+    coalescer.add("a", table_map(1, "a"), rows(1, 0))
+    coalescer.end_transaction(Position(file="f", offset=1))
+    coalescer.advance(["idle"], Position(file="f", offset=1))
+    coalescer.add("b", table_map(2, "b"), rows(2, 0))
+    with pytest.raises(ValueError, match="ends where a transaction ends"):
+        coalescer.take()
+    part = coalescer.take(final=False)
+    assert set(part.progress) == {"a", "idle"}
+    assert part.touched == {"a", "b", "idle"}
+    assert coalescer.empty
+
+
+def test_a_new_format_waits_until_the_old_events_are_taken() -> None:
+    coalescer = Coalescer(PACKET)
+    coalescer.describe(event(15, b"one"))
+    coalescer.add("a", table_map(1, "a"), rows(1, 0))
+    coalescer.describe(event(15, b"one"))
+    with pytest.raises(ValueError, match="take the batch"):
+        coalescer.describe(event(15, b"two"))
