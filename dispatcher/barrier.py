@@ -12,6 +12,7 @@ from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.decision import Decision
 from dispatcher.port import LaneFailed
 from dispatcher.router import Target
+from dispatcher.sink.ddl import execute_ddl
 from dispatcher.sink.writer import Writer
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
@@ -20,9 +21,7 @@ from dispatcher.spec import Spec
 class Barrier:
     """One DDL. `position` is its end. `dropped`: keys of the stream's dispatchers that end with it."""
 
-    def __init__(
-        self, spec: Spec, writer: Writer, ddl: pb.Ddl, position: Position, statement: Statement | None
-    ) -> None:
+    def __init__(self, spec: Spec, writer: Writer, ddl: pb.Ddl, position: Position, statement: Statement) -> None:
         self._spec = spec
         self._writer = writer
         self._ddl = ddl
@@ -41,25 +40,34 @@ class Barrier:
         touched = _among(tables, self._ddl.touches) | self.dropped
         return touched | (keys & {SCHEMA_DISPATCHER})
 
-    def carry_out(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[set[str], set[str]]:
-        """(dispatchers that have written the DDL, dispatchers that are to pass). Raises LaneFailed, Cancelled."""
-        written: set[str] = set()
+    def read(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[bool, set[str]]:
+        """(whether the schema dispatcher is to write the DDL, dispatchers that are to pass)."""
+        write = False
         passed: set[str] = set()
         for decision in decisions:
             about = decision.dispatchers & set(blocked)
             if decision.action == dispatch_pb2.PASS:
                 passed |= about
-            elif SCHEMA_DISPATCHER in about - written:
-                self._write()
-                written.add(SCHEMA_DISPATCHER)
-        self.was_decided = self.was_decided or bool(written or passed)
-        return written, passed
+            else:
+                write = write or SCHEMA_DISPATCHER in about
+        self.was_decided = self.was_decided or write or bool(passed)
+        return write, passed - {SCHEMA_DISPATCHER} if write else passed
 
-    def _write(self) -> None:
-        from dispatcher.sink.ddl import execute_ddl
+    def write(self, generation: int) -> None:
+        """Executes the DDL in the sink; blocks as long as it takes. `generation`: the schema dispatcher's.
 
+        Raises LaneFailed, about the schema dispatcher.
+        """
         try:
-            execute_ddl(self._spec.sink, self._writer, self._ddl, self.position)
+            execute_ddl(
+                self._spec.sink,
+                self._spec.flavour,
+                self._writer,
+                generation,
+                self._ddl,
+                self.position,
+                self._statement.session,
+            )
         except HedgerowError as error:
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
 

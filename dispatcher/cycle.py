@@ -13,13 +13,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
 
 from common.catalog import foreign_key_edges
 from common.errors import Fenced
 from common.mysql import connect
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, least
-from common.sinktables import list_progress
+from common.sinktables import SCHEMA_DISPATCHER, list_progress
 from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
 from dispatcher.port import Port
@@ -253,7 +254,9 @@ class Cycle:
     # DDL.
 
     def _decide(self, router: Router, ddl: pb.Ddl) -> None:
-        barrier = Barrier(self._spec, self._writer, ddl, router.position_behind_ddl(), router.tracker.statement)
+        statement = router.tracker.statement
+        assert statement is not None
+        barrier = Barrier(self._spec, self._writer, ddl, router.position_behind_ddl(), statement)
         blocked = barrier.block(target for target in router.targets() if not target.covered)
         if blocked:
             self._flush_all(router)
@@ -261,7 +264,8 @@ class Cycle:
                 self._standings[key].block(ddl)
             self._tell(0.0)
             while blocked:
-                written, passed = barrier.carry_out(self._decisions.take(ddl, self._writer.epoch), blocked)
+                write, passed = barrier.read(self._decisions.take(ddl, self._writer.epoch), blocked)
+                written = self._write(barrier, router.position) if write else set()
                 for key in passed & barrier.dropped:
                     router.drop(key)
                     self._standings[key].finish(barrier.position)
@@ -279,6 +283,32 @@ class Cycle:
         router.end_ddl()
         if barrier.was_decided:
             self._connect_ports()
+
+    def _write(self, barrier: Barrier, before: Position) -> set[str]:
+        """Executes the DDL in a thread of its own. When the stream is aborted meanwhile the thread is left to its end:
+        what it does then is judged by whoever takes the changefeed's DDL lock next."""
+        # A takeover may have raised the epoch since the row was written. The lane raises it, for it has to know it.
+        self._reach({SCHEMA_DISPATCHER}, before)
+        generation = self._standings[SCHEMA_DISPATCHER].placement.generation
+        execution: Future[None] = Future()
+
+        def execute() -> None:
+            try:
+                barrier.write(generation)
+            except BaseException as error:
+                execution.set_exception(error)
+            else:
+                execution.set_result(None)
+            self._wake.set()
+
+        threading.Thread(target=execute, name="ddl", daemon=True).start()
+        while not execution.done():
+            if self._aborted:
+                raise Cancelled
+            self._tell(PUBLISH_SECONDS)
+            self._wake.wait(self._timeout())
+        execution.result()
+        return {SCHEMA_DISPATCHER}
 
     def _reach(self, keys: Collection[str], position: Position) -> None:
         """Makes `position` durable for these dispatchers."""
