@@ -86,10 +86,12 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         return await self._serve("List", request, context, _now(lambda on: on.list()))
 
     async def ListNodes(self, request: apb.ListNodesRequest, context: _Context) -> apb.ListNodesResponse:
-        return await self._serve("ListNodes", request, context, _now(lambda on: on.list_nodes()))
+        return await self._serve("ListNodes", request, context, _now(lambda on: on.nodes.list()))
 
     async def DrainNode(self, request: apb.DrainNodeRequest, context: _Context) -> apb.Node:
-        return await self._serve("DrainNode", request, context, lambda on, deadline: on.drain(request.node, deadline))
+        return await self._serve(
+            "DrainNode", request, context, lambda on, deadline: on.nodes.drain(request.node, deadline)
+        )
 
     async def MoveMaintainer(self, request: apb.MoveMaintainerRequest, context: _Context) -> apb.Changefeed:
         return await self._serve(

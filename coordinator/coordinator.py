@@ -47,8 +47,8 @@ class Coordinator:
 
     @property
     def reign(self) -> Reign | None:
-        """The present term, while this node coordinates."""
-        return self._reign
+        """The present term, while this node coordinates and knows the members."""
+        return self._reign if self._reign is not None and self._reign.ready else None
 
     async def run(self) -> None:
         """Campaigns for ever. Cancelled, it resigns. Raises SessionLost when the node's session is over."""

@@ -1,4 +1,4 @@
-"""What users ask of the coordinator, on one term of it.
+"""What users ask of the coordinator about changefeeds, on one term of it.
 
 An operation writes to etcd what it wants; the reconciler sees to the rest, and the operation waits until the outcome
 shows. So it can be asked again: a second call finds what is written, and waits for the same. `deadline` is on
@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import grpc
 import structlog
 
 from common.errors import (
@@ -23,21 +22,18 @@ from common.errors import (
     NodeUnavailable,
     NotFound,
     Problem,
-    Rejected,
     TermLost,
 )
 from common.filter import TableFilter
 from common.ids import changefeed_name, new_changefeed_uid
 from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import maintainer_pb2 as mpb
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
-from common.rpc import to_error
 from common.uri import ServerUri
 from coordinator import feed as edits
 from coordinator import metrics
 from coordinator.feed import Change, Feed, timestamp
-from coordinator.nodewatch import NodeWatch
+from coordinator.nodeops import NodeOperations
 from coordinator.options import (
     DEFAULTS,
     reaches_other_data,
@@ -47,8 +43,8 @@ from coordinator.options import (
     updated_spec,
 )
 from coordinator.reconcile import newer_checkpoint
-from coordinator.reign import Reign
-from coordinator.states import Event, next_state, state_name
+from coordinator.reign import Reign, left
+from coordinator.states import Event, next_state
 from coordinator.store import Written
 
 log = structlog.get_logger()
@@ -82,6 +78,7 @@ class Operations:
     def __init__(self, reign: Reign, preflight: Preflight) -> None:
         self._reign = reign
         self._preflight = preflight
+        self.nodes = NodeOperations(reign)
 
     def get(self, name: str) -> apb.Changefeed:
         """Raises NotFound."""
@@ -117,7 +114,7 @@ class Operations:
         )
         ownership = edits.first_ownership(spec.uid, self._any_node(), "created by user", now)
         status = pb.ChangefeedStatus(state=next_state(name, None, Event.CREATE))
-        feed = await self._reign.store.create(spec, ownership, status, timeout=_left(deadline))
+        feed = await self._reign.store.create(spec, ownership, status, timeout=left(deadline))
         self._wrote(feed)
         metrics.OWNERSHIP_CHANGES.labels("created").inc()
         return await self._shown(feed, deadline)
@@ -137,7 +134,7 @@ class Operations:
             feed = self._feed(name)
             return feed if feed.ownership.closed or feed.running or feed.uid != written.uid else None
 
-        feed = await reign.until(stopped, _left(deadline))
+        feed = await reign.until(stopped, left(deadline))
         if feed is None:
             why = self._why_not_closed(self._feed(name))
             raise NodeUnavailable(f"changefeed {name} is paused, but its stop is not confirmed yet: {why}")
@@ -188,13 +185,13 @@ class Operations:
             feed = self._reign.table.feeds.get(name)
             return True if feed is None or feed.uid != written.uid else None
 
-        if not await self._reign.until(gone, _left(deadline)):
+        if not await self._reign.until(gone, left(deadline)):
             why = self._why_not_closed(self._feed(name))
             raise NodeUnavailable(f"changefeed {name} is being removed, but that is not confirmed yet: {why}")
 
     async def move_maintainer(self, name: str, node: str, deadline: float) -> apb.Changefeed:
         """Raises NotFound, IllegalTransition, NodeUnavailable where that node may not be given work."""
-        watch = self.find_node(node)
+        watch = self.nodes.find(node)
         target = watch.info.id
         if watch.suspected or watch.info.liveness != pb.ALIVE:
             state = "does not answer" if watch.suspected else f"is {pb.Liveness.Name(watch.info.liveness).lower()}"
@@ -206,47 +203,9 @@ class Operations:
         return await self._shown(await self._edit(name, decide, deadline, "moved"), deadline)
 
     async def move_dispatcher(self, request: apb.MoveDispatcherRequest, deadline: float) -> apb.Changefeed:
-        """Asks the owner. Raises NotFound, IllegalTransition, NodeUnavailable, Rejected, and what the owner raises."""
-        feed = self._feed(request.name)
-        target = self.find_node(request.node)
-        owner = self._reign.watches.get(feed.ownership.node)
-        if not feed.running:
-            raise IllegalTransition(f"changefeed {feed.name} is {state_name(feed.status.state)}: it has no dispatchers")
-        if owner is None or owner.suspected:
-            raise NodeUnavailable(f"node {feed.ownership.node}, which owns changefeed {feed.name}, does not answer")
-        placement = mpb.PlaceDispatcherRequest(
-            stamp=feed.stamp(self._reign.term).write(), dispatcher=request.dispatcher, node=target.info.id
-        )
-        answer = await self._call(owner, owner.host().PlaceDispatcher(placement, timeout=_left(deadline)))
-        self._check(owner, answer.rejection if answer.HasField("rejection") else None)
-        return self._render(self._feed(request.name))
-
-    async def drain(self, node: str, deadline: float) -> apb.Node:
-        """Returns when the node is DRAINING. Raises NotFound, IllegalTransition for the last node that is ALIVE."""
-        watch = self.find_node(node)
-        others = [each for each in self._reign.watches.values() if each is not watch]
-        if not any(each.info.liveness == pb.ALIVE and not each.suspected for each in others):
-            raise IllegalTransition(f"node {watch.info.id} is the last one that is alive: start another one first")
-        if watch.info.liveness == pb.ALIVE:
-            request = mpb.DrainRequest(term=self._reign.term)
-            answer = await self._call(watch, watch.host().Drain(request, timeout=_left(deadline)))
-            self._check(watch, answer.rejection if answer.HasField("rejection") else None)
-        await self._reign.until(lambda: watch.info.liveness != pb.ALIVE or None, min(_SHOW_SECONDS, _left(deadline)))
-        return self._render_node(watch)
-
-    def list_nodes(self) -> apb.ListNodesResponse:
-        watches = self._reign.watches
-        return apb.ListNodesResponse(nodes=[self._render_node(watches[node]) for node in sorted(watches)])
-
-    def find_node(self, text: str) -> NodeWatch:
-        """The node with this id, or the only one whose id begins so. Raises NotFound, BadInput."""
-        watches = self._reign.watches
-        found = [text] if text in watches else sorted(node for node in watches if text and node.startswith(text))
-        if not found:
-            raise NotFound(f"there is no node {text!r}; the nodes are {', '.join(sorted(watches)) or 'none'}")
-        if len(found) > 1:
-            raise BadInput(f"{text!r} may be any of {', '.join(found)}; write more of the id")
-        return watches[found[0]]
+        """As NodeOperations.place_dispatcher."""
+        await self.nodes.place_dispatcher(self._feed(request.name), request.dispatcher, request.node, deadline)
+        return self.get(request.name)
 
     async def _look(self, name: str, source: ServerUri, sink: ServerUri, rules: Sequence[str], start: str) -> Resolved:
         resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start)
@@ -262,7 +221,7 @@ class Operations:
 
     async def _edit(self, name: str, decide: Callable[[Feed], Change], deadline: float, cause: str) -> Feed:
         before = self._feed(name).epoch
-        feed = await self._reign.store.edit(name, decide, timeout=_left(deadline))
+        feed = await self._reign.store.edit(name, decide, timeout=left(deadline))
         self._wrote(feed)
         if feed.epoch > before:
             metrics.OWNERSHIP_CHANGES.labels(cause).inc()
@@ -294,40 +253,8 @@ class Operations:
         """Waits a moment for the maintainer's first report: the change is made with or without it."""
         if feed.running:
             with contextlib.suppress(TermLost):
-                await self._reign.until(lambda: self._reign.live(feed), min(_SHOW_SECONDS, _left(deadline)))
+                await self._reign.until(lambda: self._reign.live(feed), min(_SHOW_SECONDS, left(deadline)))
         return self._render(self._reign.table.feeds.get(feed.name, feed))
 
     def _render(self, feed: Feed) -> apb.Changefeed:
         return apb.Changefeed(spec=feed.spec, ownership=feed.ownership, status=feed.status, live=self._reign.live(feed))
-
-    def _render_node(self, watch: NodeWatch) -> apb.Node:
-        feeds = self._reign.table.feeds
-        return apb.Node(
-            info=watch.info.write(),
-            coordinator=watch.info.id == self._reign.membership.node,
-            reachable=not watch.suspected and watch.report is not None,
-            maintains=sorted(name for name, f in feeds.items() if f.running and f.ownership.node == watch.info.id),
-            dispatchers=watch.dispatchers,
-        )
-
-    async def _call(self, watch: NodeWatch, call: Any) -> Any:
-        try:
-            return await call
-        except grpc.aio.AioRpcError as error:
-            raise to_error(error, watch.info.address) from None
-
-    def _check(self, watch: NodeWatch, rejection: pb.Rejection | None) -> None:
-        if rejection is None:
-            return
-        metrics.count_rejection(rejection)
-        if rejection.term > self._reign.term:
-            raise TermLost(f"node {watch.info.id} obeys the coordinator of term {rejection.term}")
-        raise Rejected(
-            f"node {watch.info.id} refused ({pb.Verdict.Name(rejection.verdict).lower()}): it obeys epoch "
-            f"{rejection.current.epoch} of node {rejection.current.node or 'nobody'}; try again in a moment"
-        )
-
-
-def _left(deadline: float) -> float:
-    """Seconds; a little is always given, so that what is there already is seen."""
-    return max(0.05, deadline - time.monotonic())

@@ -231,6 +231,8 @@ def _stop(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None
         return None
     if status is not None and status.phase == mpb.CLOSING:
         return None
+    if status is not None and status.phase == mpb.SUPERSEDED:
+        return Advance(feed.name, node.id, f"node {node.id} found a higher epoch in charge", "epoch-behind")
     highest = _highest_seen(world, feed, node)
     if status is None and highest >= feed.epoch:
         reason = f"epoch {highest} was seen on node {node.id}, above what is recorded"

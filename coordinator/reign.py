@@ -69,6 +69,7 @@ class Reign:
         self.watches: dict[str, NodeWatch] = {}
         self._leadership = leadership
         self._peers = peers
+        self.ready = False  # the members are known
         self._over = False
         self._rebalance = True
         self._executor: Executor | None = None
@@ -165,6 +166,7 @@ class Reign:
                 log.info("node-gone", node=node)
                 tasks.pop(node).cancel()
                 del self.watches[node]
+            self.ready = True
             self.bell.ring()
             members = await self.membership.changed(members.revision)
 
@@ -181,6 +183,11 @@ class Reign:
         await self.membership.election.over(self._leadership)
         self._leadership.session.check()
         raise TermLost(f"term {self.term} is over: the election key is gone")
+
+
+def left(deadline: float) -> float:
+    """Seconds until `deadline`, on time.monotonic(). A little is always given: what is there already is seen."""
+    return max(0.05, deadline - time.monotonic())
 
 
 def first_cause(failed: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -55,6 +55,7 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
         self.requests: list[tuple[str, Stamp]] = []
         self.placed: list[tuple[str, str]] = []
         self.closes = True  # False: it begins to close and never ends
+        self.hangs = ""  # a changefeed whose requests are not answered
         self.drain: Callable[[], Any] | None = None
         self._bell = Bell()
         self._owners: dict[str, Owner] = {}
@@ -88,6 +89,8 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
 
     async def AddMaintainer(self, request: mpb.AddMaintainerRequest, context: Any) -> mpb.AddMaintainerResponse:
         stamp = Stamp.read(request.stamp)
+        if request.spec.name == self.hangs:
+            await asyncio.Event().wait()
         refused = self._admit("add", stamp)
         if refused is None:
             self._set(stamp, mpb.MAINTAINING)

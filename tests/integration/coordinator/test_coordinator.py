@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from common import errors
 from common.etcd import prefix
@@ -146,6 +147,36 @@ async def test_a_changefeed_whose_owner_is_dead_is_removed_by_another(start_node
     kind, stamp = a.host.requests[-1]
     assert (kind, stamp.node) == ("forget", a.id)
     assert stamp.epoch >= 3
+
+
+async def test_a_call_that_hangs_delays_no_other_changefeed_and_not_its_own_pause(start_node: StartNode) -> None:
+    a = await start_node("a")
+    a.host.hangs = "stuck"
+    stuck = asyncio.ensure_future(a.admin.CreateChangefeed(creation("stuck"), timeout=10))
+    await eventually(lambda: a.coordinator.reign and "stuck" in a.coordinator.reign.table.feeds)
+    began = time.monotonic()
+    made = await a.admin.CreateChangefeed(creation("shop"), timeout=10)
+    assert made.live.phase == mpb.MAINTAINING
+    paused = await a.admin.Pause(named("stuck"), timeout=10)
+    assert paused.ownership.closed
+    assert time.monotonic() - began < 2
+    await stuck
+
+
+async def test_metrics_show_the_epoch_the_state_and_why_owners_changed(start_node: StartNode) -> None:
+    a = await start_node("a")
+
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0
+
+    before = value("hedgerow_ownership_changes_total", reason="paused")
+    await a.admin.CreateChangefeed(creation(), timeout=10)
+    await a.admin.Pause(named(), timeout=10)
+    await eventually(lambda: value("hedgerow_changefeed_epoch", changefeed="shop", node=a.id) == 2)
+    assert value("hedgerow_changefeed_state", changefeed="shop", state="stopped") == 1
+    assert value("hedgerow_ownership_changes_total", reason="paused") == before + 1
+    await a.stop_coordinating()
+    assert value("hedgerow_changefeed_epoch", changefeed="shop", node=a.id) == 0
 
 
 async def test_an_error_is_shown_retried_under_a_new_epoch_and_forgotten(start_node: StartNode) -> None:

@@ -190,6 +190,14 @@ def test_a_stop_whose_executor_died_goes_to_another_under_a_new_epoch() -> None:
     assert reconcile(world([shop], [node("b")])) == [SendRemove("shop")]
 
 
+def test_a_stop_that_a_higher_epoch_refused_goes_above_it() -> None:
+    shop = applied(feed(), edits.pause(feed(), "a", None, NOW))
+    (decision,) = reconcile(world([shop], [node("a", [maintainer(shop, mpb.SUPERSEDED)])]))
+    assert isinstance(decision, Advance)
+    shop = after(shop, decision)
+    assert (shop.epoch, shop.ownership.node, shop.ownership.role) == (3, "a", pb.CLOSE)
+
+
 def test_a_removal_ends_with_the_keys() -> None:
     shop = applied(feed(), edits.remove(feed(), "a", NOW))
     assert reconcile(world([shop], [node("a")])) == [SendRemove("shop")]
