@@ -172,9 +172,14 @@ class Fleet:
         journaled does not see the rows that another of its unit would go on with)."""
         traces = [(node, key, trace) for (node, key), trace in self._traces.items() if key in unit]
         served = (pb.RUNNING, pb.BLOCKED)
-        return len(traces) == len(unit) and all(
-            self._is_home(*found) and found[2].status is not None and found[2].status.state in served
-            for found in traces
+        one_home = len({self._homes.get(key) for key in unit}) == 1
+        return (
+            one_home
+            and len(traces) == len(unit)
+            and all(
+                self._is_home(*found) and found[2].status is not None and found[2].status.state in served
+                for found in traces
+            )
         )
 
     def statuses(self) -> dict[str, tuple[str, pb.DispatcherStatus]]:

@@ -1,0 +1,185 @@
+"""A model of nodes that answer late, go and come back: placement ends with each dispatcher once, whatever happened."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from common.pb.v1 import model_pb2 as pb
+from maintainer.bootstrap import Inventory, adopt
+from maintainer.fleet import Fleet, Orders
+from maintainer.units import Unit, make_units
+from tests.unit.maintainer.builders import row, status
+
+NODES = ["n1", "n2", "n3"]
+KEYS = ["s.a", "s.b", "s.c", "s.d", "*"]
+node_names = st.sampled_from(NODES)
+
+
+class Node:
+    """What one node runs, and what is on the wire to it and from it, each in order."""
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self.eligible = True
+        self.running: dict[str, tuple[int, int]] = {}  # dispatcher -> (generation, lane)
+        self.orders: list[Orders] = []
+        self.answers: list[tuple[list[pb.DispatcherStatus], int]] = []
+
+    def statuses(self) -> list[pb.DispatcherStatus]:
+        return [status(key, generation=generation) for key, (generation, _) in self.running.items()]
+
+
+class FleetMachine(RuleBasedStateMachine):
+    @initialize(
+        lanes=st.integers(1, 3),
+        edges=st.sampled_from([[], [("s.a", "s.b")]]),
+        inherited=st.dictionaries(st.sampled_from(KEYS), node_names),
+    )
+    def begin(self, lanes: int, edges: list[tuple[str, str]], inherited: dict[str, str]) -> None:
+        """`inherited`: what a predecessor left running, in lanes that only the nodes know."""
+        self.seq = 0
+        self.nodes = {node: Node() for node in NODES}
+        self.keys = set(KEYS)
+        self.edges = edges
+        self.fleet = Fleet(lanes)
+        for lane, (key, name) in enumerate(inherited.items(), start=100):
+            self.nodes[name].running[key] = (1, lane)
+        self.highest = {key: int(key in inherited) for key in KEYS}
+        inventories = {name: Inventory(node.statuses()) for name, node in self.nodes.items()}
+        rows = [row(key, generation=0) for key in KEYS]
+        self.fleet.begin(adopt(inventories, rows, self.units), inventories, self.next())
+
+    @property
+    def units(self) -> list[Unit]:
+        return make_units(self.keys, self.edges, pb.TABLE)
+
+    def next(self) -> int:
+        self.seq += 1
+        return self.seq
+
+    @rule()
+    def step(self) -> None:
+        reachable = [name for name, node in self.nodes.items() if node.reachable]
+        eligible = [name for name in reachable if self.nodes[name].eligible]
+        for name, orders in self.fleet.decide(self.units, eligible, reachable, {}).items():
+            for placement in orders.create:
+                key = placement.dispatcher
+                assert placement.generation > self.highest[key], "a placement is above all that were ever seen"
+                assert not any(key in self.nodes[other].running for other in reachable), "one incarnation at a time"
+                (unit,) = [unit for unit in self.units if key in unit]
+                for other in reachable:
+                    for tied in self.nodes[other].running.keys() & unit:
+                        lane = self.nodes[other].running[tied][1]
+                        assert (other, lane) == (name, placement.lane), "a unit is whole before any of it begins"
+                self.highest[key] = placement.generation
+            self.nodes[name].orders.append(orders)
+
+    @rule(name=node_names)
+    def obey(self, name: str) -> None:
+        node = self.nodes[name]
+        if node.reachable and node.orders:
+            orders = node.orders.pop(0)
+            for placement in orders.remove:
+                node.running.pop(placement.dispatcher, None)
+            for placement in orders.create:
+                node.running[placement.dispatcher] = (placement.generation, placement.lane)
+            self.fleet.acknowledge(name, orders, self.next())
+
+    @rule(name=node_names)
+    def answer(self, name: str) -> None:
+        """A heartbeat is requested and answered; it arrives later."""
+        node = self.nodes[name]
+        if node.reachable and not node.answers:
+            node.answers.append((node.statuses(), self.next()))
+
+    @rule(name=node_names)
+    def arrive(self, name: str) -> None:
+        node = self.nodes[name]
+        if node.reachable and node.answers:
+            statuses, seq = node.answers.pop(0)
+            self.fleet.observe(name, statuses, seq)
+
+    @rule(name=node_names)
+    def answer_late(self, name: str) -> None:
+        """A heartbeat that was requested before orders arrives after their acknowledgement."""
+        self.answer(name)
+        self.obey(name)
+        self.arrive(name)
+
+    @rule(name=node_names)
+    def lose(self, name: str) -> None:
+        """Out of reach: what it runs it may go on to run, and what was sent may still be obeyed or not."""
+        node = self.nodes[name]
+        node.reachable = False
+        node.orders.clear()
+        node.answers.clear()
+        self.fleet.lose(name)
+
+    @rule(name=node_names)
+    def come_back(self, name: str) -> None:
+        node = self.nodes[name]
+        if not node.reachable:
+            node.reachable = True
+            self.fleet.enter(name, Inventory(node.statuses()), self.next())
+
+    @rule(name=node_names)
+    def break_link(self, name: str) -> None:
+        """Shorter than the grace time: Bootstrap again, with what was sent lost or obeyed."""
+        node = self.nodes[name]
+        if node.reachable:
+            node.orders.clear()
+            node.answers.clear()
+            self.fleet.enter(name, Inventory(node.statuses()), self.next())
+
+    @rule(name=node_names)
+    def drain(self, name: str) -> None:
+        self.nodes[name].eligible = not self.nodes[name].eligible
+
+    @precondition(lambda self: len(self.keys) > 2)
+    @rule(key=st.sampled_from(KEYS[:-1]))
+    def drop_table(self, key: str) -> None:
+        self.keys.discard(key)
+
+    @rule(key=st.sampled_from(KEYS))
+    def create_table(self, key: str) -> None:
+        self.keys.add(key)
+
+    @rule(edge=st.sampled_from([("s.a", "s.b"), ("s.b", "s.c"), ("s.c", "s.d")]))
+    def tie(self, edge: tuple[str, str]) -> None:
+        self.edges = [*self.edges, edge]
+
+    @invariant()
+    def what_is_settled_shares_a_node_and_a_lane(self) -> None:
+        for unit in self.units if self.seq else []:
+            if self.fleet.settled(unit):
+                nodes = {node for key, (node, _) in self.fleet.statuses().items() if key in unit}
+                assert len(nodes) == 1
+
+    def teardown(self) -> None:
+        """Left alone, everything runs once, where it may, and each unit in one lane."""
+        if not hasattr(self, "nodes"):
+            return
+        for name, node in self.nodes.items():
+            node.eligible = True
+            self.come_back(name)
+        for _ in range(12):
+            self.step()
+            for name in NODES:
+                while self.nodes[name].orders:
+                    self.obey(name)
+                self.answer(name)
+                self.arrive(name)
+                self.answer(name)
+                self.arrive(name)
+        found = [(key, name) for name, node in self.nodes.items() for key in node.running]
+        assert sorted(key for key, _ in found) == sorted(self.keys)
+        for unit in self.units:
+            homes = {(name, n.running[key][1]) for name, n in self.nodes.items() for key in unit if key in n.running}
+            assert len(homes) == 1
+            assert self.fleet.settled(unit)
+
+
+FleetMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestFleet = FleetMachine.TestCase
