@@ -52,6 +52,17 @@ def test_a_removal_of_the_former_owner_is_finished() -> None:
     assert [placement.dispatcher for placement in orders.create] == ["s.b"]
 
 
+def test_a_create_that_the_node_dropped_at_the_takeover_is_placed_anew_in_a_known_lane() -> None:
+    inventory = Inventory([status("s.a", generation=3)])
+    units = make_units(["s.a"], [], pb.TABLE)
+    fleet = Fleet(2)
+    fleet.begin(adopt({"n1": inventory}, [row("s.a")], units), {"n1": inventory}, seq=1)
+    assert fleet.decide(units, ["n1"], ["n1"], {}) == {}
+    fleet.observe("n1", [], seq=2)
+    (placement,) = fleet.decide(units, ["n1"], ["n1"], {})["n1"].create
+    assert (placement.dispatcher, placement.generation, placement.lane) == ("s.a", 4, 0)
+
+
 def test_a_broken_dispatcher_is_placed_anew() -> None:
     assert adopt({"n1": Inventory([status("s.a", state=pb.BROKEN)])}, [row("s.a")], UNITS).homes == {}
 
