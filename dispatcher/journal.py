@@ -65,12 +65,12 @@ class Journal:
         dropped: list[Placement] = []
         removing: list[Placement] = []
         for dispatcher, request in list(self._requests.items()):
-            if request.kind is Kind.REMOVE and dispatcher in existing:
-                removing.append(request.placement)
-            elif request.owner == owner:
-                continue
-            else:
-                if request.kind is Kind.CREATE:
-                    dropped.append(request.placement)
+            if request.kind is Kind.REMOVE:
+                if dispatcher in existing:
+                    removing.append(request.placement)
+                else:
+                    del self._requests[dispatcher]
+            elif request.owner != owner:
+                dropped.append(request.placement)
                 del self._requests[dispatcher]
         return dropped, removing

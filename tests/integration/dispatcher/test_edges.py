@@ -1,0 +1,79 @@
+"""Two directions that do not loop, and stopping while the sink hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from common.mysql import Flavour
+from common.pb.v1 import model_pb2 as pb
+from hedgerow.sandbox.compare import wait_until_equal
+from hedgerow.sandbox.servers import ServerPair
+from hedgerow.sandbox.workload import Workload
+from tests.conftest import StartPair
+from tests.integration.dispatcher.harness import Changefeed, in_thread, nodes
+
+
+def execute(pair: ServerPair, statement: str) -> None:
+    with pair.source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+async def test_opposite_changefeeds_do_not_loop(server_pair: ServerPair) -> None:
+    back = server_pair.reversed()
+    await in_thread(execute, server_pair, "CREATE DATABASE shop")
+    await in_thread(execute, server_pair, "CREATE TABLE shop.notes (side VARCHAR(5), n INT)")
+    forth = Changefeed(server_pair, "shop.*")
+    await in_thread(forth.copy_tables)
+    other = Changefeed(back, "shop.*")
+    other.tables = forth.tables
+    await in_thread(lambda: other.prepare(other.keys, other.position()))
+    async with nodes("a") as (node,):
+        await forth.run(node)
+        await other.run(node)
+        for n in range(10):
+            await in_thread(execute, server_pair, f"INSERT INTO shop.notes VALUES ('here', {n})")
+            await in_thread(execute, back, f"INSERT INTO shop.notes VALUES ('there', {n})")
+        found = await in_thread(wait_until_equal, server_pair.source.root, server_pair.sink.root, "shop", seconds=10)
+        assert found.equal, found
+        await forth.wait(node, lambda found: found["shop.notes"].transactions == 10)
+        await other.wait(node, lambda found: found["shop.notes"].transactions == 10)
+        with server_pair.source.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM shop.notes")
+            assert cursor.fetchone() == (20,)
+
+
+async def test_a_close_ends_within_its_deadline_while_the_sink_hangs(flavour: Flavour, start_pair: StartPair) -> None:
+    pair = await in_thread(start_pair, flavour)
+    workload = Workload(pair.source.root, seed=31)
+    await in_thread(workload.create_tables)
+    changefeed = Changefeed(pair, "shop.*")
+    await in_thread(changefeed.copy_tables)
+    async with nodes("a") as (node,):
+        await changefeed.run(node)
+        pair.sink.freeze()
+        try:
+            await in_thread(workload.write, 50)
+            await asyncio.sleep(0.5)  # a batch is on its way
+            begun = time.monotonic()
+            assert not (await changefeed.close(node)).HasField("rejection")
+            assert time.monotonic() - begun < 8
+        finally:
+            pair.sink.thaw()
+
+
+async def test_a_diverged_sink_breaks_only_the_lane_that_met_it(server_pair: ServerPair) -> None:
+    await in_thread(execute, server_pair, "CREATE DATABASE shop")
+    for table in ("good", "bad"):
+        await in_thread(execute, server_pair, f"CREATE TABLE shop.{table} (id INT PRIMARY KEY)")
+    changefeed = Changefeed(server_pair, "shop.*", lanes=2)
+    await in_thread(changefeed.copy_tables)
+    async with nodes("a") as (node,):
+        await changefeed.run(node, lanes={"shop.bad": 1})
+        await in_thread(execute, server_pair.reversed(), "INSERT INTO shop.bad VALUES (1)")
+        await in_thread(execute, server_pair, "INSERT INTO shop.bad VALUES (1)")
+        statuses = await changefeed.wait(node, lambda found: found["shop.bad"].state == pb.BROKEN)
+        assert statuses["shop.bad"].error.code == "SinkDiverged"
+        await in_thread(execute, server_pair, "INSERT INTO shop.good VALUES (1)")
+        statuses = await changefeed.wait(node, lambda found: found["shop.good"].transactions == 1)
+        assert statuses["shop.good"].state == pb.RUNNING

@@ -1,0 +1,127 @@
+"""A stream that does what the test tells it, behind the real service and manager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from common.pb.v1 import dispatch_pb2 as pb
+from common.pb.v1 import model_pb2
+from common.position import Position
+from dispatcher.decision import Decision
+from dispatcher.journal import Placement
+from dispatcher.report import DispatcherReport, Report
+from dispatcher.service import DispatchService
+from dispatcher.sink.writer import Writer
+from dispatcher.spec import Spec
+
+
+class FakeStream:
+    """Ends when it is cancelled, or with `hangs` only when it is aborted."""
+
+    def __init__(
+        self,
+        hangs: bool,
+        spec: Spec,
+        writer: Writer,
+        placements: tuple[Placement, ...],
+        post: Callable[[Report], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self.hangs = hangs
+        self.spec, self.writer, self.placements = spec, writer, placements
+        self.decisions: list[Decision] = []
+        self.started = self.cancelled = self.aborted = False
+        self._post, self._ended = post, ended
+
+    def start(self) -> None:
+        self.started = True
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        if not self.hangs:
+            self._ended()
+
+    def abort(self) -> None:
+        self.aborted = True
+        self._ended()
+
+    def decide(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+
+    def report(self, state: model_pb2.DispatcherState = model_pb2.RUNNING, rows_events: int = 0) -> None:
+        self._post(
+            Report(
+                tuple(
+                    DispatcherReport(one, state, Position(file="binlog.000001", offset=4), rows_events=rows_events)
+                    for one in self.placements
+                )
+            )
+        )
+
+
+class Streams:
+    """Makes fake streams and keeps them, the newest last."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeStream] = []
+        self.hang = False
+
+    def __call__(
+        self,
+        spec: Spec,
+        writer: Writer,
+        placements: tuple[Placement, ...],
+        *,
+        post: Callable[[Report], None],
+        ended: Callable[[], None],
+    ) -> FakeStream:
+        self.made.append(FakeStream(self.hang, spec, writer, placements, post, ended))
+        return self.made[-1]
+
+
+SPEC = model_pb2.ChangefeedSpec(
+    name="shop", source="mysql://repl@127.0.0.1:3306/", sink="mysql://repl@127.0.0.1:3307/", flavour="mariadb"
+)
+
+
+class Caller:
+    """Calls the handlers as the owner (epoch, node) of one changefeed."""
+
+    def __init__(self, service: DispatchService, epoch: int, node: str, uid: str = "u1") -> None:
+        self.service, self.epoch, self.node, self.uid = service, epoch, node, uid
+
+    @property
+    def stamp(self) -> model_pb2.Stamp:
+        return model_pb2.Stamp(uid=self.uid, epoch=self.epoch, node=self.node)
+
+    async def bootstrap(self, **changes: Any) -> pb.BootstrapResponse:
+        spec = model_pb2.ChangefeedSpec()
+        spec.CopyFrom(SPEC)
+        spec.uid = self.uid
+        for name, value in changes.items():
+            setattr(spec, name, value)
+        return await self.service.Bootstrap(pb.BootstrapRequest(stamp=self.stamp, spec=spec), None)
+
+    async def schedule(
+        self, create: tuple[str, ...] = (), remove: tuple[str, ...] = (), generation: int = 1
+    ) -> pb.ScheduleResponse:
+        def read(keys: tuple[str, ...]) -> list[pb.DispatcherPlacement]:
+            return [pb.DispatcherPlacement(dispatcher=key, generation=generation) for key in keys]
+
+        request = pb.ScheduleRequest(stamp=self.stamp, create=read(create), remove=read(remove))
+        return await self.service.Schedule(request, None)
+
+    async def heartbeat(self, seen: int = 0, wait_ms: int = 0) -> pb.HeartbeatResponse:
+        request = pb.HeartbeatRequest(stamp=self.stamp, seen_version=seen, wait_ms=wait_ms)
+        return await self.service.Heartbeat(request, None)
+
+    async def barrier(self, action: pb.BarrierAction = pb.PASS) -> pb.BarrierResponse:
+        request = pb.BarrierRequest(stamp=self.stamp, action=action, dispatchers=["a.b"])
+        return await self.service.Barrier(request, None)
+
+    async def close(self) -> pb.CloseResponse:
+        return await self.service.Close(pb.CloseRequest(stamp=self.stamp), None)
+
+    async def call(self, name: str) -> Any:
+        return await getattr(self, name)()
