@@ -12,8 +12,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
 
 from common.catalog import foreign_key_edges
 from common.errors import Fenced
@@ -25,6 +30,7 @@ from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
 from dispatcher.port import Port
 from dispatcher.router import Router
+from dispatcher.sink.refusals import refusal
 from dispatcher.sink.writer import Writer
 from dispatcher.source.reader import Reader
 from dispatcher.spec import Spec
@@ -34,6 +40,7 @@ from dispatcher.wake import Wake
 
 WAIT_SECONDS = 1.0  # at most between two looks at everything
 PUBLISH_SECONDS = 0.1
+QUESTION_SECONDS = 10.0
 ADVANCE_SECONDS = 3.0
 FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
 
@@ -149,17 +156,26 @@ class Cycle:
 
     def _find_lost(self, generations: Mapping[str, int]) -> set[str]:
         """Those that another has claimed, or whose progress row is gone."""
-        with connect(self._spec.sink, "sink") as connection:
+        with self._sink() as connection:
             rows = {row.dispatcher: (row.epoch, row.generation) for row in list_progress(connection, self._spec.uid)}
         epoch = self._writer.epoch
         return {key for key, generation in generations.items() if rows.get(key, (epoch + 1, 0)) > (epoch, generation)}
 
     def _connect_ports(self) -> None:
         """Tells the lanes which tables foreign keys tie to others: the sink's engine carries out the cascades."""
-        with connect(self._spec.sink, "sink") as connection:
+        with self._sink() as connection:
             tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
         for port in self._ports:
             port.connect(tied, self._description)
+
+    @contextmanager
+    def _sink(self) -> Iterator[Connection[Cursor]]:
+        """A connection for a question or two."""
+        try:
+            with connect(self._spec.sink, "sink", read_timeout=QUESTION_SECONDS) as connection:
+                yield connection
+        except (pymysql.MySQLError, OSError) as error:
+            raise refusal(self._spec.sink, self._spec.flavour, error) from error
 
     # The loop.
 

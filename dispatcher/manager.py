@@ -12,6 +12,7 @@ report of a stream that is no longer the manager's is ignored, but for its last 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
@@ -166,6 +167,8 @@ class Manager:
         self._poked.set()
         self._touch()
         await asyncio.shield(self._task)
+        with contextlib.suppress(KeyError):
+            metrics.LAG.remove(self.spec.name)
 
     def abort(self) -> None:
         """From any thread: cuts the stream's sink connections at once, and lets no other stream start."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pymysql
+
 from common.errors import UnsupportedEvent
-from common.mysql import connect
+from common.mysql import connect, unavailable
 from common.pb.v1 import model_pb2 as pb
 from dispatcher.ddl import Action, apply_filter, classify
 from dispatcher.source.statements import Statement
@@ -49,7 +51,10 @@ class Classifier:
         )
 
     def _ask_lower_names(self) -> bool:
-        with connect(self._spec.source, "source") as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT @@lower_case_table_names")
-            row = cursor.fetchone()
+        try:
+            with connect(self._spec.source, "source", read_timeout=5.0) as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT @@lower_case_table_names")
+                row = cursor.fetchone()
+        except (pymysql.MySQLError, OSError) as error:
+            raise unavailable(self._spec.source, "source", error) from error
         return row is not None and int(row[0]) == 1

@@ -56,6 +56,7 @@ class Stream:
         self._aborted = False
         self._decisions = Decisions(self._wake.set)
         self._cycle: Cycle | None = None
+        self._lag = 0.0
         self._log = log.bind(changefeed=spec.name, uid=spec.uid)
         self._thread = threading.Thread(target=self._run, name=f"stream-{spec.name}", daemon=True)
 
@@ -82,36 +83,46 @@ class Stream:
     # The thread.
 
     def _run(self) -> None:
-        failures = 0
         try:
-            while not self._cancelled.is_set():
-                standings = {key: one for key, one in self._standings.items() if not one.is_broken and not one.finished}
-                if not standings:
-                    break
-                cycle = self._open(standings)
-                delay = 0.0
-                try:
-                    cycle.run()
-                except (Cancelled, LaneStopped):
-                    pass
-                except LaneFailed as failure:
-                    delay = self._fail(failure.error, failure.keys, failures)
-                except HedgerowError as error:
-                    delay = self._fail(error, standings.keys(), failures)
-                except Exception as error:
-                    self._log.exception("stream-defect")
-                    wrapped = ReplicationError(f"the node failed with {type(error).__name__}: {error}; see its log")
-                    self._fail(wrapped, standings.keys(), failures)
-                finally:
-                    cycle.close()
-                    self._cycle = None
-                self._publish(0.0)
-                failures = 0 if cycle.has_worked else failures + 1
-                self._sleep(delay)
+            self._live()
+        except Exception as error:
+            self._log.exception("stream-defect")
+            self._give_up_all(error)
         finally:
-            self._publish(0.0)
+            self._publish(self._lag)
             self._wake.close()
             self._ended()
+
+    def _live(self) -> None:
+        failures = 0
+        while not self._cancelled.is_set():
+            standings = {key: one for key, one in self._standings.items() if not one.is_broken and not one.finished}
+            if not standings:
+                return
+            cycle = self._open(standings)
+            delay = 0.0
+            try:
+                cycle.run()
+            except (Cancelled, LaneStopped):
+                pass
+            except LaneFailed as failure:
+                delay = self._fail(failure.error, failure.keys, failures)
+            except HedgerowError as error:
+                delay = self._fail(error, standings.keys(), failures)
+            finally:
+                cycle.close()
+                self._cycle = None
+            failures = 0 if cycle.has_worked else failures + 1
+            began = time.monotonic()
+            self._publish(self._lag)
+            self._sleep(delay)
+            self._lag += time.monotonic() - began  # at least: what the source does meanwhile is not known
+
+    def _give_up_all(self, error: Exception) -> None:
+        known = ReplicationError(f"the node failed with {type(error).__name__}: {error}; see its log, and report it")
+        for standing in self._standings.values():
+            if not standing.is_broken:
+                standing.give_up(known)
 
     def _open(self, standings: dict[str, Standing]) -> Cycle:
         for standing in standings.values():
@@ -157,4 +168,5 @@ class Stream:
             self._wake.wait(rest)
 
     def _publish(self, lag_seconds: float) -> None:
+        self._lag = lag_seconds
         self._post(Report(tuple(standing.report() for standing in self._standings.values()), lag_seconds))
