@@ -1,0 +1,1 @@
+"""How fast Hedgerow applies a binlog, next to the server's own replication. Run it with `make bench`."""
