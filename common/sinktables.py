@@ -24,12 +24,16 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import pymysql
+import structlog
 from pymysql.connections import Connection
 from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
+from common import metrics
 from common.errors import Fenced, SinkUnavailable
 from common.position import Position
+
+log = structlog.get_logger()
 
 SCHEMA = "hedgerow"
 SCHEMA_DISPATCHER = "*"
@@ -320,6 +324,9 @@ def kill_session(cursor: Cursor, session: SessionRecord, *, only_idle: bool = Fa
     except pymysql.MySQLError as error:
         if error.args[0] != ER.NO_SUCH_THREAD:
             raise
+    else:
+        metrics.SESSIONS_ENDED.inc()
+        log.warning("sink-session-ended", session=session.id, client=session.host, why="its locks were in the way")
     return True
 
 

@@ -59,6 +59,7 @@ class Port:
         try:
             positions = self.lane.claim(generations)
         except Fenced:
+            metrics.REJECTIONS.labels(layer="sink", verdict="STALE").inc()
             raise
         except HedgerowError as error:
             raise LaneFailed(self.keys, error) from error
