@@ -34,7 +34,7 @@ class Outcome:
 
 def run_demo(flavour: Flavour) -> int:
     """Returns the exit code: 0 only if source and sink are equal."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     started = time.monotonic()
 
     def say(text: str) -> None:
