@@ -70,6 +70,7 @@ class Dispatcher:
             rows_events=self._rows_events + last.rows_events,
             transactions=self._transactions + last.transactions,
             node=node,
+            lane=self.placement.lane,
         )
 
 

@@ -5,8 +5,8 @@
   is below the progress row's (the sink fences it already), and one whose table is no longer replicated.
 - Removals that a predecessor has asked for are finished, so what they concern is not adopted.
 - A broken dispatcher is placed anew: the new owner exists because someone decided to try again.
-- A unit of several tables is placed anew: nobody can tell whether its dispatchers share a lane, which they must (a DDL
-  or an update of the changefeed may just have tied them together).
+- A unit is adopted where all of it that runs shares a node and a lane, as it must. Where it does not (a DDL or an
+  update of the changefeed may just have tied its tables together) all of it is placed anew.
 
 What is not adopted and has a progress row is missing: placement creates it.
 """
@@ -34,33 +34,41 @@ class Inventory:
     def read(cls, response: dispatch_pb2.BootstrapResponse) -> Inventory:
         return cls(tuple(response.dispatchers), frozenset(placement.dispatcher for placement in response.removing))
 
+    def serves(self, status: pb.DispatcherStatus) -> bool:
+        """Whether one of `dispatchers` may go on as it is."""
+        return status.dispatcher not in self.removing and status.state != pb.BROKEN
+
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """`homes`: what is adopted, each in an unknown (negative) lane of its own. `generations`: the highest seen."""
+    """`homes`: what is adopted. `generations`: the highest seen."""
 
     homes: dict[str, Home] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
 
 
-def adopt(inventories: Mapping[str, Inventory], rows: Sequence[ProgressRow], units: Sequence[Unit]) -> Adoption:
+def adopt(
+    inventories: Mapping[str, Inventory], rows: Sequence[ProgressRow], units: Sequence[Unit], lanes: int
+) -> Adoption:
     """Generations only grow, over epochs too, so they order incarnations even where a node has raised its epoch."""
     generations = {row.dispatcher: row.generation for row in rows}
-    best: dict[str, tuple[int, int, str]] = {}
-    for node, inventory in sorted(inventories.items()):
-        for status in inventory.dispatchers:
-            key = status.dispatcher
-            if key in inventory.removing or status.state == pb.BROKEN:
-                continue
-            if key not in generations or status.generation < generations[key]:
-                continue
-            best[key] = max(best.get(key, (0, 0, "")), (status.generation, status.epoch, node))
-    homes: dict[str, Home] = {}
-    for lane, unit in enumerate(units, start=1):
-        (key, *others) = unit
-        if not others and key in best:
-            homes[key] = Home(best[key][2], -lane)
     for inventory in inventories.values():
         for status in inventory.dispatchers:
             generations[status.dispatcher] = max(generations.get(status.dispatcher, 0), status.generation)
+    best: dict[str, tuple[int, str, int]] = {}
+    for node, inventory in sorted(inventories.items()):
+        for status in inventory.dispatchers:
+            key = status.dispatcher
+            if inventory.serves(status) and status.generation == generations[key]:
+                best[key] = max(best.get(key, (0, "", 0)), (status.epoch, node, status.lane))
+    homes: dict[str, Home] = {}
+    for unit in units:
+        found = {key: Home(best[key][1], actual_lane(best[key][2], lanes)) for key in unit if key in best}
+        if len(set(found.values())) == 1:
+            homes.update(found)
     return Adoption(homes, generations)
+
+
+def actual_lane(lane: int, lanes: int) -> int:
+    """A node with fewer lanes than a placement counted on folds the numbers, so the changefeed's may shrink."""
+    return lane % max(lanes, 1)

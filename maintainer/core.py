@@ -46,7 +46,8 @@ class Core:
         self._uid = uid
         self._consistency = options.consistency
         self._flavour = flavour
-        self._fleet = Fleet(1 if options.consistency == pb.TRANSACTION else options.lanes)
+        self._lanes = 1 if options.consistency == pb.TRANSACTION else options.lanes
+        self._fleet = Fleet(self._lanes)
         self._checkpoint = Checkpoint(flavour)
         self._open = OpenBarriers()
         self._sent = SentBarriers(repeat_seconds)
@@ -64,7 +65,7 @@ class Core:
         """The first view of the sink, read after the fence was raised. What the nodes have told is adopted by it."""
         inventories, self._inventories = self._inventories or {}, None
         self._set_view(view)
-        self._fleet.begin(adopt(inventories, view.rows, self._units), inventories, seq)
+        self._fleet.begin(adopt(inventories, view.rows, self._units, self._lanes), inventories, seq)
 
     def take_view(self, view: View) -> None:
         """A later view. That it could be read proves that this owner is not fenced, so fenced dispatchers are placed

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
-from maintainer.bootstrap import Adoption, Inventory
+from maintainer.bootstrap import Adoption, Inventory, actual_lane
 from maintainer.placement import Home, choose_homes
 from maintainer.units import Unit
 
@@ -75,12 +75,12 @@ class Fleet:
             known = former.get(key)
             home = self._homes.get(key)
             lane: int | None = None
-            if key in inventory.removing or status.state == pb.BROKEN:
+            if not inventory.serves(status):
                 lane = None
             elif known is not None and known.generation == status.generation and known.phase is not Phase.REMOVING:
                 lane = known.lane
-            elif known is None and home is not None and home.node == node and home.lane < 0:
-                lane = home.lane
+            elif known is None and home == Home(node, actual_lane(status.lane, self._lanes)):
+                lane = home.lane if status.generation >= self._generations.get(key, 0) else None
             self._see(status.generation, key)
             self._traces[node, key] = Trace(status.generation, Phase.PRESENT, lane, seq, status)
 
@@ -126,7 +126,7 @@ class Fleet:
     ) -> dict[str, Orders]:
         """What to ask of each node now; each order is given once. `eligible` nodes may host dispatchers; only `ready`
         ones can be asked. Where no node is eligible, everything stays as it is."""
-        homes = choose_homes(units, eligible, self._usable_homes(), self._lanes, pinned)
+        homes = choose_homes(units, eligible, self._homes, self._lanes, pinned)
         wanted = frozenset().union(*units)
         self._homes = homes or {key: home for key, home in self._homes.items() if key in wanted}
         orders: dict[str, Orders] = {node: Orders() for node in ready}
@@ -141,13 +141,6 @@ class Fleet:
             for unit in units:
                 self._complete(unit, orders)
         return {node: order for node, order in orders.items() if order.create or order.remove}
-
-    def _usable_homes(self) -> dict[str, Home]:
-        """Without the unknown lanes of dispatchers that are gone: nothing can be created in those."""
-        lanes = {(node, key): trace.lane for (node, key), trace in self._traces.items()}
-        return {
-            key: home for key, home in self._homes.items() if home.lane >= 0 or lanes.get((home.node, key)) == home.lane
-        }
 
     def _complete(self, unit: Unit, orders: Mapping[str, Orders]) -> None:
         traces = [(node, key, trace) for (node, key), trace in self._traces.items() if key in unit]

@@ -20,8 +20,7 @@ SCHEMA_UNIT: Unit = frozenset((SCHEMA_DISPATCHER,))
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A node and a lane there. A negative lane stands for one that a predecessor chose and only the node knows:
-    dispatchers with the same negative lane share it, and nothing can be added to it."""
+    """A node and a lane there."""
 
     node: str
     lane: int
@@ -87,7 +86,7 @@ def _balance(where: dict[Unit, str], load: Counter[str], fixed: Collection[Unit]
 
 
 def _lanes(where: Mapping[Unit, str], current: Mapping[str, Home], lanes: int) -> dict[str, Home]:
-    """A unit keeps its lane where all of it, or a part of it in a lane that is known, has one on its node."""
+    """A unit keeps the lane that most of it has on its node."""
     homes: dict[str, Home] = {}
     used: Counter[Home] = Counter()
     waiting: list[Unit] = []
@@ -109,8 +108,5 @@ def _lanes(where: Mapping[Unit, str], current: Mapping[str, Home], lanes: int) -
 
 def _kept(unit: Unit, node: str, current: Mapping[str, Home], lanes: int) -> Home | None:
     here = Counter(current[key] for key in unit if key in current and current[key].node == node)
-    if len(here) == 1 and here.total() == len(unit):
-        (home,) = here
-        return home if home.lane < max(lanes, 1) else None
-    known = [home for home in here if 0 <= home.lane < max(lanes, 1)]
-    return min(known, key=lambda home: (-here[home], home.lane), default=None)
+    usable = [home for home in here if home.lane < max(lanes, 1)]
+    return min(usable, key=lambda home: (-here[home], home.lane), default=None)

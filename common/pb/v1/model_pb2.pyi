@@ -286,7 +286,7 @@ class Ddl(_message.Message):
     def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., gtid: _Optional[str] = ..., statement: _Optional[str] = ..., default_schema: _Optional[str] = ..., scope: _Optional[_Union[DdlScope, str]] = ..., touches: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., creates: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., drops: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ...) -> None: ...
 
 class DispatcherStatus(_message.Message):
-    __slots__ = ("dispatcher", "epoch", "generation", "state", "position", "blocked", "error", "rows_events", "transactions", "node")
+    __slots__ = ("dispatcher", "epoch", "generation", "state", "position", "blocked", "error", "rows_events", "transactions", "node", "lane")
     DISPATCHER_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -297,6 +297,7 @@ class DispatcherStatus(_message.Message):
     ROWS_EVENTS_FIELD_NUMBER: _ClassVar[int]
     TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
     dispatcher: str
     epoch: int
     generation: int
@@ -307,4 +308,5 @@ class DispatcherStatus(_message.Message):
     rows_events: int
     transactions: int
     node: str
-    def __init__(self, dispatcher: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., state: _Optional[_Union[DispatcherState, str]] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., blocked: _Optional[_Union[Ddl, _Mapping]] = ..., error: _Optional[_Union[ChangefeedError, _Mapping]] = ..., rows_events: _Optional[int] = ..., transactions: _Optional[int] = ..., node: _Optional[str] = ...) -> None: ...
+    lane: int
+    def __init__(self, dispatcher: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., state: _Optional[_Union[DispatcherState, str]] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., blocked: _Optional[_Union[Ddl, _Mapping]] = ..., error: _Optional[_Union[ChangefeedError, _Mapping]] = ..., rows_events: _Optional[int] = ..., transactions: _Optional[int] = ..., node: _Optional[str] = ..., lane: _Optional[int] = ...) -> None: ...

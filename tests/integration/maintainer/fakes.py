@@ -41,7 +41,12 @@ class FakeDispatch(dispatch_pb2_grpc.DispatchServicer):
         """Changes what a dispatcher reports."""
         former = self.statuses[dispatcher]
         status = pb.DispatcherStatus(
-            dispatcher=dispatcher, epoch=former.epoch, generation=former.generation, state=state, **fields
+            dispatcher=dispatcher,
+            epoch=former.epoch,
+            generation=former.generation,
+            state=state,
+            lane=former.lane,
+            **fields,
         )
         if former.HasField("position") and not status.HasField("position"):
             status.position.CopyFrom(former.position)
@@ -89,6 +94,7 @@ class FakeDispatch(dispatch_pb2_grpc.DispatchServicer):
                 generation=placement.generation,
                 state=self.first_state,
                 position=self.position.write() if self.position != Position() else None,
+                lane=placement.lane,
             )
         self.touch()
         return dispatch_pb2.ScheduleResponse(stamp=self._stamp(request.stamp.uid))

@@ -164,6 +164,26 @@ async def test_tables_tied_by_a_foreign_key_share_a_node_and_a_lane(bench: Bench
     assert spread(bench) == {"n1": 2, "n2": 2}
 
 
+@pytest.mark.parametrize("consistency", [pb.TABLE, pb.TRANSACTION])
+async def test_a_takeover_restarts_nothing_that_runs_in_one_lane(bench: Bench, consistency: pb.Consistency) -> None:
+    bench.spec.options.consistency = consistency
+    bench.create_tables("a", "parent")
+    for run in (bench.source, bench.sink):
+        run("CREATE TABLE shop.child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES shop.parent (id))")
+    await bench.cluster.join("n2")
+    await bench.add(1)
+    await bench.eventually(lambda: len(bench.cluster.where()) == 4)
+    before = bench.cluster.where()
+    for fake in bench.cluster.dispatch.values():
+        fake.calls.clear()
+    await bench.add(2)
+    await bench.phase(mpb.MAINTAINING, 2)
+    status = await bench.report(lambda s: len(s.dispatchers) == 4)
+    assert {d.epoch for d in status.dispatchers} == {2}
+    assert bench.cluster.where() == before
+    assert {name for fake in bench.cluster.dispatch.values() for name, _ in fake.calls} == {"Bootstrap"}
+
+
 async def test_place_dispatcher_moves_it_and_it_stays(bench: Bench) -> None:
     await started(bench, ["a", "b"], ["n2"])
     key, node = next((key, node) for key, node in bench.cluster.where().items() if key != "*")

@@ -33,6 +33,7 @@ def status(
     offset: int | None = None,
     blocked: pb.Ddl | None = None,
     rows: int = 0,
+    lane: int = 0,
 ) -> pb.DispatcherStatus:
     found = pb.DispatcherStatus(
         dispatcher=key,
@@ -41,6 +42,7 @@ def status(
         state=pb.BLOCKED if blocked is not None else state,
         rows_events=rows,
         transactions=rows,
+        lane=lane,
     )
     if offset is not None:
         found.position.CopyFrom(at(offset).write())

@@ -28,7 +28,7 @@ class Node:
         self.answers: list[tuple[list[pb.DispatcherStatus], int]] = []
 
     def statuses(self) -> list[pb.DispatcherStatus]:
-        return [status(key, generation=generation) for key, (generation, _) in self.running.items()]
+        return [status(key, generation=generation, lane=lane) for key, (generation, lane) in self.running.items()]
 
 
 class FleetMachine(RuleBasedStateMachine):
@@ -38,18 +38,19 @@ class FleetMachine(RuleBasedStateMachine):
         inherited=st.dictionaries(st.sampled_from(KEYS), node_names),
     )
     def begin(self, lanes: int, edges: list[tuple[str, str]], inherited: dict[str, str]) -> None:
-        """`inherited`: what a predecessor left running, in lanes that only the nodes know."""
+        """`inherited`: what a predecessor left running, in lanes of which there may be fewer now."""
         self.seq = 0
         self.nodes = {node: Node() for node in NODES}
         self.keys = set(KEYS)
         self.edges = edges
         self.fleet = Fleet(lanes)
-        for lane, (key, name) in enumerate(inherited.items(), start=100):
+        self.lanes = lanes
+        for lane, (key, name) in enumerate(inherited.items()):
             self.nodes[name].running[key] = (1, lane)
         self.highest = {key: int(key in inherited) for key in KEYS}
         inventories = {name: Inventory(node.statuses()) for name, node in self.nodes.items()}
         rows = [row(key, generation=0) for key in KEYS]
-        self.fleet.begin(adopt(inventories, rows, self.units), inventories, self.next())
+        self.fleet.begin(adopt(inventories, rows, self.units, lanes), inventories, self.next())
 
     @property
     def units(self) -> list[Unit]:
@@ -71,7 +72,7 @@ class FleetMachine(RuleBasedStateMachine):
                 (unit,) = [unit for unit in self.units if key in unit]
                 for other in reachable:
                     for tied in self.nodes[other].running.keys() & unit:
-                        lane = self.nodes[other].running[tied][1]
+                        lane = self.nodes[other].running[tied][1] % self.lanes
                         assert (other, lane) == (name, placement.lane), "a unit is whole before any of it begins"
                 self.highest[key] = placement.generation
             self.nodes[name].orders.append(orders)
@@ -176,7 +177,12 @@ class FleetMachine(RuleBasedStateMachine):
         found = [(key, name) for name, node in self.nodes.items() for key in node.running]
         assert sorted(key for key, _ in found) == sorted(self.keys)
         for unit in self.units:
-            homes = {(name, n.running[key][1]) for name, n in self.nodes.items() for key in unit if key in n.running}
+            homes = {
+                (name, n.running[key][1] % self.lanes)
+                for name, n in self.nodes.items()
+                for key in unit
+                if key in n.running
+            }
             assert len(homes) == 1
             assert self.fleet.settled(unit)
 
