@@ -51,9 +51,12 @@ def run_command(*arguments: str, addr: str | None = None, seconds: float = 60.0)
 class NodeProcess:
     """One `hedgerow node`. Its id is new on every start; its name, port and log stay."""
 
-    def __init__(self, name: str, directory: Path, etcd: Sequence[str], settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, directory: Path, etcd: Sequence[str], settings: Mapping[str, Any], port: int | None = None
+    ) -> None:
+        """`port`: where it serves gRPC; a free one otherwise."""
         self.name = name
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = f"127.0.0.1:{port or free_port()}"
         self.metrics = f"127.0.0.1:{free_port()}"
         self._config = directory / f"{name}.toml"
         values: dict[str, Any] = {

@@ -8,7 +8,8 @@ loopback port that stays its own until it is closed, and forwards to one address
     stall    keeps connections, accepts new ones, forwards nothing: a partition, a frozen peer
     delay    forwards every chunk this many seconds late, in order, in both directions
 
-A stall or a delay begins with the next chunk that arrives; a chunk is never lost, except by cut and close.
+A stall or a delay begins with the next chunk that arrives; a chunk is never lost, except by cut and close. Cut and
+stall can be had for one client process only: then it is cut off from what others still reach.
 """
 
 from __future__ import annotations
@@ -19,17 +20,28 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.process import SandboxError
+from hedgerow.sandbox.sockets import client_ports
 
 _T = TypeVar("_T")
 _CHUNK = 256 * 1024
 _CALL_SECONDS = 10.0
 # struct linger {on, 0 seconds}: close sends RST instead of FIN (socket(7), SO_LINGER).
 _RESET = struct.pack("ii", 1, 0)
+
+
+@dataclass(eq=False, slots=True)
+class _Link:
+    """One connection. `flowing` is its own gate, behind the proxy's."""
+
+    client_port: int
+    task: asyncio.Task[None]
+    flowing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class FaultProxy:
@@ -45,7 +57,9 @@ class FaultProxy:
         self._flowing.set()
         self._delay = 0.0
         self._server: asyncio.Server | None = None
-        self._links: set[asyncio.Task[None]] = set()
+        self._links: set[_Link] = set()
+        self._cut_off: set[int] = set()  # pids
+        self._stalled: set[int] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"fault-proxy-{self.port}", daemon=True)
         self._thread.start()
         try:
@@ -61,8 +75,16 @@ class FaultProxy:
     def cut(self) -> None:
         self._call(self._cut())
 
+    def cut_process(self, pid: int) -> None:
+        """Resets the connections of one client process, and its new ones as soon as they are accepted."""
+        self._call(self._cut_process(pid))
+
     def stall(self) -> None:
         self._now(self._flowing.clear)
+
+    def stall_process(self, pid: int) -> None:
+        """As stall, for the connections of one client process, open ones and new ones."""
+        self._call(self._stall_process(pid))
 
     def delay(self, seconds: float) -> None:
         """Per chunk and direction; 0 ends it. In effect together with a stall, not instead of it."""
@@ -73,7 +95,7 @@ class FaultProxy:
         self._now(change)
 
     def resume(self) -> None:
-        """Undo cut, stall and delay. Bytes held back by a stall are forwarded."""
+        """Undo cut, stall and delay, for all processes. Bytes held back by a stall are forwarded."""
         self._call(self._resume())
 
     def reset_connections(self) -> None:
@@ -119,6 +141,10 @@ class FaultProxy:
     async def _resume(self) -> None:
         self._delay = 0.0
         self._flowing.set()
+        self._cut_off.clear()
+        self._stalled.clear()
+        for link in self._links:
+            link.flowing.set()
         if self._server is None:
             await self._listen()
 
@@ -128,25 +154,43 @@ class FaultProxy:
             server.close()
         await self._reset()
 
+    async def _cut_process(self, pid: int) -> None:
+        self._cut_off.add(pid)
+        ports = client_ports(pid, self.port)
+        await _cancel([link for link in self._links if link.client_port in ports])
+
+    async def _stall_process(self, pid: int) -> None:
+        self._stalled.add(pid)
+        ports = client_ports(pid, self.port)
+        for link in self._links:
+            if link.client_port in ports:
+                link.flowing.clear()
+
     async def _reset(self) -> None:
-        links = tuple(self._links)
-        for link in links:
-            link.cancel()
-        await asyncio.gather(*links, return_exceptions=True)
+        await _cancel(list(self._links))
+
+    def _is_of(self, link: _Link, pids: set[int]) -> bool:
+        return any(link.client_port in client_ports(pid, self.port) for pid in pids)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections_accepted += 1
-        link = asyncio.current_task()
-        assert link is not None
+        task = asyncio.current_task()
+        assert task is not None
+        link = _Link(writer.get_extra_info("peername")[1], task)
+        if self._is_of(link, self._cut_off):
+            _reset_all([writer])
+            return
+        if not self._is_of(link, self._stalled):
+            link.flowing.set()
         self._links.add(link)
         writers = [writer]
         try:
-            await self._flowing.wait()
+            await self._may_flow(link)
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             writers.append(far_writer)
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._forward(reader, far_writer))
-                both.create_task(self._forward(far_reader, writer))
+                both.create_task(self._forward(link, reader, far_writer))
+                both.create_task(self._forward(link, far_reader, writer))
         except (OSError, asyncio.CancelledError):
             # A cancelled link is a cut one. It is not re-raised: asyncio's stream protocol would log it.
             _reset_all(writers)
@@ -159,7 +203,12 @@ class FaultProxy:
             for each in writers:
                 each.close()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _may_flow(self, link: _Link) -> None:
+        while not (self._flowing.is_set() and link.flowing.is_set()):
+            await self._flowing.wait()
+            await link.flowing.wait()
+
+    async def _forward(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Until the sender's end; then the other side sees an end too, and may still answer."""
         held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=64)
 
@@ -172,7 +221,7 @@ class FaultProxy:
             while True:
                 due, chunk = await held.get()
                 await asyncio.sleep(max(0.0, due - self._loop.time()))
-                await self._flowing.wait()
+                await self._may_flow(link)
                 if not chunk:
                     break
                 writer.write(chunk)
@@ -183,6 +232,12 @@ class FaultProxy:
         async with asyncio.TaskGroup() as ends:
             ends.create_task(read())
             ends.create_task(write())
+
+
+async def _cancel(links: list[_Link]) -> None:
+    for link in links:
+        link.task.cancel()
+    await asyncio.gather(*(link.task for link in links), return_exceptions=True)
 
 
 def _reset_all(writers: list[asyncio.StreamWriter]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,3 +159,59 @@ def test_a_database_behind_it(fault_proxy: Start, server_pair: ServerPair) -> No
         cursor.execute("SELECT REPEAT('x', 1000000)")
         row = cursor.fetchone()
         assert row == ("x" * 1_000_000,)
+
+
+_CLIENT = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) as connection:
+    for line in sys.stdin:
+        try:
+            connection.sendall(line.encode())
+            print(connection.recv(100).decode().strip() or "end", flush=True)
+        except ConnectionResetError:
+            print("reset", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def other_process(proxy: FaultProxy) -> Iterator[subprocess.Popen[str]]:
+    """A client that sends each line of its input and prints what comes back."""
+    argv = [sys.executable, "-c", _CLIENT, str(proxy.port)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def exchange(process: subprocess.Popen[str], line: str) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def test_one_process_is_cut_off_and_others_are_not(fault_proxy: Start, echo_port: int) -> None:
+    proxy = fault_proxy(echo_port)
+    with other_process(proxy) as victim, client(proxy) as mine:
+        assert exchange(victim, "a") == "a"
+        proxy.cut_process(victim.pid)
+        assert ask(mine, b"b") == b"b"
+        assert exchange(victim, "c") == "reset"
+        with client(proxy) as another:
+            assert ask(another, b"d") == b"d"
+
+
+def test_one_process_is_stalled_and_loses_nothing(fault_proxy: Start, echo_port: int) -> None:
+    proxy = fault_proxy(echo_port)
+    with other_process(proxy) as victim, client(proxy) as mine:
+        assert exchange(victim, "a") == "a"
+        proxy.stall_process(victim.pid)
+        answers: list[str] = []
+        thread = threading.Thread(target=lambda: answers.append(exchange(victim, "b")))
+        thread.start()
+        assert ask(mine, b"c") == b"c"
+        thread.join(0.3)
+        assert answers == []
+        proxy.resume()
+        thread.join(10)
+        assert answers == ["b"]
