@@ -15,6 +15,7 @@ as_root() {
 
 missing_packages() {
   if ! { has mariadbd && has mariadb-install-db; }; then echo mariadb-server-core; fi
+  if ! has my_print_defaults; then echo mariadb-client-core; fi  # mariadb-install-db calls it
   if ! has etcd; then echo etcd-server; fi
 }
 
