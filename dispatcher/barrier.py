@@ -12,6 +12,7 @@ from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.decision import Decision
 from dispatcher.port import LaneFailed
 from dispatcher.router import Target
+from dispatcher.sink.cut import Cut
 from dispatcher.sink.ddl import execute_ddl
 from dispatcher.sink.writer import Writer
 from dispatcher.source.statements import Statement
@@ -53,8 +54,9 @@ class Barrier:
         self.was_decided = self.was_decided or write or bool(passed)
         return write, passed - {SCHEMA_DISPATCHER} if write else passed
 
-    def write(self, generation: int) -> None:
-        """Executes the DDL in the sink; blocks as long as it takes. `generation`: the schema dispatcher's.
+    def write(self, generation: int, cut: Cut) -> None:
+        """Executes the DDL in the sink; blocks as long as it takes, or until `cut`. `generation`: the schema
+        dispatcher's.
 
         Raises LaneFailed, about the schema dispatcher.
         """
@@ -67,6 +69,7 @@ class Barrier:
                 self._ddl,
                 self.position,
                 self._statement.session,
+                cut=cut,
             )
         except HedgerowError as error:
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error

@@ -30,6 +30,7 @@ from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
 from dispatcher.port import Port
 from dispatcher.router import Router
+from dispatcher.sink.cut import Cut
 from dispatcher.sink.refusals import refusal
 from dispatcher.sink.writer import Writer
 from dispatcher.source.reader import Reader
@@ -75,7 +76,7 @@ class Cycle:
         self._reader: Reader | None = None
         self._router: Router | None = None
         self._description = b""
-        self._aborted = False
+        self._cut = Cut()  # connections to the sink other than the lanes'
         self._unread = False
         self._published_at = 0.0
         self._unpublished = False
@@ -101,10 +102,10 @@ class Cycle:
         self._pump(self._router, reader)
 
     def abort(self) -> None:
-        """From any thread: cuts the connections. Returns at once; the lanes end in threads of their own."""
-        self._aborted = True
+        """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
+        self._cut.cut()
         for port in tuple(self._ports):
-            threading.Thread(target=port.lane.stop, name="lane-stop", daemon=True).start()
+            port.lane.cancel()
         reader = self._reader
         if reader is not None:
             threading.Thread(target=reader.close, name="reader-close", daemon=True).start()
@@ -115,7 +116,7 @@ class Cycle:
             self._reader.close()
         deadline = time.monotonic() + FINISH_SECONDS
         for port in self._ports:
-            while not (self._aborted or port.idle or port.lane.error) and time.monotonic() < deadline:
+            while not (self._cut.is_done or port.idle or port.lane.error) and time.monotonic() < deadline:
                 self._wake.wait(deadline - time.monotonic())
             port.lane.stop()
             port.harvest(self._standings)
@@ -173,6 +174,7 @@ class Cycle:
         """A connection for a question or two."""
         try:
             with connect(self._spec.sink, "sink", read_timeout=QUESTION_SECONDS) as connection:
+                self._cut.attach(connection)
                 yield connection
         except (pymysql.MySQLError, OSError) as error:
             raise refusal(self._spec.sink, self._spec.flavour, error) from error
@@ -211,9 +213,7 @@ class Cycle:
             self._tell(PUBLISH_SECONDS)
 
     def _check(self) -> None:
-        if self._cancelled.is_set():
-            raise Cancelled
-        if self._aborted:
+        if self._cancelled.is_set() or self._cut.is_done:
             raise Cancelled
         for port in self._ports:
             port.check()
@@ -301,8 +301,8 @@ class Cycle:
             self._connect_ports()
 
     def _write(self, barrier: Barrier, before: Position) -> set[str]:
-        """Executes the DDL in a thread of its own. When the stream is aborted meanwhile the thread is left to its end:
-        what it does then is judged by whoever takes the changefeed's DDL lock next."""
+        """Executes the DDL in a thread of its own, so that reports go on meanwhile. An abort cuts its connections; what
+        the server makes of the statement then is judged by whoever takes the changefeed's DDL lock next."""
         # A takeover may have raised the epoch since the row was written. The lane raises it, for it has to know it.
         self._reach({SCHEMA_DISPATCHER}, before)
         generation = self._standings[SCHEMA_DISPATCHER].placement.generation
@@ -310,19 +310,21 @@ class Cycle:
 
         def execute() -> None:
             try:
-                barrier.write(generation)
+                barrier.write(generation, self._cut)
             except BaseException as error:
                 execution.set_exception(error)
             else:
                 execution.set_result(None)
             self._wake.set()
 
-        threading.Thread(target=execute, name="ddl", daemon=True).start()
+        thread = threading.Thread(target=execute, name="ddl", daemon=True)
+        thread.start()
         while not execution.done():
-            if self._aborted:
-                raise Cancelled
             self._tell(PUBLISH_SECONDS)
             self._wake.wait(self._timeout())
+        thread.join()
+        if self._cut.is_done:
+            raise Cancelled
         execution.result()
         return {SCHEMA_DISPATCHER}
 

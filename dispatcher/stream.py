@@ -145,6 +145,8 @@ class Stream:
 
     def _fail(self, error: HedgerowError, keys: Collection[str], failures: int) -> float:
         """Marks the dispatchers concerned; returns the seconds to wait before the next attempt."""
+        if self._aborted:
+            return 0.0  # it is about a connection that the abort has cut
         if isinstance(error, Fenced):
             # The next claim tells which of the lane's dispatchers another has: those are broken then, and only those.
             self._log.warning("stream-fenced", error=str(error))

@@ -30,6 +30,7 @@ from common.pb.v1 import model_pb2 as pb
 from common.position import Position, has_reached
 from common.sinktables import check_fence, kill_session, this_session, transaction
 from common.uri import ServerUri
+from dispatcher.sink.cut import Cut
 from dispatcher.sink.fingerprint import Fingerprint, fingerprint
 from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
 from dispatcher.sink.session import IDLE_TIMEOUT
@@ -54,11 +55,13 @@ def execute_ddl(
     session: Mapping[str, int | float | str],
     *,
     rows_follow: bool = False,
+    cut: Cut | None = None,
 ) -> None:
     """Returns when the statement is in the sink and the schema dispatcher's progress row is at `position`, its end.
 
     `generation` is that of the schema dispatcher, claimed at the writer's epoch. `session`: the variables that the
-    statement was executed with on the source. `rows_follow`: it is the first half of a transaction with rows.
+    statement was executed with on the source. `rows_follow`: it is the first half of a transaction with rows. `cut`
+    ends it from another thread, with SinkUnavailable: the server may go on with a statement that it has.
     Raises Fenced, SinkUnavailable (call it again), DdlFailed, SinkRefused, UnsupportedEvent.
     """
     if rows_follow:
@@ -68,7 +71,7 @@ def execute_ddl(
         )
     if not ddl.gtid and not position.file:
         raise ValueError("a DDL statement has a GTID, or a file and an offset")
-    execution = _Execution(uri, flavour, writer, generation, ddl, position, session)
+    execution = _Execution(uri, flavour, writer, generation, ddl, position, session, cut or Cut())
     try:
         execution.run()
     except (pymysql.MySQLError, OSError) as error:
@@ -87,7 +90,9 @@ class _Execution:
         ddl: pb.Ddl,
         position: Position,
         session: Mapping[str, int | float | str],
+        cut: Cut,
     ) -> None:
+        self._cut = cut
         self._uri, self._flavour, self._ddl, self._position = uri, flavour, ddl, position
         self._uid, self._epoch, self._generation = writer.uid, writer.epoch, generation
         self._variables = session
@@ -100,6 +105,7 @@ class _Execution:
     def _connect(self) -> Connection[Cursor]:
         connection = connect(self._uri, "sink")
         self._connections.append(connection)
+        self._cut.attach(connection)
         connection.query(
             f"SET SESSION lock_wait_timeout = {METADATA_LOCK_WAIT}, innodb_lock_wait_timeout = {METADATA_LOCK_WAIT}"
         )

@@ -27,6 +27,7 @@ from common.position import Position
 from common.uri import ServerUri
 from dispatcher.sink.apply import Incarnation, Transaction
 from dispatcher.sink.coalesce import Batch
+from dispatcher.sink.cut import Cut
 from dispatcher.sink.refusals import TRY_AGAIN, code, refusal
 from dispatcher.sink.session import PING_INTERVAL, Session
 from dispatcher.sink.writer import Writer
@@ -34,10 +35,11 @@ from dispatcher.sink.writer import Writer
 log = structlog.get_logger()
 
 ATTEMPTS = 10  # of a batch that meets locks
+STOP_SECONDS = 0.5  # that an idle lane has to end in order
 
 
 class LaneStopped(Exception):
-    """stop() was called; nothing is wrong."""
+    """cancel() or stop() was called; nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Lane:
         self._stopping = False
         self._error: HedgerowError | None = None
         self._applied = Applied(positions={})
+        self._cut = Cut()
         self._session: Session | None = None
         self._transaction: Transaction | None = None
         self._recorded: dict[str, Incarnation] = {}
@@ -128,15 +131,24 @@ class Lane:
             raise ValueError("claim first: the lane has not met its sink")
         return self._session.max_allowed_packet
 
-    def stop(self) -> None:
-        """Cancel, wait for the thread, close the connection. What is not committed is rolled back."""
+    def cancel(self) -> None:
+        """End now, without waiting for anything: when this returns nothing more is sent to the sink, and what it has
+        not committed it rolls back. The thread ends by itself; stop() awaits it."""
+        self._cut.cut()
         with self._condition:
             self._stopping = True
-            if self._session is not None:
-                self._session.cancel()
             self._condition.notify_all()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+
+    def stop(self) -> None:
+        """End, wait for the thread, close the connection. What is at work is cancelled."""
+        with self._condition:
+            self._stopping = True
+            idle = self.idle and self._transaction is None
+            self._condition.notify_all()
+        if idle:
+            self._thread.join(STOP_SECONDS)
+        self.cancel()
+        self._thread.join()
 
     @property
     def _alive(self) -> bool:
@@ -192,11 +204,7 @@ class Lane:
         epoch = self._writer.epoch
         session = self._session
         if session is None:
-            session = Session(self._uri, self._flavour)
-            with self._condition:
-                self._session = session
-                if self._stopping:
-                    return
+            session = self._session = Session(self._uri, self._flavour, self._cut)
         positions = sinktables.claim(session.connection, self._writer.uid, epoch, claim.generations)
         self._recorded.update({key: (epoch, generation) for key, generation in claim.generations.items()})
         with self._condition:

@@ -1,6 +1,6 @@
-"""One connection to the sink, as a lane uses it: its settings, packets of several statements, cancellation.
+"""One connection to the sink, as a lane uses it: its settings, and packets of several statements.
 
-One thread uses a Session; only cancel() may be called from another.
+One thread uses a Session; its Cut ends it from any other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from common.mysql import Flavour, connect
 from common.sinktables import SessionRecord, this_session
 from common.uri import ServerUri
 from dispatcher.sink.coalesce import HEADER, binlog_statement
+from dispatcher.sink.cut import Cut
 
 IDLE_TIMEOUT = 10  # seconds without a statement, after which the server ends the session and frees its locks
 PING_INTERVAL = 3.0  # seconds
@@ -46,17 +47,18 @@ class Result:
 
 
 class Session:
-    def __init__(self, uri: ServerUri, flavour: Flavour) -> None:
+    def __init__(self, uri: ServerUri, flavour: Flavour, cut: Cut) -> None:
         """Connect and set up. Raises SinkUnavailable, or pymysql.MySQLError where a setting is refused."""
         self.flavour = flavour
         self.connection: Connection[Cursor] = connect(uri, "sink", found_rows=True)
         self._format_description = b""
         try:
-            self._socket: socket.socket = vars(self.connection)["_sock"]
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000)
+            cut.attach(self.connection)
+            raw_socket: socket.socket = vars(self.connection)["_sock"]
+            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            raw_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000)
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
-                self._socket.setsockopt(socket.IPPROTO_TCP, option, PEER_TIMEOUT // 3)
+                raw_socket.setsockopt(socket.IPPROTO_TCP, option, PEER_TIMEOUT // 3)
             self.execute(_SETTINGS)
             if flavour == "mariadb":
                 self.execute(_MARIADB_SETTINGS)
@@ -98,11 +100,6 @@ class Session:
 
     def ping(self) -> None:
         self.connection.ping(reconnect=False)
-
-    def cancel(self) -> None:
-        """From another thread: whatever waits for the server's answer fails at once."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """The server rolls back what is not committed."""

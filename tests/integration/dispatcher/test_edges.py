@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from common.mysql import Flavour
+from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
+from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import ServerPair
 from hedgerow.sandbox.workload import Workload
 from tests.conftest import StartPair
 from tests.integration.dispatcher.harness import Changefeed, in_thread, nodes
+from tests.integration.dispatcher.test_ddl import maintained
 
 
 def execute(pair: ServerPair, statement: str) -> None:
@@ -77,3 +82,53 @@ async def test_a_diverged_sink_breaks_only_the_lane_that_met_it(server_pair: Ser
         await in_thread(execute, server_pair, "INSERT INTO shop.good VALUES (1)")
         statuses = await changefeed.wait(node, lambda found: found["shop.good"].transactions == 1)
         assert statuses["shop.good"].state == pb.RUNNING
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO shop.a VALUES (1, 1)", "ALTER TABLE shop.a ADD w INT"])
+async def test_a_local_fence_cuts_rows_and_ddl_at_once(server_pair: ServerPair, statement: str) -> None:
+    """What is executed waits for a lock in the sink; its connection ends at once, and nothing more is applied."""
+    await in_thread(execute, server_pair, "CREATE DATABASE shop")
+    await in_thread(execute, server_pair, "CREATE TABLE shop.a (id INT PRIMARY KEY, v INT)")
+    changefeed = Changefeed(server_pair, "shop.*")
+    await in_thread(changefeed.copy_tables)
+
+    def sessions(condition: str = "TRUE") -> int:
+        with server_pair.sink.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT id FROM information_schema.processlist WHERE user = '{SINK_USER}' AND {condition}")
+            return len(cursor.fetchall())
+
+    async with nodes("a") as (node,):
+        await changefeed.run(node)
+        with server_pair.sink.connect() as other:
+            other.query("BEGIN")
+            other.query("SELECT * FROM shop.a LOCK IN SHARE MODE")
+            await in_thread(execute, server_pair, statement)
+            begun = time.monotonic()
+            if statement.startswith("ALTER"):
+                statuses = await changefeed.wait(node, lambda found: found["*"].state == pb.BLOCKED)
+                await changefeed.barrier(node, statuses["*"].blocked, dispatch_pb2.WRITE, ["*"])
+            while not await in_thread(sessions, "command = 'Query'"):
+                assert time.monotonic() - begun < 10
+                await asyncio.sleep(0.02)
+            begun = time.monotonic()
+            node.service.local_fence()
+            assert time.monotonic() - begun < 0.1
+            await node.service.close()
+            assert time.monotonic() - begun < 2
+            other.rollback()
+        while await in_thread(sessions):
+            assert time.monotonic() - begun < 10, "a session of the node is still in the sink"
+            await asyncio.sleep(0.02)
+        with server_pair.sink.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM shop.a")
+            assert cursor.fetchall() == ()
+    async with nodes("b") as (node,):
+        changefeed.epoch = 2
+        await in_thread(changefeed.raise_fence)
+        await changefeed.bootstrap(node)
+        await changefeed.schedule(node, changefeed.keys)
+        async with maintained(changefeed, [node]):
+            found = await in_thread(
+                wait_until_equal, server_pair.source.root, server_pair.sink.root, "shop", seconds=20
+            )
+        assert found.equal, found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -9,12 +11,13 @@ from uuid import uuid4
 import pytest
 
 from common import sinktables
-from common.errors import DdlFailed, Fenced, UnsupportedEvent
+from common.errors import DdlFailed, Fenced, SinkUnavailable, UnsupportedEvent
 from common.mysql import connect
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
 from common.uri import ServerUri
 from dispatcher.sink import ddl
+from dispatcher.sink.cut import Cut
 from dispatcher.sink.writer import Writer
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import run
@@ -38,7 +41,9 @@ class Ddl:
     def position(self) -> Position:
         return Position(file="b.000001", offset=self.offset, source_id="1")
 
-    def execute(self, statement: str, *, epoch: int = 5, generation: int = 1, **tables: str) -> None:
+    def execute(
+        self, statement: str, *, epoch: int = 5, generation: int = 1, cut: Cut | None = None, **tables: str
+    ) -> None:
         """`touches`, `creates` and `drops` name tables of schema dd."""
         named: dict[str, Any] = {
             kind: [pb.TableName(schema="dd", table=name) for name in names.split()] for kind, names in tables.items()
@@ -46,7 +51,7 @@ class Ddl:
         message = pb.Ddl(position=self.position.write(), statement=statement, default_schema="dd", **named)
         session: dict[str, int | float | str] = {"sql_mode": 0, "timestamp": 1_700_000_000.5, "time_zone": "+02:00"}
         writer = Writer(self.uid, epoch, "n")
-        ddl.execute_ddl(self.uri, self.pair.flavour, writer, generation, message, self.position, session)
+        ddl.execute_ddl(self.uri, self.pair.flavour, writer, generation, message, self.position, session, cut=cut)
 
     def progress(self) -> dict[str, int]:
         with connect(self.uri, "sink") as connection:
@@ -153,3 +158,36 @@ def test_create_with_rows_is_refused(sink: Ddl) -> None:
             sink.uri, sink.pair.flavour, Writer(sink.uid, 5, "n"), 1, pb.Ddl(statement="CREATE TABLE a AS SELECT 1"),
             sink.position, {}, rows_follow=True,
         )  # fmt: skip
+
+
+def test_a_cut_ends_the_connection_and_the_statement_happens_once(sink: Ddl) -> None:
+    """It waits for a metadata lock when it is cut; what the server then does with it is judged by the next attempt."""
+    run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT)", "INSERT INTO dd.a VALUES (1)")
+    sink.offset = 10
+    cut = Cut()
+    with sink.pair.sink.connect() as other:
+        other.query("BEGIN")
+        other.query("SELECT * FROM dd.a FOR UPDATE")
+        failed: list[BaseException] = []
+
+        def execute() -> None:
+            try:
+                sink.execute("ALTER TABLE a ADD x INT", touches="a", cut=cut)
+            except SinkUnavailable as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=execute)
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not sink.query("SELECT 1 FROM information_schema.processlist WHERE state LIKE '%metadata lock%'"):
+            assert time.monotonic() < deadline
+        cut.cut()
+        thread.join(1.0)
+        assert not thread.is_alive()
+        assert failed
+        other.rollback()
+    sink.execute("ALTER TABLE a ADD x INT", touches="a")
+    assert sink.query("SELECT * FROM dd.a") == ((1, None),)
+    with pytest.raises(SinkUnavailable):
+        sink.execute("DROP TABLE a", drops="a", cut=cut)
+    assert sink.query("SELECT * FROM dd.a") == ((1, None),)

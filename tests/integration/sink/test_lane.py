@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from common import sinktables
 from common.errors import Fenced, SinkDiverged, SinkRefused, SinkUnavailable
 from dispatcher.sink.coalesce import Coalescer
+from dispatcher.sink.lane import LaneStopped
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import SCHEMA, Feed, apply, run
@@ -253,3 +255,58 @@ def test_a_lane_waits_for_a_lock_and_goes_on(server_pair: ServerPair) -> None:
         release.join()
         assert lane.applied.retries > 0
     assert feed.equal()
+
+
+def test_cancel_ends_a_lane_that_waits_for_the_server(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    run(server_pair.source.connect(), f"INSERT INTO {SCHEMA}.keyed VALUES (1, 2)", f"UPDATE {SCHEMA}.keyed SET v = 3")
+    description, transactions = feed.read()
+    with feed.lane() as lane, server_pair.sink.connect() as other:
+        apply(lane, description, transactions[:1], lane.claim(dict.fromkeys(feed.keys, 1)), 10)
+        other.query("BEGIN")
+        other.query(f"SELECT * FROM {SCHEMA}.keyed FOR UPDATE")
+        coalescer = Coalescer(lane.max_allowed_packet)
+        coalescer.describe(description)
+        coalescer.add(*transactions[1].rows[0])
+        coalescer.end_transaction(transactions[1].position)
+        lane.submit(coalescer.take())
+        begun = time.monotonic()
+        lane.cancel()
+        assert time.monotonic() - begun < 0.1
+        with pytest.raises(LaneStopped):
+            lane.drain(1)
+        lane.stop()
+        assert time.monotonic() - begun < 1.0
+        assert lane.error is None
+        other.rollback()
+    assert feed.rows(server_pair.sink, feed.keys[0]) == [(1, 2)]
+    with feed.lane() as lane:
+        apply(lane, description, transactions, lane.claim(dict.fromkeys(feed.keys, 1)), 10)
+    assert feed.equal()
+
+
+def test_a_cancelled_lane_does_not_connect(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    with feed.lane() as lane:
+        lane.cancel()
+        with pytest.raises(LaneStopped):
+            lane.claim(dict.fromkeys(feed.keys, 1))
+    with feed.sink() as connection:
+        assert {row.session.id for row in sinktables.list_progress(connection, feed.uid)} == {0}
+
+
+def test_an_idle_lane_ends_in_order(server_pair: ServerPair) -> None:
+    """The server counts connections that end without a goodbye."""
+    feed = Feed(server_pair, TABLES)
+
+    def aborted() -> int:
+        with server_pair.sink.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Aborted_clients'")
+            row = cursor.fetchone()
+            assert row is not None
+            return int(row[1])
+
+    before = aborted()
+    with feed.lane() as lane:
+        lane.claim(dict.fromkeys(feed.keys, 1))
+    assert aborted() == before
