@@ -1,0 +1,60 @@
+"""One cluster per flavour for all drills, and their reports at the end of the run.
+
+One drill alone, and what it did: pytest -s tests/integration/drills -k frozen_in_a_transaction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from common.mysql import Flavour
+from hedgerow.sandbox.drill import Drill, Report
+from hedgerow.sandbox.wired import WiredCluster
+from tests.integration.cluster.conftest import check_invariants
+
+StartDrill = Callable[..., Drill]
+Judge = Callable[[Report], Report]
+_reports = pytest.StashKey[list[Report]]()
+
+
+@pytest.fixture(scope="package")
+def cluster(flavour: Flavour) -> Iterator[WiredCluster]:
+    with WiredCluster(flavour) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def start_drill(cluster: WiredCluster) -> Iterator[StartDrill]:
+    """start_drill(name, ...) is a Drill to be entered."""
+
+    def start(name: str, **options: Any) -> Drill:
+        return Drill(cluster, name, **options)
+
+    yield start
+    check_invariants(cluster)
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Judge:
+    """Nothing may be lost or doubled, the table without a key included."""
+
+    def judged(report: Report) -> Report:
+        request.config.stash.setdefault(_reports, []).append(report)
+        print(f"\n{report}")
+        assert report.comparison.equal, str(report.comparison)
+        assert any(table.table.endswith(".audit") and table.source_rows for table in report.comparison.tables)
+        assert report.epochs[1] >= report.epochs[0]
+        return report
+
+    return judged
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reports = config.stash.get(_reports, [])
+    if reports:
+        terminalreporter.section("drills")
+        for report in reports:
+            terminalreporter.write_line(str(report))
