@@ -164,7 +164,6 @@ class Executor:
         if not answer.HasField("rejection"):
             return
         rejection = answer.rejection
-        metrics.count_rejection(rejection)
         log.warning(
             "owner-refused",
             changefeed=feed.name,

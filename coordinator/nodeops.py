@@ -11,7 +11,6 @@ from common.pb.v1 import admin_pb2 as apb
 from common.pb.v1 import maintainer_pb2 as mpb
 from common.pb.v1 import model_pb2 as pb
 from common.rpc import to_error
-from coordinator import metrics
 from coordinator.feed import Feed
 from coordinator.nodewatch import NodeWatch
 from coordinator.reign import Reign, left
@@ -87,7 +86,6 @@ class NodeOperations:
     def _check(self, watch: NodeWatch, rejection: pb.Rejection | None) -> None:
         if rejection is None:
             return
-        metrics.count_rejection(rejection)
         if rejection.term > self._reign.term:
             raise TermLost(f"node {watch.info.id} obeys the coordinator of term {rejection.term}")
         raise Rejected(

@@ -32,8 +32,8 @@ from common.etcd import (
     prefix,
 )
 from common.etcd.errors import Ambiguous
+from common.metrics import rejected
 from common.pb.v1 import model_pb2 as pb
-from coordinator import metrics
 from coordinator.feed import Change, Feed, Revisions
 
 log = structlog.get_logger()
@@ -203,13 +203,13 @@ class Store:
     async def _txn(self, compares: list[Compare], operations: Sequence[Operation], timeout: float) -> TxnResult:
         try:
             return await self._leadership.txn(compares, operations, timeout=timeout)
-        except TermLost:
-            metrics.ETCD_REJECTIONS.labels("term").inc()
+        except TermLost as error:
+            rejected("etcd", "term", term=self.term, reason=str(error))
             raise
 
     def _refused(self, name: str, found: Mapping[str, KeyValue | None]) -> Feed | None:
         """What is there instead of what was read."""
-        metrics.ETCD_REJECTIONS.labels("revision").inc()
+        rejected("etcd", "revision", changefeed=name, term=self.term)
         parts = {part: item for part in KEYS if (item := found[self._key(name, part)]) is not None}
         return _read_feed(parts) if len(parts) == len(KEYS) else None
 

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
-REJECTIONS = Counter(
-    "hedgerow_dispatcher_rejections_total",
-    "Requests (layer rpc) and sink transactions (layer sink) that the fence refused",
-    ["layer", "verdict"],
-)
 TRANSACTIONS = Counter(
     "hedgerow_applied_transactions_total", "Source transactions that are durable in the sink", ["changefeed"]
 )

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from common.errors import Fenced, HedgerowError
 from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from common.metrics import rejected
 from common.mysql import Flavour
 from common.position import Position
 from dispatcher import metrics
@@ -58,8 +59,8 @@ class Port:
         self.keys = frozenset(generations)
         try:
             positions = self.lane.claim(generations)
-        except Fenced:
-            metrics.REJECTIONS.labels(layer="sink", verdict="STALE").inc()
+        except Fenced as error:
+            rejected("sink", "stale", changefeed=self._changefeed, what="claim", reason=str(error))
             raise
         except HedgerowError as error:
             raise LaneFailed(self.keys, error) from error
@@ -183,7 +184,9 @@ class Port:
         ):
             metric.labels(self._changefeed).inc(delta)
         if applied.refused > before.refused:
-            metrics.REJECTIONS.labels(layer="sink", verdict="STALE").inc(applied.refused - before.refused)
+            refused = applied.refused - before.refused
+            reason = str(self.lane.error)
+            rejected("sink", "stale", count=refused, changefeed=self._changefeed, what="transactions", reason=reason)
         for key, position in applied.positions.items():
             if position is not before.positions.get(key):
                 standings[key].reach(position)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
+from common.metrics import rejected
 from common.pb.v1 import model_pb2 as pb
-from dispatcher import metrics
 
 T = TypeVar("T")
 
@@ -38,7 +38,17 @@ class Record(Generic[T]):
     def admit(self, stamp: Stamp, *, may_take_over: bool) -> Verdict:
         verdict = admit(self.owner, self.closed, stamp.owner, may_take_over=may_take_over)
         if not verdict.admits:
-            metrics.REJECTIONS.labels(layer="rpc", verdict=verdict.name).inc()
+            rejected(
+                "rpc",
+                verdict.name,
+                service="Dispatch",
+                uid=self.uid,
+                epoch=stamp.epoch,
+                node=stamp.node,
+                current_epoch=self.owner.epoch,
+                current_node=self.owner.node,
+                closed=self.closed,
+            )
         return verdict
 
     def rejection(self, verdict: Verdict) -> pb.Rejection:

@@ -18,6 +18,7 @@ import structlog
 
 from common.epoch import Owner, Stamp, Verdict
 from common.errors import BadInput, NodeUnavailable, NotFound, SessionLost
+from common.metrics import rejected
 from common.pb.v1 import maintainer_pb2 as mpb
 from common.pb.v1 import maintainer_pb2_grpc
 from common.pb.v1 import model_pb2 as pb
@@ -89,7 +90,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
             record.settle()
             rejection = self._judge(record, stamp, may_take_over=True)
             if rejection is None and record.started == stamp.owner and record.closing:
-                rejection = record.rejection(Verdict.STALE, self._term)  # one epoch has one role: this is too late
+                rejection = self._reject(record, stamp, Verdict.STALE)  # one epoch has one role: this is too late
             if rejection is not None:
                 return mpb.AddMaintainerResponse(stamp=self._stamp(stamp.uid, record), rejection=rejection)
             if record.started != stamp.owner:
@@ -198,6 +199,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
     def _judge_term(self, term: int) -> pb.Rejection | None:
         """None where the coordinator is not below the highest term seen, which it raises."""
         if term < self._term:
+            rejected("rpc", Verdict.STALE.name, service="MaintainerHost", term=term, current_term=self._term)
             return pb.Rejection(verdict=pb.STALE, term=self._term)
         self._term = term
         return None
@@ -205,14 +207,27 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
     def _judge(self, record: Record, stamp: Stamp, *, may_take_over: bool) -> pb.Rejection | None:
         """None where the request is to be obeyed."""
         if stamp.term < self._term:
-            return record.rejection(Verdict.STALE, self._term)
+            return self._reject(record, stamp, Verdict.STALE)
         self._term = stamp.term
         if stamp.node != self._node:  # meant for another node, or for a former life of this one
-            return record.rejection(Verdict.FOREIGN, self._term)
+            return self._reject(record, stamp, Verdict.FOREIGN)
         verdict = record.admit(stamp, may_take_over=may_take_over)
-        if verdict.admits:
-            return None
-        log.info("request-rejected", uid=stamp.uid, epoch=stamp.epoch, node=stamp.node, verdict=verdict.name)
+        return None if verdict.admits else self._reject(record, stamp, verdict)
+
+    def _reject(self, record: Record, stamp: Stamp, verdict: Verdict) -> pb.Rejection:
+        rejected(
+            "rpc",
+            verdict.name,
+            service="MaintainerHost",
+            uid=stamp.uid,
+            epoch=stamp.epoch,
+            node=stamp.node,
+            term=stamp.term,
+            current_epoch=record.owner.epoch,
+            current_node=record.owner.node,
+            closed=record.closed,
+            current_term=self._term,
+        )
         return record.rejection(verdict, self._term)
 
     def _stamp(self, uid: str, record: Record) -> pb.Stamp:

@@ -22,6 +22,7 @@ import structlog
 
 from common.epoch import Stamp, Verdict, admit
 from common.errors import HedgerowError, LostOwnership, NodeUnavailable, Rejected
+from common.metrics import rejected
 from common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc
 from common.pb.v1 import model_pb2 as pb
 from common.rpc import to_error
@@ -93,6 +94,8 @@ def check_response(stamp: Stamp, response: Any, address: str) -> None:
     if found.uid == stamp.uid and verdict is Verdict.ACCEPT:
         return
     message = f"node {address} answers for epoch {found.epoch} of {found.node} of changefeed {found.uid}"
+    seen = verdict.name if found.uid == stamp.uid else Verdict.FOREIGN.name
+    rejected("rpc", seen, service="response", uid=stamp.uid, epoch=stamp.epoch, reason=message)
     if found.uid == stamp.uid and verdict in (Verdict.FOREIGN, Verdict.AHEAD):
         raise Rejected(message)
     raise NodeUnavailable(message)

@@ -28,8 +28,9 @@ from pymysql.cursors import Cursor
 from common import sinktables
 from common.catalog import foreign_key_edges, user_tables
 from common.epoch import Stamp
-from common.errors import SinkRefused
+from common.errors import Fenced, SinkRefused
 from common.filter import TableFilter
+from common.metrics import rejected
 from common.mysql import Flavour, What, connect, unavailable
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
@@ -139,8 +140,12 @@ class Store:
 
     @contextmanager
     def _connected(self) -> Iterator[Connection[Cursor]]:
-        with _connection("sink", self._sink) as connection:
-            yield connection
+        try:
+            with _connection("sink", self._sink) as connection:
+                yield connection
+        except Fenced as error:
+            rejected("sink", "stale", uid=self._uid, epoch=self._epoch, what="maintainer", reason=str(error))
+            raise
 
 
 def _with(what: What, uri: ServerUri, ask: Callable[[Connection[Cursor]], T]) -> T:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
+from prometheus_client import Counter
 
 from common.errors import TermLost
 from common.etcd import Compare, Etcd, EtcdConfig, Leadership, Operation, Put, Session, TxnResult, absent
 from common.etcd.errors import Ambiguous
 from common.ids import Keys
+from common.metrics import REJECTIONS
 from common.pb.v1 import admin_pb2 as apb
 from common.pb.v1 import maintainer_pb2 as mpb
 from common.pb.v1 import model_pb2 as pb
@@ -64,6 +66,22 @@ async def create(store: Store) -> Feed:
     )
 
 
+def _count(counter: Counter) -> float:
+    return sum(sample.value for metric in counter.collect() for sample in metric.samples if "_total" in sample.name)
+
+
+async def test_a_write_from_an_old_reading_is_refused_and_counted(etcd_config: EtcdConfig) -> None:
+    async with Etcd(etcd_config) as etcd:
+        store = Store(await lead(etcd), ROOT)
+        shop = await create(store)
+        moved = await store.write(shop, edits.move(shop, "b", "first", NOW), timeout=5)
+        refused = REJECTIONS.labels("etcd", "revision")
+        before = _count(refused)
+        late = await store.write(shop, edits.move(shop, "c", "second", NOW), timeout=5)
+        assert (late.done, late.feed) == (False, moved.feed)
+        assert _count(refused) == before + 1
+
+
 async def test_a_deposed_coordinator_cannot_write(etcd_config: EtcdConfig) -> None:
     async with Etcd(etcd_config) as etcd:
         lease, _ = await etcd.grant_lease(30)
@@ -73,8 +91,11 @@ async def test_a_deposed_coordinator_cannot_write(etcd_config: EtcdConfig) -> No
         shop = await create(store)
         await etcd.revoke_lease(lease)
         change = edits.pause(shop, "a", None, NOW)
+        refused = REJECTIONS.labels("etcd", "term")
+        before = _count(refused)
         with pytest.raises(TermLost):
             await store.write(shop, change, timeout=5)
+        assert _count(refused) == before + 1
         with pytest.raises(TermLost):
             await store.edit("shop", lambda feed: edits.pause(feed, "a", None, NOW), timeout=5)
         with pytest.raises(TermLost):
