@@ -2,6 +2,9 @@
 
 Every run has a new sink, so that no run finds caches, logs or dirty pages of another. The order of the contenders
 rotates from round to round, so that what happens on the machine meanwhile does not always hit the same one.
+
+The clock starts when a tenth of the binlog has become visible in the sink and stops when all has. So neither starting
+(connections, election, preflight, the first small batches) nor what was read ahead meanwhile counts on either side.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ from dataclasses import dataclass
 
 from bench.binlog import Written, create_tables
 from bench.contender import BenchError, Contender, Session
+from bench.gate import gate
 from bench.measure import Usage, cpu_seconds
 from bench.results import ApplyRun
-from bench.scenarios import SCHEMA, markers_query
+from bench.scenarios import MARKS, SCHEMA, mark_query
 from bench.settings import sink_options
 from hedgerow.sandbox.compare import compare
 from hedgerow.sandbox.servers import Server
 
+WARM = MARKS // 10
 APPLY_SECONDS = 900.0
 POLL_SECONDS = 0.005
 CHECK_SECONDS = 1.0
@@ -57,9 +62,12 @@ def apply_once(source: Server, written: Written, contender: Contender, number: i
     scenario = written.scenario
     with Server(source.flavour, "sink", sink_options(source.flavour, durable=durable)) as sink:
         create_tables(sink, scenario.create(), log=False)
-        with contender.replicate(source, sink, written.begin, written.end) as session:
-            watch = _Watch(source, sink, session)
-            before, after = watch.measure(scenario.tables)
+        with (
+            gate(sink, scenario.tables) as open_gate,
+            contender.replicate(source, sink, written.begin, written.end) as session,
+        ):
+            before, after = _Watch(source, sink, session).measure(scenario.tables, open_gate)
+        (transactions, rows), (all_transactions, all_rows) = written.marks[before.mark], written.marks[-1]
         comparison = compare(source.root, sink.root, SCHEMA)
     node = (before.node, after.node)
     return ApplyRun(
@@ -67,8 +75,8 @@ def apply_once(source: Server, written: Written, contender: Contender, number: i
         contender.native,
         number,
         after.at - before.at,
-        written.transactions,
-        written.rows,
+        all_transactions - transactions,
+        all_rows - rows,
         after.sink_cpu - before.sink_cpu,
         after.source_cpu - before.source_cpu,
         node[1].cpu_seconds - node[0].cpu_seconds if node[0] and node[1] else None,
@@ -81,7 +89,10 @@ def apply_once(source: Server, written: Written, contender: Contender, number: i
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
+    """`at` is monotonic time, `mark` the greatest mark seen."""
+
     at: float
+    mark: int
     node: Usage | None
     sink_cpu: float
     source_cpu: float
@@ -95,21 +106,22 @@ class _Watch:
         self._sink = sink
         self._session = session
 
-    def measure(self, tables: tuple[str, ...]) -> tuple[_Reading, _Reading]:
-        """What was used when the last WARM marker, and when the last END marker was seen. Raises BenchError."""
-        query, warm = markers_query(tables), None
+    def measure(self, tables: tuple[str, ...], open_gate: Callable[[], None]) -> tuple[_Reading, _Reading]:
+        """What had been used when a tenth was seen in the sink, and when all was. Raises BenchError."""
+        query, warm = mark_query(tables), None
         deadline, next_check = time.monotonic() + APPLY_SECONDS, time.monotonic() + CHECK_SECONDS
         with self._sink.connect(database=SCHEMA) as connection, connection.cursor() as cursor:
+            open_gate()
             while True:
                 cursor.execute(query)
-                (seen,) = cursor.fetchall()
+                ((mark,),) = cursor.fetchall()
                 now = time.monotonic()
-                if seen[1] == len(tables):
+                if mark == MARKS:
                     if warm is None:
-                        raise BenchError("all was applied between two looks: there is too little to measure")
-                    return warm, self._read(now)
-                if warm is None and seen[0] == len(tables):
-                    warm = self._read(now)
+                        raise BenchError("all became visible in the sink at once: there is no speed to measure")
+                    return warm, self._read(now, mark)
+                if warm is None and mark >= WARM:
+                    warm = self._read(now, mark)
                 if now > deadline:
                     raise BenchError(f"not everything was applied within {APPLY_SECONDS:g} s")
                 if now > next_check:
@@ -117,5 +129,5 @@ class _Watch:
                     next_check = time.monotonic() + CHECK_SECONDS
                 time.sleep(POLL_SECONDS)
 
-    def _read(self, at: float) -> _Reading:
-        return _Reading(at, self._session.usage(), cpu_seconds(self._sink.pid), cpu_seconds(self._source.pid))
+    def _read(self, at: float, mark: int) -> _Reading:
+        return _Reading(at, mark, self._session.usage(), cpu_seconds(self._sink.pid), cpu_seconds(self._source.pid))

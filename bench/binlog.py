@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from hedgerow.sandbox.servers import Server
 class Written:
     """`begin` and `end` are GTID sets in the server's notation; `file`:`offset` is the same place as `begin`.
 
-    `transactions` and `rows` are those from the WARM markers to the end; `all_transactions` and `bytes` all.
+    `marks`: how many transactions, and rows changed by them, there are up to every mark, beginning with none.
     """
 
     scenario: Scenario
@@ -24,11 +25,17 @@ class Written:
     end: str
     file: str
     offset: int
-    transactions: int
-    rows: int
-    all_transactions: int
+    marks: tuple[tuple[int, int], ...]
     bytes: int
     seconds: float
+
+    @property
+    def transactions(self) -> int:
+        return self.marks[-1][0]
+
+    @property
+    def rows(self) -> int:
+        return self.marks[-1][1]
 
 
 def write(source: Server, scenario: Scenario, size: int) -> Written:
@@ -39,18 +46,15 @@ def write(source: Server, scenario: Scenario, size: int) -> Written:
     begin = gtids(source)
     file, offset = _end_of_binlog(source)
     began = time.monotonic()
-    rows = _execute(source, scenario, size)
+    total = [0, *itertools.accumulate(_execute(source, scenario, size))]
     seconds = time.monotonic() - began
-    warm = scenario.warm_size(size)
     return Written(
         scenario,
         begin,
         gtids(source),
         file,
         offset,
-        len(rows) - warm,
-        sum(rows[warm:]),
-        len(rows),
+        tuple((count, total[count]) for count in scenario.mark_sizes(size)),
         _bytes_from(source, file, offset),
         seconds,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ApplyRun:
-    """One binlog applied once by one contender.
+    """One binlog applied once by one contender: the `transactions` and `rows` that took `seconds`.
 
     `node_cpu_seconds`: of the node's process while applying, `node_cpu_seconds_total`: since it was started, election
     and preflight included. Both None for native replication, whose work is part of `sink_cpu_seconds`.
@@ -38,7 +38,6 @@ class ApplyRow:
     """The medians over the rounds of one contender; `ratio` is how many times as fast as the best native setting."""
 
     contender: str
-    seconds: float
     transactions_per_second: float
     rows_per_second: float
     ratio: float | None
@@ -50,23 +49,25 @@ class ApplyRow:
 
 def apply_rows(runs: Sequence[ApplyRun]) -> list[ApplyRow]:
     """In the order in which contenders first appear."""
-    seconds = {name: median(run.seconds for run in group) for name, group in _grouped(runs).items()}
-    best = min((seconds[run.contender] for run in runs if run.native), default=None)
+    rates = {name: median(_rate(run) for run in group) for name, group in _grouped(runs).items()}
+    best = max((rates[run.contender] for run in runs if run.native), default=None)
     return [_apply_row(group, best) for group in _grouped(runs).values()]
 
 
+def _rate(run: ApplyRun) -> float:
+    return run.transactions / run.seconds
+
+
 def _apply_row(runs: Sequence[ApplyRun], best_native: float | None) -> ApplyRow:
-    transactions, rows = runs[0].transactions, runs[0].rows
-    seconds = median(run.seconds for run in runs)
-    node_cpu = [run.node_cpu_seconds for run in runs if run.node_cpu_seconds is not None]
+    rate = median(_rate(run) for run in runs)
+    node_cpu = [run.node_cpu_seconds / run.transactions for run in runs if run.node_cpu_seconds is not None]
     return ApplyRow(
         runs[0].contender,
-        seconds,
-        transactions / seconds,
-        rows / seconds,
-        best_native / seconds if best_native is not None else None,
-        median(run.sink_cpu_seconds for run in runs) / transactions * 1e6,
-        median(node_cpu) / transactions * 1e6 if node_cpu else None,
+        rate,
+        median(run.rows / run.seconds for run in runs),
+        rate / best_native if best_native is not None else None,
+        median(run.sink_cpu_seconds / run.transactions for run in runs) * 1e6,
+        median(node_cpu) * 1e6 if node_cpu else None,
         max((run.node_peak_resident for run in runs if run.node_peak_resident is not None), default=None),
         all(run.equal for run in runs),
     )

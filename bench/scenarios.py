@@ -1,20 +1,20 @@
 """What is written to the source before anybody applies it. Seeded: every run of a scenario writes the same.
 
-Two kinds of marker rows, one of each in every table, tell how far a sink is, whoever applies: WARM after the first
-tenth of the transactions, END after the last. What is measured lies between them, so that neither starting (connections,
-election, preflight, the first small batches) nor what was read ahead meanwhile counts.
+After every hundredth part of the transactions a mark is inserted into every table. The greatest mark that all tables
+have tells how far a sink is, whoever applies and however he groups transactions.
 """
 
 from __future__ import annotations
 
+import base64
 import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 SCHEMA = "bench"
-WARM, END = 1_999_999_999, 2_000_000_000  # primary keys of the marker rows
-WARM_SHARE = 10  # one part of so many
+MARK = 2_000_000_000  # the primary key of the k-th mark is MARK + k, above every other key
+MARKS = 100
 
 Transaction = tuple[str, ...]  # its statements; a single one commits by itself
 Generator = Callable[[random.Random, int], Iterator[Transaction]]
@@ -22,7 +22,7 @@ Generator = Callable[[random.Random, int], Iterator[Transaction]]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`size` and `quick_size`: transactions, without the markers. `durable`: the sinks it is measured with."""
+    """`size` and `quick_size`: transactions without the marks. `durable`: the sinks it is measured with."""
 
     name: str
     what: str
@@ -41,26 +41,23 @@ class Scenario:
         ]
 
     def write(self, size: int) -> Iterator[Transaction]:
-        """The last `len(tables)` transactions of warm_size() are the WARM markers."""
+        """`size` is a multiple of MARKS."""
         transactions = self.transactions(random.Random(self.name), size)
-        yield from itertools.islice(transactions, size // WARM_SHARE)
-        yield from self._markers(WARM)
-        yield from transactions
-        yield from self._markers(END)
+        for mark in range(1, MARKS + 1):
+            yield from itertools.islice(transactions, size // MARKS)
+            for table in self.tables:
+                yield (f"INSERT INTO {table} (id) VALUES ({MARK + mark})",)
 
-    def warm_size(self, size: int) -> int:
-        """How many transactions of write(size) come before what is measured."""
-        return size // WARM_SHARE + len(self.tables)
-
-    def _markers(self, key: int) -> list[Transaction]:
-        return [(f"INSERT INTO {table} (id) VALUES ({key})",) for table in self.tables]
+    def mark_sizes(self, size: int) -> list[int]:
+        """How many transactions of write(size) there are up to every mark; 0 up to the 0th."""
+        return [mark * (size // MARKS + len(self.tables)) for mark in range(MARKS + 1)]
 
 
-def markers_query(tables: tuple[str, ...]) -> str:
-    """One row of two columns: how many tables have their WARM marker, and how many have their END marker."""
-    return "SELECT " + ", ".join(
-        " + ".join(f"(SELECT COUNT(*) FROM {table} WHERE id = {key})" for table in tables) for key in (WARM, END)
-    )
+def mark_query(tables: tuple[str, ...]) -> str:
+    """The greatest mark that all tables have; 0 or less where there is none."""
+    greatest = [f"COALESCE((SELECT MAX(id) FROM {table}), 0)" for table in tables]
+    least = greatest[0] if len(greatest) == 1 else f"LEAST({', '.join(greatest)})"  # LEAST wants two
+    return f"SELECT {least} - {MARK}"
 
 
 class _Keys:
@@ -142,7 +139,7 @@ def _wide(rng: random.Random, size: int) -> Iterator[Transaction]:
 
 
 def _blob(rng: random.Random) -> str:
-    return f"X'{rng.randbytes(3072).hex()}'"
+    return f"'{base64.b64encode(rng.randbytes(2304)).decode()}'"
 
 
 def _document(rng: random.Random) -> str:
@@ -154,9 +151,10 @@ _HOT_ROWS = 8
 
 
 def _hot(rng: random.Random, size: int) -> Iterator[Transaction]:
-    for key in range(1, _HOT_ROWS + 1):
-        yield (f"INSERT INTO hot VALUES ({key}, 0, 0, '', NOW(6))",)
-    for _ in range(size):
+    for number in range(size):
+        if number < _HOT_ROWS:
+            yield (f"INSERT INTO hot VALUES ({number + 1}, 0, 0, '', NOW(6))",)
+            continue
         key = rng.randint(1, _HOT_ROWS)
         yield (f"UPDATE hot SET amount = amount + 1, note = '{rng.random()}' WHERE id = {key}",)
 
@@ -179,8 +177,8 @@ SCENARIOS = (
         _BULK_TABLES,
         _ROW,
         _bulk,
-        4_000,
-        800,
+        8_000,
+        1_200,
         (True, False),
     ),
     Scenario(
