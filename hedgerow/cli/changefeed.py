@@ -42,7 +42,7 @@ def _changefeed_options(command: Any) -> Any:
                 type=click.Choice(list(_CONSISTENCY)),
                 help="What is atomic in the sink: each table's changes, or whole source transactions. [table]",
             ),
-            click.option("--lanes", type=click.IntRange(1, 64), help="Sink connections on each node. [1]"),
+            click.option("--lanes", type=click.IntRange(1, 64), help="Sink connections on each node. [4]"),
             click.option(
                 "--batch-transactions",
                 type=click.IntRange(1, 100_000),
@@ -50,7 +50,7 @@ def _changefeed_options(command: Any) -> Any:
             ),
             click.option(
                 "--batch-bytes",
-                type=click.IntRange(65_536, 268_435_456),
+                type=click.IntRange(4096, 67_108_864),
                 help="Most binlog bytes in one sink transaction. [4194304]",
             ),
             click.option(
