@@ -46,11 +46,12 @@ class Report:
         refused = [f"{name} {each.at_sink}" for name, each in self.refused.items() if each.at_sink]
         ended = sum(each.ended for each in self.refused.values())
         by_nodes = sum(each.by_nodes for each in self.refused.values())
+        by_etcd = sum(each.by_etcd for each in self.refused.values())
         return (
             f"{self.name} ({self.flavour}, {self.seconds:.0f} s): {'; '.join(self.done)}\n"
             f"    epoch {self.epochs[0]} -> {self.epochs[1]}; refused at the sink: {self.refused_at_sink}"
             f" (by the fence: {', '.join(refused) or 0}; open transactions ended by a successor: {ended});"
-            f" refused by nodes: {by_nodes}\n"
+            f" by nodes: {by_nodes}; by etcd: {by_etcd}\n"
             f"    {self.transactions} transactions; compared {self.comparison.rows} rows of {len(tables)} tables:"
             f" lost {sum(table.missing for table in tables)}, doubled {sum(table.extra for table in tables)},"
             f" different {sum(table.different for table in tables)}"

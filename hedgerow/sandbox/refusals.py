@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from collections import Counter
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,19 +15,25 @@ _SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """`at_sink`: transactions, claims included, that the sink's fence or a progress row refused; of these the writers
-    learned. `ended`: sessions of former writers that this node killed in the sink, each with an open transaction.
-    `by_nodes`: requests that this node refused its callers."""
+    """`at_sink`: transactions and claims that the sink's fence or a progress row refused, as their writers learned.
+    `ended`: sessions of former writers that this node killed in the sink, each with an open transaction. `by_nodes`:
+    requests and responses between nodes. `by_etcd`: writes of a deposed coordinator."""
 
     at_sink: int = 0
     ended: int = 0
     by_nodes: int = 0
+    by_etcd: int = 0
 
     def __add__(self, other: Refusals) -> Refusals:
-        return Refusals(self.at_sink + other.at_sink, self.ended + other.ended, self.by_nodes + other.by_nodes)
+        return Refusals(
+            self.at_sink + other.at_sink,
+            self.ended + other.ended,
+            self.by_nodes + other.by_nodes,
+            self.by_etcd + other.by_etcd,
+        )
 
     def __sub__(self, other: Refusals) -> Refusals:
-        return Refusals(self.at_sink - other.at_sink, self.ended - other.ended, self.by_nodes - other.by_nodes)
+        return self + Refusals(-other.at_sink, -other.ended, -other.by_nodes, -other.by_etcd)
 
 
 def refusals(metrics_address: str) -> Refusals:
@@ -36,12 +43,12 @@ def refusals(metrics_address: str) -> Refusals:
             text = answer.read().decode()
     except OSError as error:
         raise SandboxError(f"no metrics at {metrics_address}: {error}") from error
-    at_sink = ended = by_nodes = 0.0
+    found: Counter[str] = Counter()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            if sample.name == "hedgerow_dispatcher_rejections_total":
-                at_sink += sample.value if sample.labels["layer"] == "sink" else 0.0
-                by_nodes += sample.value if sample.labels["layer"] == "rpc" else 0.0
+            if sample.name == "hedgerow_rejections_total":
+                layer, verdict = sample.labels["layer"], sample.labels["verdict"]
+                found[layer if layer != "etcd" else f"etcd {verdict}"] += int(sample.value)
             elif sample.name == "hedgerow_sink_sessions_ended_total":
-                ended += sample.value
-    return Refusals(int(at_sink), int(ended), int(by_nodes))
+                found["ended"] += int(sample.value)
+    return Refusals(found["sink"], found["ended"], found["rpc"], found["etcd term"])
