@@ -93,7 +93,9 @@ class Fleet:
         for key, status in listed.items():
             self._see(status.generation, key)
             found = self._traces.get((node, key))
-            if found is None or found.generation < status.generation:
+            # A lower one than was acknowledged: an old order came late, and has replaced what was asked for since.
+            late = found is not None and found.acknowledged is not None and seq > found.acknowledged
+            if found is None or found.generation < status.generation or (late and found.generation > status.generation):
                 self._traces[node, key] = Trace(status.generation, Phase.PRESENT, None, seq, status)
             elif found.generation == status.generation:
                 found.status = status
