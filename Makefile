@@ -3,7 +3,7 @@
 FLAVOUR ?= mariadb
 ARGS ?=
 
-.PHONY: help setup demo playground test check stubs mysql clean
+.PHONY: help setup demo playground test bench check stubs mysql clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ playground: setup ## keep such a cluster running to play with
 
 test: setup ## every test; MySQL's too if there is one (make mysql)
 	.venv/bin/pytest $(ARGS)
+
+bench: setup ## speed next to the servers' own replication (docs/performance.md); ARGS='--quick' to try it
+	.venv/bin/python -m bench $(ARGS)
 
 check: setup ## formatting, lint, types, direction of imports, generated stubs
 	.venv/bin/ruff check .

@@ -146,9 +146,8 @@ def _latency_row(runs: Sequence[LatencyRun], best_p50: float | None, best_p99: f
 
 @dataclass(frozen=True, slots=True)
 class IdleRun:
-    """`changefeed` False: the same node before it has any. Shares are of one core."""
+    """`tables` 0: the same node before it has a changefeed. Shares are of one core."""
 
-    changefeed: bool
     tables: int
     seconds: float
     node_cpu_share: float
