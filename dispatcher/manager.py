@@ -122,11 +122,14 @@ class Manager:
         return removing
 
     def schedule(self, create: Iterable[Placement], remove: Iterable[Placement]) -> None:
-        """Journals creates and removes; heartbeats tell when they are done."""
-        for placement in remove:
+        """Journals creates and removes; heartbeats tell when they are done.
+
+        Generations only grow: what names an older one than runs here is late, and would stop or replace its successor.
+        """
+        for placement in filter(self._is_timely, remove):
             if self._journal.add(Kind.REMOVE, placement, self.owner, self._dispatchers):
                 self._dispatchers[placement.dispatcher].leaving = True
-        for placement in create:
+        for placement in filter(self._is_timely, create):
             existing = self._dispatchers.get(placement.dispatcher)
             if existing is not None and existing.is_incarnation(placement, self.owner.epoch):
                 continue
@@ -134,6 +137,10 @@ class Manager:
             self._dispatchers[placement.dispatcher] = Dispatcher(placement, self.owner.epoch)
         self._poked.set()
         self._touch()
+
+    def _is_timely(self, placement: Placement) -> bool:
+        existing = self._dispatchers.get(placement.dispatcher)
+        return existing is None or placement.generation >= existing.placement.generation
 
     def barrier(self, ddl: pb.Ddl, action: dispatch_pb2.BarrierAction, dispatchers: Iterable[str]) -> None:
         """Passes a decision on to the stream, which ignores one that is not about what it waits for."""
@@ -256,7 +263,7 @@ class Manager:
             dispatcher = self._dispatchers.get(one.placement.dispatcher)
             if dispatcher is not None and dispatcher.placement == one.placement:
                 dispatcher.take(one)
-                if one.state != pb.STARTING:
+                if one.position is not None or one.state == pb.BROKEN:  # its progress row is claimed, or never will be
                     begun.append(one.placement.dispatcher)
         self._journal.finish(Kind.CREATE, begun)
         self._touch()

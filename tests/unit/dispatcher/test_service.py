@@ -236,6 +236,22 @@ async def test_a_broken_dispatcher_is_not_served_again_until_it_is_placed_anew(
     assert [(one.dispatcher, one.generation) for one in streams.made[2].placements] == [("a.a", 2), ("a.b", 1)]
 
 
+async def test_a_late_create_or_remove_of_an_older_generation_changes_nothing(
+    service: DispatchService, streams: Streams
+) -> None:
+    owner = await owned(service)
+    await owner.schedule(("a.a",), generation=3)
+    await settle()
+    await owner.schedule(("a.a",), generation=2)
+    await owner.schedule((), ("a.a",), generation=2)
+    await settle()
+    assert [(one.dispatcher, one.generation) for one in (await owner.heartbeat()).dispatchers] == [("a.a", 3)]
+    assert len(streams.made) == 1
+    await owner.schedule((), ("a.a",), generation=3)
+    await settle()
+    assert list((await owner.heartbeat()).dispatchers) == []
+
+
 async def test_a_heartbeat_answers_as_soon_as_something_changes(service: DispatchService, streams: Streams) -> None:
     owner = await owned(service)
     await owner.schedule(("a.a",))

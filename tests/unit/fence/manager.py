@@ -117,16 +117,20 @@ class Manager:
         return removing
 
     def schedule(self, create: Iterable[Placement], remove: Iterable[Placement]) -> None:
-        for placement in remove:
+        for placement in filter(self._is_timely, remove):
             if self._journal.add(Kind.REMOVE, placement, self.owner, self._dispatchers):
                 self._dispatchers[placement.dispatcher].leaving = True
-        for placement in create:
+        for placement in filter(self._is_timely, create):
             existing = self._dispatchers.get(placement.dispatcher)
             if existing is not None and existing.is_incarnation(placement, self.owner.epoch):
                 continue
             self._journal.add(Kind.CREATE, placement, self.owner, self._dispatchers)
             self._dispatchers[placement.dispatcher] = Dispatcher(placement, self.owner.epoch)
         self.version += 1
+
+    def _is_timely(self, placement: Placement) -> bool:
+        existing = self._dispatchers.get(placement.dispatcher)
+        return existing is None or placement.generation >= existing.placement.generation
 
     def statuses(self) -> list[pb.DispatcherStatus]:
         return [dispatcher.status(self.node) for dispatcher in self._dispatchers.values()]
