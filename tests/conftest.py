@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+import hypothesis
 import pytest
 
 from common.mysql import Flavour
@@ -20,6 +21,10 @@ from hedgerow.sandbox.flavours import FLAVOURS, flavour_available, flavours_avai
 from hedgerow.sandbox.process import running_children
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import Option, Server, ServerPair, start_server_pair
+
+# Examples are judged by what they do, never by how long they take: machines are shared.
+hypothesis.settings.register_profile("hedgerow", deadline=None)
+hypothesis.settings.load_profile("hedgerow")
 
 _SYSTEM_SCHEMAS = ("mysql", "sys", "information_schema", "performance_schema")
 _skipped = pytest.StashKey[set[str]]()
