@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import pymysql
 
-from bench.apply import CHECK_SECONDS
 from bench.binlog import create_tables, execute_transaction
 from bench.contender import BenchError
 from bench.ours import FEED
@@ -25,7 +24,6 @@ from common.mysql import Flavour
 from hedgerow.sandbox.accounts import Access
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import wait_until_equal
-from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server
 from hedgerow.sandbox.workload import SCHEMA as MIXED_SCHEMA
 from hedgerow.sandbox.workload import Workload
@@ -33,6 +31,7 @@ from hedgerow.sandbox.workload import Workload
 KEYLESS = f"{MIXED_SCHEMA}.audit"
 LEASE_SECONDS = 2  # the dead node's own lease is what its only successor waits for
 RECOVERY_SECONDS = 30.0
+POLL_SECONDS = 0.05
 CATCH_UP_SECONDS = 120.0
 _NO_TABLE = (1049, 1146)  # no such schema, no such table: nothing was applied yet
 PAUSE_SECONDS = (1.0, 4.0)  # between the first row after a restart and the next kill
@@ -84,14 +83,14 @@ def fire(flavour: Flavour, seconds: float, say: Callable[[str], None]) -> FireRu
         cluster.create(FEED, "--filter", f"{SCHEMA}.*", "--filter", f"{MIXED_SCHEMA}.*", start="earliest")
         began, writer, recoveries = time.monotonic(), _SmallWriter(source.root), []
         mixed.start()
-        _wait_applied(cluster, sink, _position(sink))
+        _wait_applied(cluster, sink, 0)
         while time.monotonic() < began + seconds:
             time.sleep(rng.uniform(*PAUSE_SECONDS))
             (node,) = cluster.nodes
+            epoch, _ = _progress(sink)
             node.process.kill()
-            reached = _position(sink)
             node.process.start()
-            recovered = _wait_applied(cluster, sink, reached)
+            recovered = _wait_applied(cluster, sink, epoch)
             recoveries.append(recovered)
             say(f"kill {len(recoveries)}: applying again after {recovered:.1f} s, {writer.transactions:,} written")
         mixed.stop()
@@ -112,25 +111,38 @@ def fire(flavour: Flavour, seconds: float, say: Callable[[str], None]) -> FireRu
     )
 
 
-def _position(sink: Server) -> tuple[str, int]:
-    """The furthest place in the source's binlog that is durable in the sink."""
+def _progress(sink: Server) -> tuple[int, tuple[str, int]]:
+    """The highest epoch that has claimed, and the furthest place in the source's binlog that is durable in the sink."""
     with sink.connect() as connection, connection.cursor() as cursor:
         try:
             cursor.execute(
-                "SELECT binlog_file, binlog_pos FROM hedgerow.progress"
+                "SELECT (SELECT MAX(epoch) FROM hedgerow.progress), binlog_file, binlog_pos FROM hedgerow.progress"
                 " ORDER BY binlog_file DESC, binlog_pos DESC LIMIT 1"
             )
         except pymysql.MySQLError as error:
             if error.args[0] not in _NO_TABLE:
                 raise
-            return "", 0
+            return 0, ("", 0)
         row = cursor.fetchone()
-    return (row[0], row[1]) if row else ("", 0)
+    return (row[0], (row[1], row[2])) if row else (0, ("", 0))
 
 
-def _wait_applied(cluster: Cluster, sink: Server, reached: tuple[str, int]) -> float:
+def _wait_applied(cluster: Cluster, sink: Server, epoch: int) -> float:
+    """Until an owner above `epoch` has applied something; the seconds that took. Raises BenchError.
+
+    A COMMIT that the dead node had sent may still succeed after it. Only what comes after a claim at a higher epoch is
+    its successor's: from then on the fence keeps out everybody before.
+    """
     began = time.monotonic()
-    if not wait_until(lambda: _position(sink) > reached, RECOVERY_SECONDS, CHECK_SECONDS / 20):
-        (node,) = cluster.nodes
-        raise BenchError(f"nothing applied within {RECOVERY_SECONDS:g} s\n{node.process.log_tail()}")
-    return time.monotonic() - began
+    deadline = began + RECOVERY_SECONDS
+    claimed: tuple[str, int] | None = None
+    while True:
+        highest, place = _progress(sink)
+        if claimed is None and highest > epoch:
+            claimed = place
+        elif claimed is not None and place > claimed:
+            return time.monotonic() - began
+        if time.monotonic() > deadline:
+            (node,) = cluster.nodes
+            raise BenchError(f"nothing applied within {RECOVERY_SECONDS:g} s\n{node.process.log_tail()}")
+        time.sleep(POLL_SECONDS)
