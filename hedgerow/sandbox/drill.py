@@ -7,6 +7,7 @@ without a key included. A report says in a line what was done, which epochs ther
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -234,7 +235,13 @@ class Drill:
                 return False
 
         if not wait_until(holds, seconds, 0.05):
-            raise SandboxError(f"{self.name}: {problem} after {seconds:g} s{''.join(met)}: {self.done}")
+            raise SandboxError(f"{self.name}: {problem} after {seconds:g} s{''.join(met)}: {self.done}{self._seen()}")
+
+    def _seen(self) -> str:
+        try:
+            return "\n" + json.dumps(self.feed(), indent=1)
+        except HedgerowError as error:
+            return f"\n{error}"
 
 
 def ask(server: Server, statement: str, *arguments: Any) -> tuple[Row, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import pytest
 
+from hedgerow.sandbox.cluster import NodeProcess
 from hedgerow.sandbox.drill import Drill, ask
 from hedgerow.sandbox.process import wait_until
 from tests.integration.drills.conftest import Judge, StartDrill
@@ -15,60 +17,60 @@ Fault = Literal["dead", "frozen"]
 
 
 @pytest.mark.parametrize("fault", ["dead", "frozen"])
-def test_pause_while_owner_is(fault: Fault, start_drill: StartDrill, judge: Judge) -> None:
-    with start_drill(f"pause_while_{fault}") as drill:
-        before = drill.feed()
-        _break_owner(drill, fault)
-        paused = drill.cluster.command("changefeed", "pause", drill.name)
-        assert (paused["state"], paused["closed"], paused["epoch"] > before["epoch"]) == ("stopped", True, True)
-        drill.did(f"paused at epoch {paused['epoch']}")
-        _nothing_is_applied(drill)
-        drill.cluster.command("changefeed", "resume", drill.name)
-        drill.did("resumed")
-        report = judge(drill.finish())
-    assert report.epochs[1] > paused["epoch"]
+def test_pause_and_remove_while_the_owner_is(fault: Fault, start_drill: StartDrill, judge: Judge) -> None:
+    """Two changefeeds of the same owner, one paused and one removed, at once. The removed one, created again under the
+    same name, begins anew: the tombstone is of the former one only."""
+    with start_drill(f"pause_while_{fault}") as paused, start_drill(f"remove_while_{fault}") as removed:
+        cluster = paused.cluster
+        owner = paused.owner_apart_from_coordinator()
+        if cluster.owner(removed.name) is not owner:
+            removed.move_to(owner)
+            removed.wait_for_epoch_at_work(removed.feed()["epoch"])
+        before = {drill.name: drill.feed() for drill in (paused, removed)}
+        if fault == "dead":
+            cluster.kill(owner)
+        else:
+            cluster.freeze(owner)
+        for drill in (paused, removed):
+            drill.did(f"the owner {owner.name} is {fault}")
+        with ThreadPoolExecutor() as pool:
+            pause = pool.submit(cluster.command, "changefeed", "pause", paused.name)
+            pool.submit(cluster.command, "changefeed", "remove", removed.name).result()
+            stopped = pause.result()
+        assert (stopped["state"], stopped["closed"]) == ("stopped", True)
+        assert stopped["epoch"] > before[paused.name]["epoch"]
+        paused.did(f"paused at epoch {stopped['epoch']}")
+        uid = before[removed.name]["uid"]
+        tombstone = _tombstone(removed, uid)
+        assert tombstone > before[removed.name]["epoch"]
+        removed.did(f"removed, with a tombstone at epoch {tombstone}")
+
+        _nothing_is_applied(owner, paused, removed)
+        assert _tombstone(removed, uid) == tombstone
+        cluster.command("changefeed", "resume", paused.name)
+        paused.did("resumed")
+        ask(removed.sink, f"DROP DATABASE {removed.name}")
+        removed.create()
+        removed.did("created again under the same name")
+        report = judge(paused.finish())
+        judge(removed.finish())
+    assert report.epochs[1] > stopped["epoch"]
 
 
-@pytest.mark.parametrize("fault", ["dead", "frozen"])
-def test_remove_while_owner_is(fault: Fault, start_drill: StartDrill, judge: Judge) -> None:
-    """Created again under the same name, it begins anew: the tombstone is of the former one only."""
-    with start_drill(f"remove_while_{fault}") as drill:
-        before = drill.feed()
-        _break_owner(drill, fault)
-        drill.cluster.command("changefeed", "remove", drill.name)
-        tombstone = _tombstone(drill, before["uid"])
-        assert tombstone > before["epoch"]
-        drill.did(f"removed; its tombstone is at epoch {tombstone}")
-        _nothing_is_applied(drill)
-        assert _tombstone(drill, before["uid"]) == tombstone
-        drill.cluster.heal()
-        ask(drill.sink, f"DROP DATABASE {drill.name}")
-        drill.create()
-        drill.did("created again under the same name")
-        judge(drill.finish())
-
-
-def _break_owner(drill: Drill, fault: Fault) -> None:
-    owner = drill.cluster.owner(drill.name)
-    if fault == "dead":
-        drill.cluster.kill(owner)
+def _nothing_is_applied(owner: NodeProcess, *drills: Drill) -> None:
+    """While the sources change, and the node that was frozen wakes up, or the one that was dead starts again."""
+    still = [drill.applied() for drill in drills]
+    cluster = drills[0].cluster
+    if cluster.is_frozen(owner):
+        cluster.thaw(owner)
     else:
-        drill.cluster.freeze(owner)
-    drill.did(f"the owner {owner.name} is {fault}")
-
-
-def _nothing_is_applied(drill: Drill) -> None:
-    """While the source changes, the node that was frozen wakes up, and the one that was dead starts again."""
-    still = drill.applied()
-    for node in drill.cluster.nodes:
-        if drill.cluster.is_frozen(node):
-            drill.cluster.thaw(node)
-        elif not node.process.running:
-            node.process.start()
-    written = drill.workload.transactions
-    assert wait_until(lambda: drill.workload.transactions > written + 400, 30.0)
-    assert drill.applied() == still, "something was applied after the stop"
-    drill.did("nothing was applied afterwards")
+        owner.process.start()
+    owner.process.wait_ready(owner.answers, 30.0)
+    written = drills[0].workload.transactions
+    assert wait_until(lambda: drills[0].workload.transactions > written + 150, 30.0)
+    assert [drill.applied() for drill in drills] == still, "something was applied after the stop"
+    for drill in drills:
+        drill.did(f"{owner.name} came back; nothing was applied")
 
 
 def _tombstone(drill: Drill, uid: str) -> int:
