@@ -45,7 +45,7 @@ class Port:
         self._flavour: Flavour = spec.flavour
         self._changefeed = spec.name
         self._wake = wake
-        self._given, self._done = 1, 0  # the claim is the first piece of work
+        self._given, self._done = 0, 0  # pieces of work; the claim is the first
         self._given_at: deque[tuple[int, float, Mapping[str, tuple[int, int]]]] = deque()
         self._busy_since = 0.0
         self._seen = Applied(positions={})
@@ -57,6 +57,7 @@ class Port:
     def claim(self, generations: Mapping[str, int]) -> dict[str, Position]:
         """Once. Raises Fenced as it is, LaneFailed for any other error, LaneStopped."""
         self.keys = frozenset(generations)
+        self._given += 1
         try:
             positions = self.lane.claim(generations)
         except Fenced as error:
