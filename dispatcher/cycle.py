@@ -219,22 +219,24 @@ class Cycle:
             port.check()
 
     def _is_full(self, port: Port) -> bool:
+        """A batch ends where a source transaction ends, but for one that fills a batch alone."""
+        if port.feed.open:
+            return port.open_bytes >= self._spec.batch_bytes
         return port.transactions >= self._spec.batch_transactions or port.bytes >= self._spec.batch_bytes
 
     def _may_route(self) -> bool:
         return not any(self._is_full(port) for port in self._ports)
 
     def _room(self) -> tuple[int, int]:
-        """Transactions and bytes that can be routed before a batch is full."""
-        return (
-            min(self._spec.batch_transactions - port.transactions for port in self._ports),
-            min(self._spec.batch_bytes - port.bytes for port in self._ports),
-        )
+        """Transactions and bytes that can be routed before a batch is full; only to the end of the transaction where
+        one has enough bytes."""
+        over = [port for port in self._ports if port.bytes >= self._spec.batch_bytes]
+        transactions = min(self._spec.batch_transactions - port.transactions for port in self._ports)
+        size = min(self._spec.batch_bytes - (port.open_bytes if port in over else port.bytes) for port in self._ports)
+        return 1 if over else transactions, size
 
     def _hand_over(self, port: Port, router: Router) -> None:
-        # In the middle of a transaction only a part that is large enough goes.
-        wanted = port.bytes >= self._spec.batch_bytes if port.feed.open else port.idle or self._is_full(port)
-        if wanted and port.has_room:
+        if (self._is_full(port) or (port.idle and not port.feed.open)) and port.has_room:
             port.give(router.position)
 
     def _advance(self, router: Router) -> None:

@@ -95,6 +95,11 @@ class Port:
     def bytes(self) -> int:
         return self._coalescer.bytes
 
+    @property
+    def open_bytes(self) -> int:
+        """Of the source transaction that is being read."""
+        return self._coalescer.open_bytes
+
     def advance(self, position: Position, foreign: int) -> None:
         """Lets the dispatchers without rows reach `position` in this lane's next transaction, if anything happened.
 

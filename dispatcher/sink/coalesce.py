@@ -108,12 +108,18 @@ class Coalescer:
         self.transactions = 0
         self.rows_events = 0
         self.bytes = 0
+        self._whole = 0  # bytes of whole source transactions
         self._statement: _Statement | None = None
         self._texts: list[bytes] = []
         self._open: set[str] = set()  # touched by the transaction that has not ended
         self._ended: set[str] = set()
         self._position: Position | None = None
         self._names: set[TableName] = set()
+
+    @property
+    def open_bytes(self) -> int:
+        """Of the source transaction that has not ended."""
+        return self.bytes - self._whole
 
     @property
     def empty(self) -> bool:
@@ -160,6 +166,7 @@ class Coalescer:
     def end_transaction(self, position: Position) -> None:
         """The source transaction ends at `position`, and so does everything before it for this lane's dispatchers."""
         self.transactions += 1
+        self._whole = self.bytes
         self._ended |= self._open
         self._open.clear()
         self._position = position
