@@ -25,6 +25,8 @@ _DISK_FULL = frozenset({3, 28, 1021, 1026, 1114, 1034, 3675})
 _DIVERGED = frozenset({1022, 1032, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762})
 _MISSING = frozenset({1049, 1051, 1146})
 _SHAPE = frozenset({1054, 1136, 1364, 1535, 1610, 1677, 3546, 4078})
+_UNNAMED = 1105  # both servers say no more when the columns of an event and of the table differ; their log does
+_TOO_LARGE = frozenset({1197, 1206, 1705})  # binlog cache, lock table, binlog statement cache
 _GRANTS = frozenset({1044, 1142, 1143, 1227, 1370, 1698})
 _PACKET = frozenset({1153, 1301, 2020})
 
@@ -65,6 +67,18 @@ def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable
     if number in _SHAPE:
         return SinkRefused(
             f"{said}. The columns in the sink do not match the source's (of {_names(tables)}): ALTER TABLE there, then "
+            "resume"
+        )
+    if number == _UNNAMED:
+        return SinkRefused(
+            f"{said}. The reason is in the error log of that server; as a rule the columns in the sink do not match "
+            f"the source's (of {_names(tables)}): ALTER TABLE there, then resume"
+        )
+    if number in _TOO_LARGE:
+        return SinkRefused(
+            f"{said}. The transaction has rows of {_names(tables)} and is too large for the sink: raise there what it "
+            "names (SET GLOBAL max_binlog_cache_size = ..., or innodb_buffer_pool_size); or, where it is many source "
+            "transactions in one, update the changefeed with smaller --batch-transactions and --batch-bytes; then "
             "resume"
         )
     if number in _GRANTS:
