@@ -38,6 +38,7 @@ from common.sinktables import SCHEMA_DISPATCHER, ProgressRow
 from common.uri import ServerUri
 
 CONNECT_SECONDS = 5.0
+MISSING_GRANTS = frozenset({1044, 1142, 1143, 1227, 1370})  # of an account that was let in
 READ_SECONDS = 15.0  # above sinktables.PATIENCE, so that its clearer error comes first
 
 T = TypeVar("T")
@@ -160,6 +161,11 @@ def _connection(what: What, uri: ServerUri) -> Iterator[Connection[Cursor]]:
         try:
             yield connection
         except (pymysql.OperationalError, pymysql.InterfaceError, OSError) as error:
+            if error.args and error.args[0] in MISSING_GRANTS:
+                raise SinkRefused(
+                    f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Mend: "
+                    f"GRANT CREATE, SELECT, INSERT, UPDATE, DELETE ON hedgerow.* TO {uri.user} in the sink"
+                ) from error
             raise unavailable(uri, what, error) from error
         except pymysql.MySQLError as error:
             raise SinkRefused(f"{what} {uri.address} refuses a statement: {error.args}") from error
