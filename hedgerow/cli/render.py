@@ -15,6 +15,7 @@ from rich.text import Text
 
 from common.pb.v1 import admin_pb2 as pb
 from common.pb.v1 import model_pb2
+from common.pb.v1.maintainer_pb2 import MaintainerStatus
 
 _STATE_COLOURS = {"normal": "green", "warning": "yellow", "failed": "red", "stopped": "cyan", "removed": "magenta"}
 
@@ -73,7 +74,7 @@ def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
         "lag_seconds": round(live.lag_seconds, 3) if live is not None else None,
         "rows_events": live.rows_events if live is not None else None,
         "transactions": live.transactions if live is not None else None,
-        "error": _error_dict(live.error if live is not None and live.HasField("error") else status.error),
+        "error": _error_dict(_error(status, live)),
         "attempts": status.attempts,
         "retry_at": _time(status.retry_at) if status.HasField("retry_at") else None,
         "dispatchers": [_dispatcher_dict(each) for each in live.dispatchers] if live is not None else [],
@@ -88,6 +89,12 @@ def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
             for change in ownership.changes
         ],
     }
+
+
+def _error(status: model_pb2.ChangefeedStatus, live: MaintainerStatus | None) -> model_pb2.ChangefeedError:
+    """Of one that has failed: why. What its maintainer meets while it closes would hide that."""
+    failed = status.state == model_pb2.FAILED
+    return live.error if live is not None and live.HasField("error") and not failed else status.error
 
 
 def _dispatcher_dict(status: model_pb2.DispatcherStatus) -> dict[str, Any]:
