@@ -3,10 +3,10 @@
 FLAVOUR ?= mariadb
 ARGS ?=
 
-.PHONY: help setup demo playground test bench check stubs mysql clean
+.PHONY: help setup demo playground test bench bench-failover check stubs mysql clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  demo and playground take FLAVOUR=mysql (after make mysql); they and test take ARGS='...'."
 
@@ -24,6 +24,9 @@ test: setup ## every test; MySQL's too if there is one (make mysql)
 
 bench: setup ## speed next to the servers' own replication (docs/performance.md); ARGS='--quick' to try it
 	.venv/bin/python -m bench $(ARGS)
+
+bench-failover: setup ## pauses when owners are killed, frozen, moved; ARGS='--quick' or '--flavour mysql'
+	.venv/bin/python -m bench.failover $(ARGS)
 
 check: setup ## formatting, lint, types, direction of imports, generated stubs
 	.venv/bin/ruff check .
