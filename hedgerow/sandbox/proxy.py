@@ -57,6 +57,7 @@ class FaultProxy:
         self._flowing.set()
         self._delay = 0.0
         self._server: asyncio.Server | None = None
+        self._is_cut = False
         self._links: set[_Link] = set()
         self._cut_off: set[int] = set()  # pids
         self._stalled: set[int] = set()
@@ -105,7 +106,7 @@ class FaultProxy:
     def close(self) -> None:
         """Cut for good. Harmless when done twice."""
         if self._thread.is_alive():
-            self._call(self._cut())
+            self._call(self._close())
             self._end_loop()
 
     def __enter__(self) -> Self:
@@ -136,6 +137,7 @@ class FaultProxy:
     # -- in the loop ---------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
+        self._is_cut = False
         self._server = await asyncio.start_server(self._accepted, self.host, self.port)
 
     async def _resume(self) -> None:
@@ -149,10 +151,17 @@ class FaultProxy:
             await self._listen()
 
     async def _cut(self) -> None:
+        self._is_cut = True
         server, self._server = self._server, None
         if server is not None:
             server.close()
         await self._reset()
+
+    async def _close(self) -> None:
+        await self._cut()
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # connections that were just being accepted
+            await asyncio.wait(others)
+        await asyncio.sleep(0)
 
     async def _cut_process(self, pid: int) -> None:
         self._cut_off.add(pid)
@@ -177,7 +186,7 @@ class FaultProxy:
         task = asyncio.current_task()
         assert task is not None
         link = _Link(writer.get_extra_info("peername")[1], task)
-        if self._is_of(link, self._cut_off):
+        if self._is_cut or self._is_of(link, self._cut_off):  # it was accepted just before the cut
             _reset_all([writer])
             return
         if not self._is_of(link, self._stalled):

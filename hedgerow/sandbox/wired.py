@@ -7,6 +7,7 @@ proxies, and to a node that is well.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -91,8 +92,9 @@ class WiredCluster(Cluster):
 
     def kill(self, node: NodeProcess) -> None:
         """SIGKILL; what it has counted until now is kept."""
-        if node.process.running and node.name not in self._frozen:
-            self._before_kill[node.name] = self._before_kill.get(node.name, Refusals()) + refusals(node.metrics)
+        with contextlib.suppress(SandboxError):  # it has only just been started
+            if node.process.running and node.name not in self._frozen:
+                self._before_kill[node.name] = self._before_kill.get(node.name, Refusals()) + refusals(node.metrics)
         node.process.kill()
         self._frozen.discard(node.name)
 
