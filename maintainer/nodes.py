@@ -37,7 +37,7 @@ class Timing:
     """Seconds."""
 
     call: float = 3.0  # deadline of Bootstrap, Schedule and Barrier
-    bootstrap: float = 2.0  # a new maintainer waits so long for the nodes, then goes on without those that are silent
+    bootstrap: float = 1.0  # a new maintainer waits so long for the nodes, then goes on without those that are silent
     heartbeat: float = 1.0  # a node answers at the latest after this
     heartbeat_slack: float = 2.0
     heartbeat_gap: float = 0.02  # between the starts of two heartbeats, at the least
