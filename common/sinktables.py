@@ -1,15 +1,14 @@
-"""Schema `hedgerow` in the sink: the fence, the progress of every dispatcher, the journal of DDL.
+"""Schema `hedgerow` in the sink: the fence and the progress of every dispatcher.
 
-The sink is the truth about what was applied and who may apply. Every statement on these tables is here, so that the
-rules can be read in one place:
+The sink is the truth about what was applied and who may apply. Every statement on these two tables is here or in
+common.sinkjournal, so that the rules can be read in one place:
 
 - a changefeed without a fence row is fenced; the row is only ever inserted or raised, also by removal (a tombstone);
 - whoever changes anything first locks the fence row (shared) in the same transaction and finds it not above its epoch;
 - a progress row moves forward only under its incarnation (epoch, generation) and the session that claimed it.
 
-A frozen writer can hold these locks. The functions here wait a second for a lock, then kill those sessions recorded in
-the progress rows that may be in the way, each only if the processlist still shows exactly the recorded (connection id,
-client host:port), and try again until `patience` (seconds) is over.
+A frozen writer can hold these locks: the functions here end its session after a second (see common.sinksessions), and
+try again until `patience` (seconds) is over.
 
 Blocking, on a PyMySQL connection to the sink in autocommit mode that nobody else uses. Server errors that a statement
 here can meet beyond the named ones are left to the caller as pymysql.MySQLError.
@@ -17,78 +16,44 @@ here can meet beyond the named ones are left to the caller as pymysql.MySQLError
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
-import pymysql
-import structlog
 from pymysql.connections import Connection
-from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
-from common import metrics
-from common.errors import Fenced, SinkUnavailable
+from common.errors import Fenced
 from common.position import Position
+from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER, ensure_schema
+from common.sinksessions import SessionRecord, Sink, kill_session, one_row, patiently, this_session, transaction
 
-log = structlog.get_logger()
+__all__ = [
+    "SCHEMA",
+    "SCHEMA_DISPATCHER",
+    "ProgressRow",
+    "SessionRecord",
+    "add_progress",
+    "check_fence",
+    "chunks",
+    "claim",
+    "delete_progress",
+    "ensure_schema",
+    "fence_query",
+    "forget",
+    "insert_progress",
+    "judge_fence",
+    "kill_session",
+    "list_progress",
+    "progress_update",
+    "raise_fence",
+    "this_session",
+    "transaction",
+]
 
-SCHEMA = "hedgerow"
-SCHEMA_DISPATCHER = "*"
 TOMBSTONE_DAYS = 7
 PATIENCE = 10.0  # seconds that a blocked statement is tried again
 CHUNK = 500  # dispatchers in one statement
-
-Sink: TypeAlias = "Connection[Cursor]"
-T = TypeVar("T")
-
-# utf8mb4_bin: names differ by case and accent. Longest key: (64 + 512) * 4 bytes, below InnoDB's 3072.
-_TABLES = (
-    f"CREATE DATABASE IF NOT EXISTS {SCHEMA} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.fence (
-        changefeed_uid VARCHAR(64) NOT NULL PRIMARY KEY,
-        epoch BIGINT UNSIGNED NOT NULL,
-        owner VARCHAR(255) NOT NULL,
-        removed_at TIMESTAMP NULL DEFAULT NULL
-    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
-    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.progress (
-        changefeed_uid VARCHAR(64) NOT NULL,
-        dispatcher VARCHAR(160) NOT NULL,
-        epoch BIGINT UNSIGNED NOT NULL,
-        generation BIGINT UNSIGNED NOT NULL,
-        gtid_set MEDIUMTEXT NOT NULL,
-        binlog_file VARCHAR(512) NOT NULL,
-        binlog_pos BIGINT UNSIGNED NOT NULL,
-        source_uuid VARCHAR(64) NOT NULL,
-        commit_time DOUBLE NOT NULL,
-        session_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
-        session_host VARCHAR(300) NOT NULL DEFAULT '',
-        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
-        PRIMARY KEY (changefeed_uid, dispatcher)
-    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
-    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.ddl (
-        changefeed_uid VARCHAR(64) NOT NULL,
-        ddl_key VARCHAR(512) NOT NULL,
-        state VARCHAR(16) NOT NULL,
-        statement LONGTEXT NOT NULL,
-        fingerprint_before LONGTEXT NOT NULL,
-        epoch BIGINT UNSIGNED NOT NULL,
-        session_id BIGINT UNSIGNED NOT NULL,
-        session_host VARCHAR(300) NOT NULL,
-        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
-        PRIMARY KEY (changefeed_uid, ddl_key)
-    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRecord:
-    """A server session, by what the processlist shows of it: ids are reused, the pair with the client's port is not."""
-
-    id: int
-    host: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +63,6 @@ class ProgressRow:
     generation: int
     position: Position
     session: SessionRecord
-
-
-def ensure_schema(conn: Sink) -> None:
-    """Create what is missing; needs no CREATE privilege where nothing is."""
-    with conn.cursor() as cursor:
-        cursor.execute(
-            "SELECT COUNT(*) FROM information_schema.tables"
-            " WHERE table_schema = %s AND table_name IN ('fence', 'progress', 'ddl')",
-            (SCHEMA,),
-        )
-        if _one(cursor)[0] == 3:
-            return
-        for statement in _TABLES:
-            cursor.execute(statement)
 
 
 def raise_fence(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PATIENCE) -> None:
@@ -127,11 +78,11 @@ def raise_fence(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float
     def blockers() -> Iterable[SessionRecord]:
         return (row.session for row in list_progress(conn, uid) if row.epoch < epoch)
 
-    _patiently(conn, f"raising the fence of changefeed {uid}", patience, attempt, blockers)
+    patiently(conn, f"raising the fence of changefeed {uid}", patience, attempt, blockers)
 
 
 def forget(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PATIENCE) -> None:
-    """Remove a changefeed: raise its fence to `epoch` as a tombstone, delete its progress and its journal of DDL.
+    """Remove a changefeed: raise its fence to `epoch` as a tombstone, delete everything else of it.
 
     Tombstones older than a week are collected on the way. Raises what raise_fence raises.
     """
@@ -143,6 +94,7 @@ def forget(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PA
         )
         cursor.execute(f"DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = %s", (uid,))
         cursor.execute(f"DELETE FROM {SCHEMA}.ddl WHERE changefeed_uid = %s", (uid,))
+        cursor.execute(f"DELETE FROM {SCHEMA}.xa WHERE changefeed_uid = %s", (uid,))
         cursor.execute(
             f"DELETE FROM {SCHEMA}.fence WHERE removed_at < NOW() - INTERVAL {TOMBSTONE_DAYS} DAY"
             " AND changefeed_uid <> %s",
@@ -152,7 +104,7 @@ def forget(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PA
     def blockers() -> Iterable[SessionRecord]:
         return (row.session for row in list_progress(conn, uid))
 
-    _patiently(conn, f"removing changefeed {uid} from the sink", patience, attempt, blockers)
+    patiently(conn, f"removing changefeed {uid} from the sink", patience, attempt, blockers)
 
 
 def list_progress(conn: Sink, uid: str) -> list[ProgressRow]:
@@ -174,7 +126,7 @@ def insert_progress(
         check_fence(cursor, uid, epoch)
         add_progress(cursor, uid, epoch, dispatchers, position)
 
-    _patiently(conn, f"inserting progress of changefeed {uid}", patience, attempt)
+    patiently(conn, f"inserting progress of changefeed {uid}", patience, attempt)
 
 
 def claim(
@@ -225,7 +177,7 @@ def claim(
             if row.dispatcher in generations and (row.epoch, row.generation) <= (epoch, generations[row.dispatcher])
         )
 
-    return _patiently(conn, f"claiming dispatchers of changefeed {uid}", patience, attempt, blockers)
+    return patiently(conn, f"claiming dispatchers of changefeed {uid}", patience, attempt, blockers)
 
 
 # Pieces of a fenced transaction. The caller has begun it, and rolls it back on any error.
@@ -265,8 +217,10 @@ def add_progress(cursor: Cursor, uid: str, epoch: int, dispatchers: Sequence[str
 
 
 def delete_progress(cursor: Cursor, uid: str, dispatchers: Sequence[str]) -> None:
+    """And what they have stored of XA transactions."""
     for chunk in chunks(sorted(dispatchers)):
         cursor.execute(f"DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = %s AND dispatcher IN %s", (uid, chunk))
+        cursor.execute(f"DELETE FROM {SCHEMA}.xa WHERE changefeed_uid = %s AND dispatcher IN %s", (uid, chunk))
 
 
 def progress_update(
@@ -298,52 +252,6 @@ def progress_update(
     )
 
 
-def this_session(conn: Connection[Any]) -> SessionRecord:
-    with conn.cursor() as cursor:
-        cursor.execute("SELECT id, host FROM information_schema.processlist WHERE id = CONNECTION_ID()")
-        row = _one(cursor)
-    return SessionRecord(int(row[0]), row[1])
-
-
-def kill_session(cursor: Cursor, session: SessionRecord, *, only_idle: bool = False) -> bool:
-    """Kill a recorded session if the processlist still shows exactly it; True if it was there.
-
-    A user may kill its own sessions without a privilege (MySQL manual, "KILL Statement").
-    """
-    if not session.id:
-        return False
-    cursor.execute(
-        "SELECT id FROM information_schema.processlist WHERE id = %s AND host = %s AND id <> CONNECTION_ID()"
-        + (" AND command = 'Sleep'" if only_idle else ""),
-        (session.id, session.host),
-    )
-    if not cursor.fetchall():
-        return False
-    try:
-        cursor.execute(f"KILL {session.id:d}")
-    except pymysql.MySQLError as error:
-        if error.args[0] != ER.NO_SUCH_THREAD:
-            raise
-    else:
-        metrics.SESSIONS_ENDED.inc()
-        log.warning("sink-session-ended", session=session.id, client=session.host, why="its locks were in the way")
-    return True
-
-
-@contextmanager
-def transaction(conn: Sink) -> Iterator[Cursor]:
-    """BEGIN; COMMIT at the end, ROLLBACK on an error."""
-    with conn.cursor() as cursor:
-        cursor.execute("BEGIN")
-        try:
-            yield cursor
-        except BaseException:
-            if conn.open:
-                cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
-
-
 def chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(keys), CHUNK):
         yield keys[start : start + CHUNK]
@@ -372,13 +280,6 @@ def _columns(position: Position) -> tuple[str, str, int, str, float]:
     return position.gtid_set, position.file, position.offset, position.source_id, position.commit_time
 
 
-def _one(cursor: Cursor) -> tuple[Any, ...]:
-    row = cursor.fetchone()
-    if row is None:
-        raise pymysql.InternalError("the sink answered a query for one row with none")
-    return row
-
-
 def _raise(cursor: Cursor, uid: str, epoch: int, owner: str) -> None:
     cursor.execute(
         f"INSERT INTO {SCHEMA}.fence (changefeed_uid, epoch, owner) VALUES (%s, %s, %s)"
@@ -386,54 +287,9 @@ def _raise(cursor: Cursor, uid: str, epoch: int, owner: str) -> None:
         (uid, epoch, owner, epoch, owner, epoch),
     )
     cursor.execute(f"SELECT epoch, owner FROM {SCHEMA}.fence WHERE changefeed_uid = %s", (uid,))
-    found, whose = _one(cursor)
+    found, whose = one_row(cursor)
     if int(found) > epoch or whose != owner:
         raise Fenced(
             f"changefeed {uid}: the sink's fence is at epoch {found} (owner {whose}), which is not below "
             f"epoch {epoch} (owner {owner})"
         )
-
-
-def _patiently(
-    conn: Sink,
-    what: str,
-    patience: float,
-    attempt: Callable[[Cursor], T],
-    blockers: Callable[[], Iterable[SessionRecord]] = tuple,
-) -> T:
-    """Run `attempt` in a transaction; again after a deadlock, and after a lock wait with the blockers killed.
-
-    The first lock wait kills only sessions that wait for their client, as a frozen writer's does; later ones also
-    kill a session that is executing.
-    """
-    deadline = time.monotonic() + patience
-    with conn.cursor() as cursor, _lock_wait_timeout(cursor, 1):
-        waits = 0
-        while True:
-            try:
-                with transaction(conn) as inside:
-                    return attempt(inside)
-            except pymysql.MySQLError as error:
-                if error.args[0] not in (ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK):
-                    raise
-                if time.monotonic() >= deadline:
-                    raise SinkUnavailable(
-                        f"{what}: a lock in the sink was not released within {patience:g} s ({error.args[1]}). "
-                        f"information_schema.innodb_trx there shows who holds rows of schema {SCHEMA}"
-                    ) from error
-                if error.args[0] == ER.LOCK_WAIT_TIMEOUT:
-                    waits += 1
-                    for session in set(blockers()):
-                        kill_session(cursor, session, only_idle=waits == 1)
-
-
-@contextmanager
-def _lock_wait_timeout(cursor: Cursor, seconds: int) -> Iterator[None]:
-    cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout")
-    usual = int(_one(cursor)[0])
-    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {seconds:d}")
-    try:
-        yield
-    finally:
-        if cursor.connection.open:
-            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {usual:d}")

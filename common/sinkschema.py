@@ -1,0 +1,71 @@
+"""What schema `hedgerow` in the sink is made of: the tables of common.sinktables, sinkjournal and sinkxa."""
+
+from __future__ import annotations
+
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+SCHEMA = "hedgerow"
+SCHEMA_DISPATCHER = "*"  # the key of the dispatcher that executes DDL
+
+# utf8mb4_bin: names differ by case and accent. Longest key: (64 + 512) * 4 bytes, below InnoDB's 3072.
+_TABLES = (
+    f"CREATE DATABASE IF NOT EXISTS {SCHEMA} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.fence (
+        changefeed_uid VARCHAR(64) NOT NULL PRIMARY KEY,
+        epoch BIGINT UNSIGNED NOT NULL,
+        owner VARCHAR(255) NOT NULL,
+        removed_at TIMESTAMP NULL DEFAULT NULL
+    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
+    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.progress (
+        changefeed_uid VARCHAR(64) NOT NULL,
+        dispatcher VARCHAR(160) NOT NULL,
+        epoch BIGINT UNSIGNED NOT NULL,
+        generation BIGINT UNSIGNED NOT NULL,
+        gtid_set MEDIUMTEXT NOT NULL,
+        binlog_file VARCHAR(512) NOT NULL,
+        binlog_pos BIGINT UNSIGNED NOT NULL,
+        source_uuid VARCHAR(64) NOT NULL,
+        commit_time DOUBLE NOT NULL,
+        session_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
+        session_host VARCHAR(300) NOT NULL DEFAULT '',
+        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (changefeed_uid, dispatcher)
+    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
+    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.ddl (
+        changefeed_uid VARCHAR(64) NOT NULL,
+        ddl_key VARCHAR(512) NOT NULL,
+        state VARCHAR(16) NOT NULL,
+        statement LONGTEXT NOT NULL,
+        fingerprint_before LONGTEXT NOT NULL,
+        epoch BIGINT UNSIGNED NOT NULL,
+        session_id BIGINT UNSIGNED NOT NULL,
+        session_host VARCHAR(300) NOT NULL,
+        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (changefeed_uid, ddl_key)
+    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
+    # xid: of the longest, 128 bytes in hexadecimal, in quotes.
+    f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.xa (
+        changefeed_uid VARCHAR(64) NOT NULL,
+        xid VARCHAR(300) NOT NULL,
+        dispatcher VARCHAR(160) NOT NULL,
+        number INT UNSIGNED NOT NULL,
+        format_description BLOB NOT NULL,
+        events LONGBLOB NOT NULL,
+        PRIMARY KEY (changefeed_uid, xid, dispatcher, number)
+    ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
+)
+_NAMES = ("fence", "progress", "ddl", "xa")
+
+
+def ensure_schema(conn: Connection[Cursor]) -> None:
+    """Create what is missing; needs no CREATE privilege where nothing is."""
+    with conn.cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name IN %s",
+            (SCHEMA, _NAMES),
+        )
+        if cursor.fetchall() == ((len(_NAMES),),):
+            return
+        for statement in _TABLES:
+            cursor.execute(statement)
