@@ -26,6 +26,7 @@ from common.mysql import connect
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, least
 from common.sinktables import SCHEMA_DISPATCHER, list_progress
+from common.sinkxa import list_prepared
 from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
 from dispatcher.port import Port
@@ -94,7 +95,9 @@ class Cycle:
         self._check()
         reader.connect()
         targets = [target for port in self._ports for target in port.targets.values()]
-        self._router = Router(self._spec.flavour, start, reader.source_id, targets, Classifier(self._spec))
+        with self._sink() as connection:
+            prepared = list_prepared(connection, self._spec.uid)
+        self._router = Router(self._spec.flavour, start, reader.source_id, targets, Classifier(self._spec), prepared)
         self._connect_ports()
         for key in starts:
             self._standings[key].run()

@@ -18,7 +18,8 @@ from common.mysql import Flavour
 from common.position import Position
 from dispatcher import metrics
 from dispatcher.router import Feed, Target
-from dispatcher.sink.coalesce import Batch, Coalescer
+from dispatcher.sink.batch import Batch
+from dispatcher.sink.coalesce import Coalescer
 from dispatcher.sink.lane import Applied, Lane
 from dispatcher.sink.writer import Writer
 from dispatcher.spec import Spec

@@ -6,13 +6,16 @@ has to fit in a few microseconds. It is pure: events in; rows into coalescers; p
 A transaction that writes hedgerow.progress is a lane's own, of a changefeed into this source: it is skipped whole, so
 that two changefeeds in opposite directions do not loop. Lanes write progress before any row, so that it is known first.
 
+Rows of an XA transaction are handed over as prepared (their lane stores them), and its decision goes to the lanes of
+those dispatchers that have some. What was prepared before the stream began is known from the sink.
+
 A dispatcher whose progress row is ahead of where the stream began skips the transactions that it has applied. That is
 judged once per transaction, and only until the stream has read everything that the dispatcher had applied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -22,7 +25,7 @@ from common.mysql import Flavour
 from common.names import TableName
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, has_reached
-from common.sinktables import SCHEMA
+from common.sinkschema import SCHEMA
 from dispatcher.source.statements import Statement
 from dispatcher.source.transactions import (
     BEGIN,
@@ -32,6 +35,9 @@ from dispatcher.source.transactions import (
     NOTHING,
     ROWS,
     TABLE_MAP,
+    XA_BEGIN,
+    XA_COMMIT,
+    XA_ONE_PHASE,
     XA_PREPARE,
     TableMap,
     Tracker,
@@ -52,12 +58,16 @@ class Collects(Protocol):
 
     def end_transaction(self, position: Position) -> None: ...
 
+    def prepare(self, xid: str) -> None: ...
+
+    def decide(self, xid: str, dispatchers: Collection[str], *, commit: bool) -> None: ...
+
 
 class Feed:
     """The router's side of one lane. `open`: the source transaction that is being read has rows in it. `oldest`: commit
     time of the first transaction since the last batch was taken, 0 where there was none."""
 
-    __slots__ = ("add", "end", "oldest", "open")
+    __slots__ = ("add", "decide", "end", "oldest", "open", "prepare")
 
     def __init__(self, coalescer: Collects) -> None:
         self.open = False
@@ -67,6 +77,8 @@ class Feed:
     def connect(self, coalescer: Collects) -> None:
         self.add = coalescer.add
         self.end = coalescer.end_transaction
+        self.prepare = coalescer.prepare
+        self.decide = coalescer.decide
 
 
 class Target:
@@ -92,9 +104,16 @@ class Router:
     """One per connection to the source, used by the stream's thread."""
 
     def __init__(
-        self, flavour: Flavour, start: Position, source_id: str, targets: Iterable[Target], classify: Classify
+        self,
+        flavour: Flavour,
+        start: Position,
+        source_id: str,
+        targets: Iterable[Target],
+        classify: Classify,
+        prepared: Mapping[str, Collection[str]],
     ) -> None:
-        """`start`: where the reader starts, the least of the targets' positions."""
+        """`start`: where the reader starts, the least of the targets' positions. `prepared`: of the XA transactions
+        that have rows in the sink, by xid, the dispatchers concerned."""
         self.tracker = Tracker(flavour, start, source_id)
         # Without a set to begin with, the GTIDs that are read are not all that was executed: they say nothing.
         self.by_gtid = bool(start.gtid_set) or not start.file
@@ -113,6 +132,8 @@ class Router:
         self._accepted: Event = b""
         self._skip = False
         self._open: list[Feed] = []
+        self._prepared = {xid: set(keys) & self._targets.keys() for xid, keys in prepared.items()}
+        self._xid = ""  # of the XA transaction that is being read, up to its PREPARE
         self._number = 0
 
     @property
@@ -126,6 +147,8 @@ class Router:
     def drop(self, key: str) -> None:
         """Routes nothing to this dispatcher any more."""
         self._targets.pop(key, None)
+        for keys in self._prepared.values():
+            keys.discard(key)
         self._behind = [target for target in self._behind if target.key != key]
         self._known.clear()
         self._maps.clear()
@@ -156,6 +179,8 @@ class Router:
                 if not feed.open:
                     feed.open = True
                     opened.append(feed)
+                    if self._xid:
+                        feed.prepare(self._xid)
                 if target.number != self._number:
                     target.number = self._number
                     target.transactions += 1
@@ -189,14 +214,15 @@ class Router:
                 if event[19:] != self._accepted[19:]:
                     self.description = event
                     return at
+            elif what == XA_BEGIN:
+                self._xid = tracker.xid
+                if self._behind:
+                    self._compare()
             else:
-                if what == XA_PREPARE and self._open:
-                    raise UnsupportedEvent(
-                        f"an XA transaction that changes replicated tables was prepared near {self._place()}; its rows "
-                        f"may only be applied at its XA COMMIT, which this version does not do. Use transactions "
-                        f"without XA on these tables, and start behind this position"
-                    )
-                self._end()
+                self._xa(what)
+                transactions -= 1
+                if transactions <= 0:
+                    return at
         return at
 
     def accept_description(self) -> Event:
@@ -227,14 +253,17 @@ class Router:
 
     def _compare(self) -> None:
         """At the beginning of a transaction: which of the dispatchers that are ahead have applied it?"""
+        self._compare_with(self.tracker.position(), 1)
+
+    def _compare_with(self, before: Position, least: int) -> None:
+        """Without GTIDs, those have applied it that are `least` bytes behind `before`."""
         gtid = self.tracker.gtid if self.by_gtid else ""
-        before = self.tracker.position()
         for target in self._behind:
             target.covered = bool(gtid or before.file) and has_reached(
                 target.position,
                 gtid=gtid,
                 file=before.file,
-                offset=before.offset + 1,
+                offset=before.offset + least,
                 source_id=before.source_id,
                 flavour=self._flavour,
             )
@@ -264,6 +293,42 @@ class Router:
                     for target in self._behind
                     if _is_subset(gtid_set(self._flavour, target.position.gtid_set), reached)
                 )
+
+    def _xa(self, what: int) -> None:
+        """An XA transaction has been prepared or decided; the tracker's position is behind it."""
+        xid = self.tracker.xid
+        if what in (XA_PREPARE, XA_ONE_PHASE):
+            self._xid = ""
+            here = {key for key, target in self._targets.items() if target.number == self._number}
+            if here:
+                self._prepared.setdefault(xid, set()).update(here)
+            if what == XA_ONE_PHASE:
+                self._settle(xid, commit=True)
+        else:
+            if self._behind:
+                self._compare_with(self.tracker.position(), 0)
+            self._settle(xid, commit=what == XA_COMMIT)
+        self._end()
+
+    def _settle(self, xid: str, *, commit: bool) -> None:
+        feeds: dict[Feed, list[str]] = {}
+        later: set[str] = set()
+        for key in sorted(self._prepared.pop(xid, ())):
+            target = self._targets[key]
+            if target.covered:
+                later.add(key)  # it has decided already: what is stored is of a later transaction with the same xid
+                continue
+            if target.number != self._number:
+                target.number = self._number
+                target.transactions += 1
+            feeds.setdefault(target.feed, []).append(key)
+        if later:
+            self._prepared[xid] = later
+        for feed, keys in feeds.items():
+            feed.decide(xid, keys, commit=commit)
+            if not feed.open:
+                feed.open = True
+                self._open.append(feed)
 
     def _forget(self, caught_up: Iterable[Target]) -> None:
         for target in list(caught_up):

@@ -10,6 +10,8 @@ to its final one.
 
 COMMIT is a packet of its own: a server that finds a transaction in a dead connection's buffers can only roll it back.
 BINLOG is one too, because in a packet of several statements both servers answer it twice (tried).
+
+Rows of an XA transaction that is only prepared are stored instead of applied; see dispatcher.sink.xa.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from collections.abc import Iterator, Mapping
 from common.errors import Fenced
 from common.position import Position
 from common.sinktables import chunks, fence_query, judge_fence, progress_update
-from dispatcher.sink.coalesce import Batch
+from dispatcher.sink import xa
+from dispatcher.sink.batch import Batch, Prepared
 from dispatcher.sink.session import Session
 from dispatcher.sink.writer import Writer
 
@@ -59,7 +62,12 @@ class Transaction:
         head = [] if self._begun else ["BEGIN", fence_query(self._session.connection, self._uid)]
         self._guard(head, checks)
         for statement in batch.statements:
-            self._session.execute(statement)
+            if isinstance(statement, bytes):
+                self._session.execute(statement)
+            elif isinstance(statement, Prepared):
+                xa.store(self._session, self._uid, statement, batch.format_description)
+            else:
+                xa.decide(self._session, self._uid, statement, batch.format_description)
         if batch.final and self._begun:
             self._guard([], list(self._updates(self._progress)))
         self._begun = True

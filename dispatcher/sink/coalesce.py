@@ -16,6 +16,9 @@ What a server does with a BINLOG statement decides the rules (found by trying, o
 - table ids name a table only until the source reopens it. So a statement ends where an id is mapped to something else,
   or a table to another id.
 
+Rows of an XA transaction are not applied but stored, one statement for each run of rows events of one table: they are
+applied at its XA COMMIT, whichever lanes the tables are in then.
+
 A Batch holds a contiguous run of the source's transactions for the dispatchers of one lane, with the position that
 covers it. Event layout: MySQL internals, "Binary Log", classes Table_map_event and Rows_event; MariaDB, "Table_map" and
 "Rows_event_v1". Events have no checksum here.
@@ -24,12 +27,13 @@ covers it. Event layout: MySQL internals, "Binary Log", classes Table_map_event 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from common.errors import SinkRefused
 from common.names import TableName
 from common.position import Position
+from dispatcher.sink.batch import Batch, Decided, Prepared
 
 HEADER = 19  # timestamp 4, type 1, server_id 4, event_size 4, log_pos 4, flags 2
 TYPE = 4
@@ -47,32 +51,15 @@ MYSQL_ROWS = frozenset({30, 31, 32, 39})
 
 _PREFIX, _SUFFIX = b"BINLOG '", b"'"
 _SPARE = 64  # bytes of a packet that are not base64
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a lane applies in one sink transaction, or, where not final, one part of it.
-
-    `progress` has the position that each dispatcher has reached when the sink transaction commits; a part of an
-    unfinished source transaction names its dispatchers in `touched` only.
-    """
-
-    format_description: bytes
-    statements: tuple[bytes, ...]
-    progress: Mapping[str, Position]
-    touched: frozenset[str]
-    tables: frozenset[TableName]
-    transactions: int
-    rows_events: int
-    bytes: int
-    final: bool = True
+_SPARE_STORED = 2048  # the same, where the statement stores events, in bytes of events
 
 
 @dataclass(slots=True)
 class _Statement:
     flags: int
     kind: str
-    tied: bool
+    alone: bool  # has one table, and one kind of rows event
+    dispatcher: str
     maps: dict[bytes, bytes] = field(default_factory=dict)  # table id -> content
     events: list[bytes] = field(default_factory=list)  # the table maps
     names: set[TableName] = field(default_factory=set)
@@ -81,14 +68,14 @@ class _Statement:
     rows_size: int = 0
     size: int = 0
 
-    def text(self) -> bytes:
+    def base64(self) -> bytes:
         rows = bytearray(b"".join(self.rows))
         low, high = self.flags & 0xFF, self.flags >> 8
         for offset in self.flag_offsets:
             rows[offset] = low
             rows[offset + 1] = high
         rows[self.flag_offsets[-1]] |= STMT_END_F
-        return b"".join((_PREFIX, binascii.b2a_base64(b"".join((*self.events, rows)), newline=False), _SUFFIX))
+        return binascii.b2a_base64(b"".join((*self.events, rows)), newline=False)
 
 
 class Coalescer:
@@ -102,6 +89,8 @@ class Coalescer:
         self._limit = (max_allowed_packet - _SPARE) // 4 * 3
         self._tied = frozenset(tied)
         self._format_description = b""
+        self._xid = ""  # of the XA transaction whose rows come
+        self._number = 0  # of its stored statements
         self._reset()
 
     def _reset(self) -> None:
@@ -110,7 +99,7 @@ class Coalescer:
         self.bytes = 0
         self._whole = 0  # bytes of whole source transactions
         self._statement: _Statement | None = None
-        self._texts: list[bytes] = []
+        self._statements: list[bytes | Prepared | Decided] = []
         self._open: set[str] = set()  # touched by the transaction that has not ended
         self._ended: set[str] = set()
         self._position: Position | None = None
@@ -151,7 +140,7 @@ class Coalescer:
             statement is None
             or flags != statement.flags
             or statement.size + size > self._limit
-            or (statement.tied and KINDS[rows_event[TYPE]] != statement.kind)
+            or (statement.alone and KINDS[rows_event[TYPE]] != statement.kind)
             or statement.maps.get(table_id) != table_map[HEADER:]
         ):
             statement = self._make_room(dispatcher, table_map, rows_event, table_id, flags)
@@ -163,8 +152,24 @@ class Coalescer:
         self.bytes += size
         self._open.add(dispatcher)
 
+    def prepare(self, xid: str) -> None:
+        """The rows until the end of the source transaction are of this XA transaction: they are stored."""
+        self._seal()
+        self._xid, self._number = xid, 0
+
+    def decide(self, xid: str, dispatchers: Collection[str], *, commit: bool) -> None:
+        """What is stored of this XA transaction for these dispatchers is applied or dropped here."""
+        self._seal()
+        self._xid = ""
+        self._statements.append(Decided(xid, commit, frozenset(dispatchers)))
+        self._names.update(TableName(*key.split(".", 1)) for key in dispatchers)
+        self._open.update(dispatchers)
+
     def end_transaction(self, position: Position) -> None:
         """The source transaction ends at `position`, and so does everything before it for this lane's dispatchers."""
+        if self._xid:
+            self._seal()
+            self._xid = ""
         self.transactions += 1
         self._whole = self.bytes
         self._ended |= self._open
@@ -188,7 +193,7 @@ class Coalescer:
         progress = {} if self._position is None else dict.fromkeys(sorted(self._ended), self._position)
         batch = Batch(
             format_description=self._format_description,
-            statements=tuple(self._texts),
+            statements=tuple(self._statements),
             progress=progress,
             touched=frozenset(self._ended | self._open),
             tables=frozenset(self._names),
@@ -206,6 +211,8 @@ class Coalescer:
         """A statement that has the table map and takes the rows event: the open one, or a new one."""
         name = table_name(table_map)
         need = len(table_map) + len(rows_event)
+        if self._xid:
+            need += _SPARE_STORED
         if need > self._limit:
             raise SinkRefused(
                 f"a rows event of {len(rows_event)} bytes of table {name.key} does not fit into the sink's "
@@ -213,19 +220,20 @@ class Coalescer:
                 f"Raise it in the sink: SET GLOBAL max_allowed_packet = 1073741824 is the largest"
             )
         kind = KINDS[rows_event[TYPE]]
-        tied = dispatcher in self._tied and not flags & NO_FOREIGN_KEY_CHECKS_F
+        alone = bool(self._xid) or (dispatcher in self._tied and not flags & NO_FOREIGN_KEY_CHECKS_F)
         statement = self._statement
         if (
             statement is None
             or flags != statement.flags
             or statement.size + need > self._limit
-            or tied
-            or statement.tied
+            or alone
+            or statement.alone
             or table_id in statement.maps
             or name in statement.names
         ):
             self._seal()
-            statement = self._statement = _Statement(flags, kind, tied)
+            statement = self._statement = _Statement(flags, kind, alone, dispatcher)
+            statement.size = _SPARE_STORED if self._xid else 0
         statement.maps[table_id] = bytes(table_map[HEADER:])
         statement.events.append(table_map)
         statement.names.add(name)
@@ -234,9 +242,15 @@ class Coalescer:
         return statement
 
     def _seal(self) -> None:
-        if self._statement is not None:
-            self._texts.append(self._statement.text())
-            self._statement = None
+        statement, self._statement = self._statement, None
+        if statement is None:
+            return
+        base64 = statement.base64()
+        if self._xid:
+            self._number += 1
+            self._statements.append(Prepared(self._xid, statement.dispatcher, self._number, base64))
+        else:
+            self._statements.append(b"".join((_PREFIX, base64, _SUFFIX)))
 
 
 def binlog_statement(event: bytes) -> bytes:

@@ -26,15 +26,16 @@ from common.mysql import Flavour
 from common.position import Position
 from common.uri import ServerUri
 from dispatcher.sink.apply import Incarnation, Transaction
-from dispatcher.sink.coalesce import Batch
+from dispatcher.sink.batch import Batch
 from dispatcher.sink.cut import Cut
-from dispatcher.sink.refusals import TRY_AGAIN, code, refusal
+from dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, refusal
 from dispatcher.sink.session import PING_INTERVAL, Session
 from dispatcher.sink.writer import Writer
 
 log = structlog.get_logger()
 
 ATTEMPTS = 10  # of a batch that meets locks
+LOCK_WAITS = 2  # the same, of LOCK_WAIT seconds each; then the lane's owner tells about it, and tries again
 STOP_SECONDS = 0.5  # that an idle lane has to end in order
 
 
@@ -224,7 +225,8 @@ class Lane:
                 transaction.apply(batch)
             except pymysql.MySQLError as error:
                 begun = transaction is not None and transaction.begun
-                if code(error) not in TRY_AGAIN or begun or attempt == ATTEMPTS:
+                attempts = LOCK_WAITS if code(error) == LOCK_WAIT_TIMEOUT else ATTEMPTS
+                if code(error) not in TRY_AGAIN or begun or attempt >= attempts:
                     raise self._refusal(error, batch) from error
                 log.info("sink transaction met a lock, tried again", error=str(error), attempt=attempt)
                 session.execute("ROLLBACK")

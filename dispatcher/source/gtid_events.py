@@ -21,12 +21,36 @@ _HAS_TIMESTAMPS_AT: Final = e.HEADER + 25  # of GTID and ANONYMOUS_GTID: 2 where
 _TIMESTAMP_AT: Final = e.HEADER + 42
 _TIMESTAMP_BYTES: Final = 7
 _ORIGINAL_FOLLOWS: Final = 1 << 55
+_MARIADB_FLAGS_AT: Final = e.HEADER + 12
+_GROUP_COMMIT_ID: Final = 2
+_PREPARED_XA: Final = 64
+_COMPLETED_XA: Final = 128
 
 
 def mariadb_gtid(event: bytes) -> tuple[int, int, int]:
     """(domain, server id, sequence number) of a MariaDB GTID event."""
     number, domain = _MARIADB.unpack_from(event, e.HEADER)
     return domain, int.from_bytes(event[5:9], "little"), number
+
+
+def mariadb_xid(event: bytes) -> str:
+    """Of a MariaDB GTID event that begins or decides an XA transaction, as X'gtrid',X'bqual',format; else empty.
+
+    Layout (MariaDB, class Gtid_log_event): sequence number 8, domain 4, flags 1, a commit id of 8 bytes where flag 2 is
+    set; then format 4, the two lengths, and the data, where flag 64 (prepared) or 128 (completed) is.
+    """
+    flags = event[_MARIADB_FLAGS_AT]
+    if not flags & (_PREPARED_XA | _COMPLETED_XA):
+        return ""
+    at = _MARIADB_FLAGS_AT + (9 if flags & _GROUP_COMMIT_ID else 1)
+    (format_id,) = struct.unpack_from("<I", event, at)
+    gtrid, bqual = event[at + 4], event[at + 5]
+    return xid_text(format_id, event[at + 6 : at + 6 + gtrid], event[at + 6 + gtrid : at + 6 + gtrid + bqual])
+
+
+def xid_text(format_id: int, gtrid: bytes, bqual: bytes) -> str:
+    """As both servers log it, and as XA COMMIT takes it."""
+    return f"X'{gtrid.hex()}',X'{bqual.hex()}',{format_id}"
 
 
 def tagged_gtid(event: bytes) -> tuple[bytes, int]:

@@ -19,7 +19,7 @@ from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
 from common.mysql import Flavour
 from common.position import Position
 from dispatcher.source import events as e
-from dispatcher.source.gtid_events import commit_micros, mariadb_gtid, tagged_gtid
+from dispatcher.source.gtid_events import commit_micros, mariadb_gtid, mariadb_xid, tagged_gtid, xid_text
 from dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
 
 NOTHING: Final = 0  # an event that concerns nobody
@@ -31,13 +31,16 @@ DDL: Final = 5  # `statement`; `position()` stays before it until `finish_statem
 XA_PREPARE: Final = 6  # the rows since BEGIN are prepared as `xid`, not visible until XA_COMMIT; the position advanced
 XA_COMMIT: Final = 7  # `xid` was committed; the position advanced
 XA_ROLLBACK: Final = 8  # `xid` was rolled back; the position advanced
-DESCRIPTION: Final = 9  # a FORMAT_DESCRIPTION event: lanes must have this one before rows that follow
+XA_BEGIN: Final = 9  # a transaction begins that is going to be prepared as `xid`
+XA_ONE_PHASE: Final = 10  # the rows since XA_BEGIN are committed without being prepared; the position advanced
+DESCRIPTION: Final = 11  # a FORMAT_DESCRIPTION event: lanes must have this one before rows that follow
 
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
 _TABLE_ID: Final = slice(e.HEADER, e.HEADER + 6)
 _DUMMY_TABLE_ID: Final = b"\xff\xff\xff\x00\x00\x00"  # a rows event without rows, only to end a statement
 _MARIADB_STANDALONE: Final = 1
+_MARIADB_PREPARED_XA: Final = 64
 _XA_TEXT: Final = re.compile(r"XA \w+ (.+?)(?: ONE PHASE)?\Z", re.DOTALL)
 
 
@@ -165,7 +168,8 @@ class Tracker:
             if event[e.HEADER + 12] & _MARIADB_STANDALONE:
                 return NOTHING
             self._inside = True
-            return BEGIN
+            self.xid = mariadb_xid(event) if event[e.HEADER + 12] & _MARIADB_PREPARED_XA else ""
+            return XA_BEGIN if self.xid else BEGIN
         return NOTHING
 
     def _finish(self, event: bytes) -> None:
@@ -238,7 +242,7 @@ class Tracker:
         self.xid = match[1] if match else ""
         if word == "START":
             self._inside = True
-            return BEGIN
+            return XA_BEGIN
         if word == "END":
             return NOTHING
         self._finish(event)
@@ -257,9 +261,9 @@ class Tracker:
             one_phase = bool(event[e.HEADER])
             format_id, gtrid, bqual = struct.unpack_from("<III", event, e.HEADER + 1)
             data = event[e.HEADER + 13 : e.HEADER + 13 + gtrid + bqual]
-            self.xid = f"X'{data[:gtrid].hex()}',X'{data[gtrid:].hex()}',{format_id}"
+            self.xid = xid_text(format_id, data[:gtrid], data[gtrid:])
             self._finish(event)
-            return END if one_phase else XA_PREPARE
+            return XA_ONE_PHASE if one_phase else XA_PREPARE
         if kind in e.IGNORED or event[e.FLAGS_AT] & e.IGNORABLE_F:
             return NOTHING
         (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)

@@ -58,6 +58,26 @@ class Binlog:
             events += self.rows(schema, table, table_id, f"{self.number}:{table}".encode())
         return events + self.commit()
 
+    def prepared(self, xid: str, *rows: tuple[str, str, int], one_phase: bool = False) -> list[bytes]:
+        """`xid` as both servers log it: X'31',X'',1. Only MySQL logs one phase like this."""
+        gtrid, bqual, number = (part.strip("X'") for part in xid.split(","))
+        data = bytes.fromhex(gtrid) + bytes.fromhex(bqual)
+        lengths = len(gtrid) // 2, len(bqual) // 2
+        events = self.begin()
+        if self.flavour == "mariadb":
+            flags = struct.pack("<QIBIBB", self.number, 0, 64, int(number), *lengths)
+            events = [self.event(162, flags + data)]
+        else:
+            events[-1] = self.query(f"XA START {xid}")
+        for schema, table, table_id in rows:
+            events += self.rows(schema, table, table_id, f"{self.number}:{table}".encode())
+        events.append(self.query(f"XA END {xid}"))
+        return [*events, self.event(38, struct.pack("<BIII", one_phase, int(number), *lengths) + data)]
+
+    def decided(self, text: str) -> list[bytes]:
+        """XA COMMIT or XA ROLLBACK."""
+        return [*self.begin()[:1], self.query(text)]
+
     def gtid_set(self, number: int) -> str:
         """Everything up to this number."""
         if not number:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 import pytest
 
 from common.errors import UnsupportedEvent
@@ -30,6 +32,12 @@ class Collected:
     def end_transaction(self, position: Position) -> None:
         self.got.append(("", "end"))
 
+    def prepare(self, xid: str) -> None:
+        self.got.append((xid, "prepared"))
+
+    def decide(self, xid: str, dispatchers: Collection[str], *, commit: bool) -> None:
+        self.got += [(key, f"{xid} {'commit' if commit else 'rollback'}") for key in sorted(dispatchers)]
+
 
 def classify(statement: Statement) -> pb.Ddl | None:
     if "ignored" in statement.text:
@@ -46,6 +54,7 @@ class Setup:
         self.by_gtid = by_gtid
         self.flavour = flavour
         self.positions = positions
+        self.prepared: dict[str, set[str]] = {}
 
     def router(self, ends: list[int] | None = None) -> Router:
         """`ends`: without GTIDs, the offsets at which the transactions end."""
@@ -58,7 +67,7 @@ class Setup:
         starts = {key: place(number) for key, number in self.positions.items()}
         start = starts[min(self.positions, key=lambda key: self.positions[key])]
         targets = [Target(key, self.feed, position) for key, position in starts.items()]
-        return Router(self.flavour, start, "1", targets, classify)
+        return Router(self.flavour, start, "1", targets, classify, self.prepared)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -189,3 +198,76 @@ def test_a_dropped_dispatcher_gets_nothing_more(flavour: Flavour) -> None:
     router.route(setup.binlog.transaction(("s", "a", 1), ("s", "b", 2)), 0, MANY, MANY)
     assert [text for key, text in setup.lane.got if key == "s.a"] == ["2:a"]
     assert [text for key, text in setup.lane.got if key == "s.b"] == ["2:b", "3:b"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("word", ["COMMIT", "ROLLBACK"])
+def test_prepared_rows_are_decided_over_where_they_are(flavour: Flavour, word: str) -> None:
+    setup = Setup(flavour, {"s.a": 1, "s.b": 1})
+    router = setup.router()
+    setup.binlog.number = 1
+    events = setup.binlog.prepared("X'31',X'',1", ("s", "a", 1), ("s", "other", 3))
+    events += setup.binlog.transaction(("s", "b", 2)) + setup.binlog.decided(f"XA {word} X'31',X'',1")
+    events += setup.binlog.transaction(("s", "a", 1))
+    router.route(events, 0, MANY, MANY)
+    assert setup.lane.got == [
+        ("X'31',X'',1", "prepared"),
+        ("s.a", "2:a"),
+        ("", "end"),
+        ("s.b", "3:b"),
+        ("", "end"),
+        ("s.a", f"X'31',X'',1 {word.lower()}"),
+        ("", "end"),
+        ("s.a", "5:a"),
+        ("", "end"),
+    ]
+    assert router.position.gtid_set == setup.binlog.gtid_set(5)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_decision_reaches_what_was_prepared_before_the_stream_began(flavour: Flavour) -> None:
+    setup = Setup(flavour, {"s.a": 1, "s.b": 1})
+    setup.prepared = {"X'31',X'',1": {"s.a", "elsewhere.t"}}
+    router = setup.router()
+    setup.binlog.number = 1
+    again = setup.binlog.decided("XA COMMIT X'31',X'',1")
+    router.route(again + setup.binlog.decided("XA COMMIT X'31',X'',1"), 0, MANY, MANY)
+    assert setup.lane.got == [("s.a", "X'31',X'',1 commit"), ("", "end")]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("by_gtid", [True, False])
+def test_what_is_stored_belongs_to_the_last_of_several_with_the_same_xid(flavour: Flavour, by_gtid: bool) -> None:
+    """s.b has applied the first of them, and stored the second; s.a is at the beginning."""
+    setup = Setup(flavour, {"s.a": 1, "s.b": 4}, by_gtid=by_gtid)
+    setup.prepared = {"X'31',X'',1": {"s.b"}}
+    binlog = setup.binlog
+    ends = [binlog.offset]
+    parts = [binlog.transaction(("s", "a", 1))]
+    ends.append(binlog.offset)
+    makes: list[Callable[[], list[bytes]]] = [
+        lambda: binlog.prepared("X'31',X'',1", ("s", "a", 1), ("s", "b", 2)),
+        lambda: binlog.decided("XA COMMIT X'31',X'',1"),
+        lambda: binlog.prepared("X'31',X'',1", ("s", "a", 1), ("s", "b", 2)),
+        lambda: binlog.decided("XA ROLLBACK X'31',X'',1"),
+    ]
+    for make in makes:
+        parts.append(make())
+        ends.append(binlog.offset)
+    router = setup.router(ends)
+    router.route([event for part in parts[1:] for event in part], 0, MANY, MANY)
+    assert [(key, text) for key, text in setup.lane.got if key.startswith("s.")] == [
+        ("s.a", "2:a"),
+        ("s.a", "X'31',X'',1 commit"),
+        ("s.a", "4:a"),
+        ("s.a", "X'31',X'',1 rollback"),
+        ("s.b", "X'31',X'',1 rollback"),
+    ]
+
+
+def test_one_phase_is_prepared_and_committed_at_once() -> None:
+    setup = Setup("mysql", {"s.a": 1})
+    router = setup.router()
+    setup.binlog.number = 1
+    router.route(setup.binlog.prepared("X'31',X'',1", ("s", "a", 1), one_phase=True), 0, MANY, MANY)
+    assert [text for _, text in setup.lane.got] == ["prepared", "2:a", "X'31',X'',1 commit", "end"]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from common.errors import SinkRefused
 from common.position import Position
-from dispatcher.sink.coalesce import FLAGS, KINDS, STMT_END_F, TABLE_ID, TYPE, Batch, Coalescer, table_name
+from dispatcher.sink.batch import Batch, Decided, Prepared
+from dispatcher.sink.coalesce import FLAGS, KINDS, STMT_END_F, TABLE_ID, TYPE, Coalescer, table_name
 
 PACKET = 1000
 
@@ -82,6 +83,7 @@ def test_every_statement_keeps_the_rules(items: list[Added]) -> None:
     batch = collect(items, tied="c")
     remaining = iter(items)
     for statement in batch.statements:
+        assert isinstance(statement, bytes)
         assert len(statement) < PACKET
         events = decode(statement)
         maps = [e for e in events if e[TYPE] == 19]
@@ -108,8 +110,9 @@ def test_every_statement_keeps_the_rules(items: list[Added]) -> None:
 def test_transactions_of_several_tables_become_one_statement() -> None:
     items = [Added("ab"[n % 2], n % 2, 1, n, 30, STMT_END_F, 0) for n in range(12)]
     batch = collect(items)
-    assert len(batch.statements) == 1
-    assert [e[TYPE] for e in decode(batch.statements[0])] == [19, 19] + [30] * 12
+    (statement,) = batch.statements
+    assert isinstance(statement, bytes)
+    assert [e[TYPE] for e in decode(statement)] == [19, 19] + [30] * 12
     assert batch.progress == dict.fromkeys("ab", Position(file="f", offset=1))
 
 
@@ -140,3 +143,37 @@ def test_a_new_format_waits_until_the_old_events_are_taken() -> None:
     coalescer.describe(event(15, b"one"))
     with pytest.raises(ValueError, match="take the batch"):
         coalescer.describe(event(15, b"two"))
+
+
+def test_prepared_rows_are_stored_by_table_and_in_order() -> None:
+    coalescer = Coalescer(PACKET * 10)
+    coalescer.add("a", table_map(1, "a"), rows(1, 0))
+    coalescer.prepare("x")
+    for number, table in enumerate("aabba"):
+        coalescer.add(table, table_map("ab".index(table), table), rows("ab".index(table), number))
+    part = coalescer.take(final=False)
+    coalescer.add("b", table_map(1, "b"), rows(1, 5))
+    coalescer.end_transaction(Position(file="f", offset=1))
+    coalescer.add("b", table_map(1, "b"), rows(1, 6))
+    coalescer.decide("y", ["c.d"], commit=True)
+    coalescer.end_transaction(Position(file="f", offset=2))
+    applied, *stored = part.statements
+    rest, plain, decided = coalescer.take().statements
+    assert isinstance(applied, bytes)
+    assert isinstance(plain, bytes)
+    assert decided == Decided("y", True, frozenset({"c.d"}))
+    found = [one for one in (*stored, rest) if isinstance(one, Prepared)]
+    assert [(one.xid, one.number, one.dispatcher) for one in found] == [
+        ("x", number, key) for number, key in enumerate("abab", 1)
+    ]
+    assert [len(decode(b"BINLOG '" + one.base64 + b"'")) - 1 for one in found] == [2, 2, 1, 1]
+
+
+def test_a_stored_event_leaves_room_for_the_statement_that_stores_it() -> None:
+    coalescer = Coalescer(PACKET * 10)
+    event = rows(1, 0, padding=PACKET * 10 // 4 * 3 - 400)
+    coalescer.add("d.a", table_map(1, "a"), event)
+    coalescer.take(final=False)
+    coalescer.prepare("x")
+    with pytest.raises(SinkRefused, match=r"table d\.a"):
+        coalescer.add("d.a", table_map(1, "a"), event)

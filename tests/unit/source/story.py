@@ -9,9 +9,11 @@ from dispatcher.source import transactions as t
 
 def tell(tracker: t.Tracker, events: Iterable[bytes]) -> list[str]:
     lines = []
+    xid = ""
     for event in events:
         what = tracker.feed(event)
-        if what == t.BEGIN:
+        if what in (t.BEGIN, t.XA_BEGIN):
+            xid = tracker.xid
             lines.append(f"begin {tracker.gtid}")
         elif what in (t.TABLE_MAP, t.ROWS):
             assert tracker.table is not None
@@ -27,9 +29,10 @@ def tell(tracker: t.Tracker, events: Iterable[bytes]) -> list[str]:
             tracker.finish_statement()
             assert (tracker.position() == before) == statement.rows_follow
         elif what in (t.XA_PREPARE, t.XA_COMMIT, t.XA_ROLLBACK):
+            assert xid == tracker.xid or what != t.XA_PREPARE
             name = {t.XA_PREPARE: "prepare", t.XA_COMMIT: "commit", t.XA_ROLLBACK: "rollback"}[what]
             lines.append(f"xa {name} {tracker.xid} -> {tracker.position()}")
-        elif what == t.END:
+        elif what in (t.END, t.XA_ONE_PHASE):
             lines.append(f"end {tracker.gtid} -> {tracker.position()}")
     return lines
 

@@ -1,0 +1,51 @@
+"""What a lane is given to apply: values between the coalescer, which makes them, and the sink transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.names import TableName
+from common.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows events of one dispatcher in an XA transaction that is not decided: they are stored, not applied.
+
+    `number` orders them within the XA transaction; `base64` is what would be in the BINLOG statement.
+    """
+
+    xid: str
+    dispatcher: str
+    number: int
+    base64: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """XA COMMIT (or ROLLBACK): what was stored of `xid` for these dispatchers is applied (or not), and deleted."""
+
+    xid: str
+    commit: bool
+    dispatchers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a lane applies in one sink transaction, or, where not final, one part of it.
+
+    `statements`: in order; bytes are the text of a BINLOG statement. `progress` has the position that each dispatcher
+    has reached when the sink transaction commits; a part of an unfinished source transaction names its dispatchers in
+    `touched` only.
+    """
+
+    format_description: bytes
+    statements: tuple[bytes | Prepared | Decided, ...]
+    progress: Mapping[str, Position]
+    touched: frozenset[str]
+    tables: frozenset[TableName]
+    transactions: int
+    rows_events: int
+    bytes: int
+    final: bool = True
