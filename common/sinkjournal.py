@@ -64,11 +64,13 @@ def write_done(
     key: str,
     epoch: int,
     position: Position,
+    begin: Position,
     creates: Sequence[str],
     drops: Sequence[str],
     dropped_schemas: Sequence[str],
 ) -> None:
-    """Finish a statement: its entry, the schema dispatcher's position, the progress rows that begin and end at it.
+    """Finish a statement: its entry, the schema dispatcher's position, the progress rows that begin (at `begin`) and
+    end with it.
 
     The caller has locked and checked the schema dispatcher's row. Entries of earlier statements are deleted.
     """
@@ -96,7 +98,7 @@ def write_done(
             f"DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = %s AND LEFT(dispatcher, %s) = %s",
             (uid, len(prefix), prefix),
         )
-    add_progress(cursor, uid, epoch, creates, position)
+    add_progress(cursor, uid, epoch, creates, begin)
 
 
 def lock_schema_dispatcher(cursor: Cursor, uid: str, epoch: int, generation: int) -> Position:

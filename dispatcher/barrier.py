@@ -20,14 +20,18 @@ from dispatcher.spec import Spec
 
 
 class Barrier:
-    """One DDL. `position` is its end. `dropped`: keys of the stream's dispatchers that end with it."""
+    """One DDL. `position` is its end, and counts the whole of a transaction that it begins. `begin` is where the
+    dispatchers that it creates begin. `dropped`: keys of the stream's dispatchers that end with it."""
 
-    def __init__(self, spec: Spec, writer: Writer, ddl: pb.Ddl, position: Position, statement: Statement) -> None:
+    def __init__(
+        self, spec: Spec, writer: Writer, ddl: pb.Ddl, position: Position, begin: Position, statement: Statement
+    ) -> None:
         self._spec = spec
         self._writer = writer
         self._ddl = ddl
         self._statement = statement
         self.position = position
+        self._begin = begin
         self.dropped: frozenset[str] = frozenset()
         self.was_decided = False
 
@@ -69,6 +73,7 @@ class Barrier:
                 self._ddl,
                 self.position,
                 self._statement.session,
+                begin=self._begin,
                 cut=cut,
             )
         except HedgerowError as error:

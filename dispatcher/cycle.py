@@ -277,7 +277,12 @@ class Cycle:
     def _decide(self, router: Router, ddl: pb.Ddl) -> None:
         statement = router.tracker.statement
         assert statement is not None
-        barrier = Barrier(self._spec, self._writer, ddl, router.position_behind_ddl(), statement)
+        # Rows that follow the DDL in its own transaction are before no position: dispatchers get them after a PASS
+        # like any others, from before the transaction on. Only the schema dispatcher, which has no rows, is past it.
+        rows_follow = router.rows_follow
+        behind = router.position_behind_ddl()
+        begin = router.position if rows_follow else behind
+        barrier = Barrier(self._spec, self._writer, ddl, behind, begin, statement)
         blocked = barrier.block(target for target in router.targets() if not target.covered)
         if blocked:
             self._flush_all(router)
@@ -290,9 +295,12 @@ class Cycle:
                 for key in passed & barrier.dropped:
                     router.drop(key)
                     self._standings[key].finish(barrier.position)
-                self._reach(passed - barrier.dropped, barrier.position)
+                if not rows_follow:
+                    self._reach(passed - barrier.dropped, barrier.position)
                 for key in written:
                     self._standings[key].reach(barrier.position)
+                    if rows_follow:
+                        router.overtake(key, barrier.position)
                 done = written | passed
                 for key in done:
                     self._standings[key].run()

@@ -232,10 +232,24 @@ class Router:
     def end_ddl(self) -> None:
         """The DDL has been decided over."""
         self.ddl = None
+        rows_follow = self.rows_follow
         self.tracker.finish_statement()
-        self._end()
+        if not rows_follow:
+            self._end()
         self._known.clear()
         self._maps.clear()
+
+    @property
+    def rows_follow(self) -> bool:
+        """Whether the DDL is at the beginning of a transaction that goes on with rows (CREATE TABLE ... SELECT)."""
+        return self.tracker.statement is not None and self.tracker.statement.rows_follow
+
+    def overtake(self, key: str, position: Position) -> None:
+        """This dispatcher has reached `position`, which the stream has not."""
+        target = self._targets[key]
+        target.position = position
+        target.ahead = target.covered = True
+        self._behind.append(target)
 
     def position_behind_ddl(self) -> Position:
         """Where the DDL ends that `route` has returned for."""
@@ -363,11 +377,10 @@ class Router:
             if not statement.rows_follow:
                 self._end()
             return
-        if statement.rows_follow:
+        if self._open:
             raise UnsupportedEvent(
-                f"CREATE TABLE ... SELECT near {self._place()} cannot be replicated, because its rows are in the "
-                f"transaction that creates the table: {statement.text[:200]}. Exclude the table with the filter; on "
-                f"the source, write CREATE TABLE, then INSERT ... SELECT"
+                f"a statement near {self._place()} comes after rows of the same transaction, which it would commit in "
+                f"the sink: {statement.text[:200]}. Apply the transaction in the sink by hand, and start behind it"
             )
         self._statement = statement
         ddl.gtid = statement.gtid if self.by_gtid else ""

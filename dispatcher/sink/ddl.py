@@ -23,7 +23,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from common import sinkjournal
-from common.errors import DdlFailed, HedgerowError, SinkUnavailable, UnsupportedEvent
+from common.errors import DdlFailed, HedgerowError, SinkUnavailable
 from common.mysql import Flavour, connect
 from common.names import TableName, quoted
 from common.pb.v1 import model_pb2 as pb
@@ -54,24 +54,20 @@ def execute_ddl(
     position: Position,
     session: Mapping[str, int | float | str],
     *,
-    rows_follow: bool = False,
+    begin: Position | None = None,
     cut: Cut | None = None,
 ) -> None:
     """Returns when the statement is in the sink and the schema dispatcher's progress row is at `position`, its end.
 
     `generation` is that of the schema dispatcher, claimed at the writer's epoch. `session`: the variables that the
-    statement was executed with on the source. `rows_follow`: it is the first half of a transaction with rows. `cut`
-    ends it from another thread, with SinkUnavailable: the server may go on with a statement that it has.
-    Raises Fenced, SinkUnavailable (call it again), DdlFailed, SinkRefused, UnsupportedEvent.
+    statement was executed with on the source. `begin`: where the dispatchers that it creates begin, if not at
+    `position`; that is before it, where rows follow it in its own transaction. `cut` ends it from another thread, with
+    SinkUnavailable: the server may go on with a statement that it has.
+    Raises Fenced, SinkUnavailable (call it again), DdlFailed, SinkRefused.
     """
-    if rows_follow:
-        raise UnsupportedEvent(
-            f"CREATE TABLE ... SELECT at {position} is one transaction of DDL and rows in the source, which cannot be "
-            f"applied atomically: {_start(ddl.statement)}. Create and fill the table in the sink, then go on behind it"
-        )
     if not ddl.gtid and not position.file:
         raise ValueError("a DDL statement has a GTID, or a file and an offset")
-    execution = _Execution(uri, flavour, writer, generation, ddl, position, session, cut or Cut())
+    execution = _Execution(uri, flavour, writer, generation, ddl, position, begin or position, session, cut or Cut())
     try:
         execution.run()
     except (pymysql.MySQLError, OSError) as error:
@@ -89,9 +85,11 @@ class _Execution:
         generation: int,
         ddl: pb.Ddl,
         position: Position,
+        begin: Position,
         session: Mapping[str, int | float | str],
         cut: Cut,
     ) -> None:
+        self._begins_at = begin
         self._cut = cut
         self._uri, self._flavour, self._ddl, self._position = uri, flavour, ddl, position
         self._uid, self._epoch, self._generation = writer.uid, writer.epoch, generation
@@ -235,6 +233,7 @@ class _Execution:
             self._key,
             self._epoch,
             self._position,
+            self._begins_at,
             creates=[name.key for name in self._creates],
             drops=[name.key for name in self._drops if name.table],
             dropped_schemas=[name.schema for name in self._drops if not name.table],

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
 
 from common.names import TableName
 from common.pb.v1 import dispatch_pb2
@@ -169,3 +173,54 @@ async def test_a_blocked_stream_can_be_closed(server_pair: ServerPair) -> None:
         await changefeed.wait(node, lambda found: found["*"].state == pb.BLOCKED)
         async with asyncio.timeout(5):
             assert not (await changefeed.close(node)).HasField("rejection")
+
+
+@pytest.mark.parametrize("by_gtid", [True, False])
+async def test_create_table_select_over_takeovers(server_pair: ServerPair, by_gtid: bool) -> None:
+    """One transaction of DDL and rows: the table is created once and its rows arrive once, whoever dies meanwhile."""
+    await in_thread(
+        execute,
+        server_pair,
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.a (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(100))",
+        "CREATE TABLE shop.kept (v INT)",
+    )
+    changefeed = Changefeed(server_pair, "shop.*")
+    changefeed.tables = await in_thread(changefeed._copy)
+    start = changefeed.position()
+    await in_thread(changefeed.prepare, changefeed.keys, start if by_gtid else replace(start, gtid_set=""))
+    insert = "INSERT INTO shop.a (v) SELECT 'x' FROM information_schema.columns LIMIT 700"
+    await in_thread(
+        execute,
+        server_pair,
+        insert,
+        "INSERT INTO shop.kept VALUES (1)",
+        "CREATE TABLE shop.copy SELECT id, v FROM shop.a",
+        "INSERT INTO shop.copy VALUES (0, 'later')",
+        "CREATE TABLE shop.keyed (id INT PRIMARY KEY) SELECT id FROM shop.a",
+        "CREATE TABLE shop.empty SELECT id FROM shop.a WHERE id < 0",
+        "INSERT INTO shop.kept VALUES (2)",
+        "UPDATE shop.copy SET v = 'y' WHERE id < 10",
+    )
+    if server_pair.flavour == "mariadb":
+        await in_thread(execute, server_pair, "CREATE OR REPLACE TABLE shop.kept SELECT id, v FROM shop.copy")
+    choice = random.Random(9)
+    for number in range(8):
+        async with nodes(f"n{number}") as (node,):
+            rows = await in_thread(changefeed.progress)
+            await changefeed.bootstrap(node)
+            await changefeed.schedule(node, rows)
+            async with maintained(changefeed, [node]):
+                if number < 7:
+                    await asyncio.sleep(choice.uniform(0.05, 0.4))  # anywhere in its work
+                    node.service.local_fence()
+                else:
+                    found = await in_thread(
+                        wait_until_equal, server_pair.source.root, server_pair.sink.root, "shop", seconds=20
+                    )
+                    assert found.equal, found
+        changefeed.epoch += 1
+        await in_thread(changefeed.raise_fence)
+    with server_pair.sink.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM shop.copy")
+        assert cursor.fetchone() == (701,)

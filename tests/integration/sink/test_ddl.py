@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from common import sinktables
-from common.errors import DdlFailed, Fenced, SinkUnavailable, UnsupportedEvent
+from common.errors import DdlFailed, Fenced, SinkUnavailable
 from common.mysql import connect
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
@@ -150,14 +150,6 @@ def test_a_failure_names_the_statement_and_the_servers_words(sink: Ddl) -> None:
     with pytest.raises(DdlFailed, match=r"1146.*nope.*ALTER TABLE nope ADD x INT\. Mend"):
         sink.execute("ALTER TABLE nope ADD x INT", touches="nope")
     assert sink.progress() == {"*": 4}
-
-
-def test_create_with_rows_is_refused(sink: Ddl) -> None:
-    with pytest.raises(UnsupportedEvent, match="CREATE TABLE"):
-        ddl.execute_ddl(
-            sink.uri, sink.pair.flavour, Writer(sink.uid, 5, "n"), 1, pb.Ddl(statement="CREATE TABLE a AS SELECT 1"),
-            sink.position, {}, rows_follow=True,
-        )  # fmt: skip
 
 
 def test_a_cut_ends_the_connection_and_the_statement_happens_once(sink: Ddl) -> None:

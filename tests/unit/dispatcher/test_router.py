@@ -271,3 +271,45 @@ def test_one_phase_is_prepared_and_committed_at_once() -> None:
     setup.binlog.number = 1
     router.route(setup.binlog.prepared("X'31',X'',1", ("s", "a", 1), one_phase=True), 0, MANY, MANY)
     assert [text for _, text in setup.lane.got] == ["prepared", "2:a", "X'31',X'',1 commit", "end"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("by_gtid", [True, False])
+def test_rows_that_follow_a_ddl_in_its_transaction_are_routed_behind_it(flavour: Flavour, by_gtid: bool) -> None:
+    """The schema dispatcher is ahead of the stream until the transaction ends; the position stays before it."""
+    setup = Setup(flavour, {"*": 1, "s.a": 1}, by_gtid=by_gtid)
+    router = setup.router()
+    binlog = setup.binlog
+    binlog.number = 1
+    events = (
+        binlog.begin() + [binlog.query("CREATE TABLE a (id INT)", "s")] + binlog.rows("s", "a", 1) + binlog.commit()
+    )
+    events += binlog.transaction(("s", "a", 1))
+    before = router.position
+    at = router.route(events, 0, MANY, MANY)
+    assert router.ddl is not None
+    assert router.rows_follow
+    behind = router.position_behind_ddl()
+    assert behind.gtid_set == (binlog.gtid_set(2) if by_gtid else "")
+    assert (router.position.gtid_set, router.position.offset) == (before.gtid_set, before.offset)
+    router.overtake("*", behind)
+    router.end_ddl()
+    schema = next(target for target in router.targets() if target.key == "*")
+    assert schema.ahead
+    assert schema.covered
+    assert (router.position.gtid_set, router.position.offset) == (before.gtid_set, before.offset)
+    assert router.route(events, at, MANY, MANY) == len(events)
+    assert [text for key, text in setup.lane.got if key] == ["r", "3:a"]
+    assert not schema.ahead
+    assert router.position.gtid_set == (binlog.gtid_set(3) if by_gtid else "")
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_statement_behind_rows_of_its_transaction_is_refused(flavour: Flavour) -> None:
+    setup = Setup(flavour, {"s.a": 1})
+    router = setup.router()
+    binlog = setup.binlog
+    binlog.number = 1
+    events = [*binlog.begin(), *binlog.rows("s", "a", 1), binlog.query("CREATE TABLE b (id INT)", "s")]
+    with pytest.raises(UnsupportedEvent, match="comes after rows"):
+        router.route(events, 0, MANY, MANY)
