@@ -14,7 +14,8 @@ from common.mysql import ACCESS_DENIED, Flavour, unavailable
 from common.names import TableName
 from common.uri import ServerUri
 
-TRY_AGAIN = frozenset({1205, 1213, 1614})  # lock wait timeout, deadlock, transaction branch rolled back by a deadlock
+LOCK_WAIT_TIMEOUT = 1205
+TRY_AGAIN = frozenset({LOCK_WAIT_TIMEOUT, 1213, 1614})  # deadlock, transaction branch rolled back by a deadlock
 
 _LOST = frozenset(
     {1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 1969, 2002, 2003, 2006, 2013, 2055}
