@@ -278,13 +278,11 @@ def test_one_phase_is_prepared_and_committed_at_once() -> None:
 def test_rows_that_follow_a_ddl_in_its_transaction_are_routed_behind_it(flavour: Flavour, by_gtid: bool) -> None:
     """The schema dispatcher is ahead of the stream until the transaction ends; the position stays before it."""
     setup = Setup(flavour, {"*": 1, "s.a": 1}, by_gtid=by_gtid)
-    router = setup.router()
+    router = setup.router([4, 4])
     binlog = setup.binlog
     binlog.number = 1
-    events = (
-        binlog.begin() + [binlog.query("CREATE TABLE a (id INT)", "s")] + binlog.rows("s", "a", 1) + binlog.commit()
-    )
-    events += binlog.transaction(("s", "a", 1))
+    events = [*binlog.begin(), binlog.query("CREATE TABLE a (id INT)", "s"), *binlog.rows("s", "a", 1)]
+    events += binlog.commit() + binlog.transaction(("s", "a", 1))
     before = router.position
     at = router.route(events, 0, MANY, MANY)
     assert router.ddl is not None
