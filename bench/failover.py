@@ -31,6 +31,7 @@ from common.mysql import Flavour
 from common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import Cluster
 
+TABLE_WIDTH = 110  # also where the output is a file
 RESULTS = Path(__file__).parent / "results"
 LEASE_SECONDS = float(NodeConfig.model_fields["lease_ttl"].default)
 
@@ -147,9 +148,10 @@ def document(flavour: Flavour, lease: float, found: dict[str, list[Interruption]
 def print_table(console: Console, results: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("milliseconds", "runs", "figure", "p50", "p95", "most", "aim p95", ""):
-        table.add_column(column, justify="left" if column in ("milliseconds", "figure", "") else "right")
+        left = column in ("milliseconds", "figure", "")
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for name, scenario in results["scenarios"].items():
-        for figure, meaning in (("first", "first by the successor"), ("pause", "longest pause of a table")):
+        for figure, meaning in (("first", "first applied by the successor"), ("pause", "longest pause of any table")):
             if figure not in scenario:
                 continue
             cells = [f"{scenario[figure][key] * 1000:.0f}" for key in ("p50", "p95", "most")]
@@ -170,6 +172,7 @@ def print_table(console: Console, results: dict[str, Any]) -> None:
 def main(runs: int, flavour: Flavour, quick: bool, only: tuple[str, ...]) -> None:
     """Measures failover and planned moves, prints a table and writes bench/results/failover-FLAVOUR.json."""
     console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, TABLE_WIDTH)
     names = [name for name in SCENARIOS if not only or name in only]
     found = run(flavour, 3 if quick else runs, names, lambda text: console.print(f"[dim]{text}[/dim]"))
     results = document(flavour, LEASE_SECONDS, found)

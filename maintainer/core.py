@@ -101,13 +101,22 @@ class Core:
     def acknowledge(self, node: str, orders: Orders, seq: int) -> None:
         self._fleet.acknowledge(node, orders, seq)
 
-    def lose(self, node: str) -> None:
-        """The node is gone, out of reach, or cannot serve."""
-        self._fleet.lose(node)
+    def lose(self, node: str) -> frozenset[tuple[str, int]]:
+        """The node is gone, out of reach, or cannot serve. Returns the incarnations that count as lost with it."""
+        lost = self._fleet.lose(node)
         self._sent.forget(node)
         self._lags.pop(node, None)
         if self._inventories is not None:
             self._inventories.pop(node, None)
+        return lost
+
+    def served(self) -> frozenset[tuple[str, int]]:
+        """Before `begin`: the incarnations that run on nodes that have answered."""
+        return frozenset(
+            (status.dispatcher, status.generation)
+            for inventory in (self._inventories or {}).values()
+            for status in inventory.dispatchers
+        )
 
     def pin(self, dispatcher: str, node: str) -> None:
         """A user wants this dispatcher, with all that are tied to it, on that node."""

@@ -109,11 +109,12 @@ class Fleet:
             if trace is not None and trace.generation == placement.generation:
                 trace.acknowledged = seq
 
-    def lose(self, node: str) -> None:
-        """The node is gone or out of reach; what it may still run is fenced by generation."""
-        for where, key in list(self._traces):
-            if where == node:
-                del self._traces[where, key]
+    def lose(self, node: str) -> frozenset[tuple[str, int]]:
+        """The node is gone or out of reach; what it may still run, which is returned, is fenced by generation."""
+        lost = {key: trace.generation for (where, key), trace in self._traces.items() if where == node}
+        for key in lost:
+            del self._traces[node, key]
+        return frozenset(lost.items())
 
     def replace(self, key: str) -> None:
         """Place this dispatcher anew: its incarnation was fenced."""

@@ -72,6 +72,7 @@ class Maintainer:
         self._errors: dict[str, pb.ChangefeedError] = {}
         self._published: object = None
         self._published_at = 0.0
+        self._endings: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._log = log.bind(changefeed=spec.name, uid=stamp.uid, epoch=stamp.epoch)
         self._task = asyncio.create_task(self._run(), name=f"maintainer-{spec.name}-{stamp.epoch}")
@@ -138,6 +139,7 @@ class Maintainer:
         finally:
             if self._read is not None:
                 helpers.append(self._read)  # type: ignore[arg-type]
+            helpers += self._endings
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
@@ -154,7 +156,7 @@ class Maintainer:
         except TimeoutError:
             self._log.warning("nodes-silent", nodes=self._links.silent)
         self._check_ownership()
-        view = await self._store.take_over()
+        view = await self._store.take_over(self._core.served())
         self._check_ownership()
         self._core.begin(view, next(self._seqs))
         self._phase = maintainer_pb2.MAINTAINING
@@ -246,7 +248,7 @@ class Maintainer:
 
     def link_changed(self, node: str) -> None:
         if self._links.is_out(node):
-            self._core.lose(node)
+            self._lose(node)
         self._wake.set()
 
     def lost_ownership(self, error: LostOwnership) -> None:
@@ -255,7 +257,20 @@ class Maintainer:
 
     def _sync_links(self) -> None:
         for node in self._links.sync():
-            self._core.lose(node)
+            self._lose(node)
+
+    def _lose(self, node: str) -> None:
+        lost = self._core.lose(node)
+        if lost and self._phase == maintainer_pb2.MAINTAINING:
+            task = asyncio.create_task(self._end_sessions(node, lost))
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
+
+    async def _end_sessions(self, node: str, lost: frozenset[tuple[str, int]]) -> None:
+        try:
+            await self._store.end_sessions(lost)
+        except HedgerowError as error:  # who claims the dispatchers ends them, after a while
+            self._log.warning("sessions-not-ended", node=node, error=str(error))
 
     def _check_ownership(self) -> None:
         if self._ended_by is not None:

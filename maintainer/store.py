@@ -16,10 +16,10 @@ fenced. Errors: SinkUnavailable and SourceUnavailable, Fenced, SinkRefused where
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import pymysql
 from pymysql.connections import Connection
@@ -34,6 +34,7 @@ from common.metrics import rejected
 from common.mysql import Flavour, What, connect, unavailable
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
+from common.sinksessions import SessionRecord, kill_session
 from common.sinktables import SCHEMA_DISPATCHER, ProgressRow
 from common.uri import ServerUri
 
@@ -42,6 +43,7 @@ MISSING_GRANTS = frozenset({1044, 1142, 1143, 1227, 1370})  # of an account that
 READ_SECONDS = 15.0  # above sinktables.PATIENCE, so that its clearer error comes first
 
 T = TypeVar("T")
+Incarnation: TypeAlias = tuple[str, int]  # a dispatcher and its generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,19 @@ class Store:
         self._start = Position.read(spec.start_position)
         self.flavour = cast(Flavour, spec.flavour)
 
-    async def take_over(self) -> View:
+    async def take_over(self, served: Collection[Incarnation] = ()) -> View:
         """Raises the fence to this owner's epoch; from then on no older writer commits. Then makes the progress rows
-        agree with the filter, the first time from the source's tables."""
-        return await asyncio.to_thread(self._take_over)
+        agree with the filter, the first time from the source's tables.
+
+        Sessions recorded for an incarnation that is not `served` by a node that answered are ended first: a frozen
+        node's transaction would hold the fence row, and with it everybody who needs it, until a lock times out.
+        """
+        return await asyncio.to_thread(self._take_over, frozenset(served))
+
+    async def end_sessions(self, lost: Collection[Incarnation]) -> None:
+        """Ends the sessions of incarnations whose node is out of reach, so that their successors need not wait for the
+        locks of a frozen one. They are fenced anyway."""
+        await asyncio.to_thread(self._end_sessions, frozenset(lost))
 
     async def read(self) -> View:
         """Raises Fenced where this owner's epoch is no longer the sink's."""
@@ -83,9 +94,10 @@ class Store:
         """Raises the fence for the last time, and with `forget` deletes the progress. Returns the final progress."""
         return await asyncio.to_thread(self._close, forget)
 
-    def _take_over(self) -> View:
+    def _take_over(self, served: frozenset[Incarnation]) -> View:
         with self._connected() as sink:
             sinktables.ensure_schema(sink)
+            _end_sessions(sink, self._uid, lambda incarnation: incarnation not in served)
             sinktables.raise_fence(sink, self._uid, self._epoch, self._owner)
             rows = sinktables.list_progress(sink, self._uid)
             if not rows:
@@ -96,6 +108,10 @@ class Store:
                     sinktables.check_fence(cursor, self._uid, self._epoch)
                     sinktables.delete_progress(cursor, self._uid, leaving)
             return self._view(sink)
+
+    def _end_sessions(self, lost: frozenset[Incarnation]) -> None:
+        with self._connected() as sink:
+            _end_sessions(sink, self._uid, lost.__contains__)
 
     def _read(self) -> View:
         with self._connected() as sink:
@@ -147,6 +163,16 @@ class Store:
         except Fenced as error:
             rejected("sink", "stale", uid=self._uid, epoch=self._epoch, what="maintainer", reason=str(error))
             raise
+
+
+def _end_sessions(sink: Connection[Cursor], uid: str, is_lost: Callable[[Incarnation], bool]) -> None:
+    """A session that also serves an incarnation that is not lost is left alone."""
+    lost: dict[SessionRecord, bool] = {}
+    for row in sinktables.list_progress(sink, uid):
+        lost[row.session] = lost.get(row.session, True) and is_lost((row.dispatcher, row.generation))
+    with sink.cursor() as cursor:
+        for session in (session for session, all_lost in lost.items() if all_lost):
+            kill_session(cursor, session)
 
 
 def _with(what: What, uri: ServerUri, ask: Callable[[Connection[Cursor]], T]) -> T:
