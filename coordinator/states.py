@@ -24,7 +24,6 @@ class Event(enum.Enum):
     ERROR_RETRIABLE = "error that a retry may mend"
     ERROR_FATAL = "error that a retry does not mend"
     RECOVERED = "recovered"
-    FINISHED = "finished"
 
 
 # What a user may ask for, in the order in which an error lists it.
@@ -43,7 +42,6 @@ _TABLE: dict[tuple[State | None, Event], State] = {
     (pb.NORMAL, Event.REMOVE): pb.REMOVED,
     (pb.NORMAL, Event.ERROR_RETRIABLE): pb.WARNING,
     (pb.NORMAL, Event.ERROR_FATAL): pb.FAILED,
-    (pb.NORMAL, Event.FINISHED): pb.FINISHED,
     (pb.WARNING, Event.PAUSE): pb.STOPPED,
     (pb.WARNING, Event.RESUME): pb.NORMAL,
     (pb.WARNING, Event.UPDATE): pb.NORMAL,
@@ -52,7 +50,6 @@ _TABLE: dict[tuple[State | None, Event], State] = {
     (pb.WARNING, Event.ERROR_RETRIABLE): pb.WARNING,
     (pb.WARNING, Event.ERROR_FATAL): pb.FAILED,
     (pb.WARNING, Event.RECOVERED): pb.NORMAL,
-    (pb.WARNING, Event.FINISHED): pb.FINISHED,
     (pb.FAILED, Event.RESUME): pb.NORMAL,
     (pb.FAILED, Event.UPDATE): pb.FAILED,
     (pb.FAILED, Event.REMOVE): pb.REMOVED,
@@ -60,9 +57,6 @@ _TABLE: dict[tuple[State | None, Event], State] = {
     (pb.STOPPED, Event.RESUME): pb.NORMAL,
     (pb.STOPPED, Event.UPDATE): pb.STOPPED,
     (pb.STOPPED, Event.REMOVE): pb.REMOVED,
-    (pb.FINISHED, Event.RESUME): pb.NORMAL,
-    (pb.FINISHED, Event.UPDATE): pb.FINISHED,
-    (pb.FINISHED, Event.REMOVE): pb.REMOVED,
     (pb.REMOVED, Event.REMOVE): pb.REMOVED,
 }
 

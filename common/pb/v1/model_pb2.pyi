@@ -26,7 +26,6 @@ class ChangefeedState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WARNING: _ClassVar[ChangefeedState]
     FAILED: _ClassVar[ChangefeedState]
     STOPPED: _ClassVar[ChangefeedState]
-    FINISHED: _ClassVar[ChangefeedState]
     REMOVED: _ClassVar[ChangefeedState]
 
 class Consistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -75,7 +74,6 @@ NORMAL: ChangefeedState
 WARNING: ChangefeedState
 FAILED: ChangefeedState
 STOPPED: ChangefeedState
-FINISHED: ChangefeedState
 REMOVED: ChangefeedState
 CONSISTENCY_UNSPECIFIED: Consistency
 TABLE: Consistency

@@ -8,7 +8,7 @@ from common.errors import IllegalTransition
 from common.pb.v1 import model_pb2 as pb
 from coordinator.states import Event, State, next_state, possible
 
-STATES: list[State] = [pb.NORMAL, pb.WARNING, pb.FAILED, pb.STOPPED, pb.FINISHED, pb.REMOVED]
+STATES: list[State] = [pb.NORMAL, pb.WARNING, pb.FAILED, pb.STOPPED, pb.REMOVED]
 
 
 def test_a_changefeed_begins_normal_and_cannot_begin_twice() -> None:
@@ -32,10 +32,10 @@ def test_every_state_but_removed_can_be_removed_and_removed_is_final() -> None:
             next_state("shop", pb.REMOVED, event)
 
 
-@pytest.mark.parametrize("state", [pb.STOPPED, pb.FAILED, pb.FINISHED])
+@pytest.mark.parametrize("state", [pb.STOPPED, pb.FAILED])
 def test_what_does_not_run_is_resumed_and_never_changed_by_a_report(state: State) -> None:
     assert next_state("shop", state, Event.RESUME) == pb.NORMAL
-    for event in (Event.ERROR_RETRIABLE, Event.ERROR_FATAL, Event.RECOVERED, Event.FINISHED):
+    for event in (Event.ERROR_RETRIABLE, Event.ERROR_FATAL, Event.RECOVERED):
         with pytest.raises(IllegalTransition):
             next_state("shop", state, event)
 
