@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from common.errors import HedgerowError
+from common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import NodeProcess
 from hedgerow.sandbox.compare import Comparison, checksums, wait_until_equal
 from hedgerow.sandbox.process import SandboxError, wait_until
@@ -63,7 +64,7 @@ class Drill:
     """A context manager: inside, the changefeed `name` replicates schema `name` under load. Whatever the drill breaks
     is mended when it ends, and the changefeed removed."""
 
-    def __init__(self, cluster: WiredCluster, name: str, *, rate: float = 150, seed: int = 1) -> None:
+    def __init__(self, cluster: WiredCluster, name: str, *, rate: float = 120, seed: int = 1) -> None:
         self.cluster = cluster
         self.name = name
         self.workload = Workload(cluster.pair.source.root, rate=rate, seed=seed, schema=name)
@@ -72,6 +73,7 @@ class Drill:
         self._began = time.monotonic()
         self._refused: dict[str, Refusals] = {}
         self._epoch = 0
+        self._uid = ""
 
     def __enter__(self) -> Self:
         self._refused = self.cluster.refusals()
@@ -88,14 +90,14 @@ class Drill:
             self.workload.stop()
         self.cluster.heal()
         with contextlib.suppress(HedgerowError):  # a drill may have removed it
-            self.cluster.command("changefeed", "remove", self.name)
+            self.cluster.any_node().client().call("Remove", pb.ChangefeedRequest(name=self.name))
         for server in (self.source, self.sink):
             ask(server, f"DROP DATABASE IF EXISTS {self.name}")
 
     def create(self) -> None:
         """Creates the changefeed, from before its tables were made, and waits until every table is replicated by a
         node, each node having some."""
-        self.cluster.create(self.name, "--filter", f"{self.name}.*", start=self._start)
+        self._uid = self.cluster.create(self.name, "--filter", f"{self.name}.*", start=self._start)["uid"]
         tables = len(self.workload.tables)
 
         def spread() -> bool:
@@ -123,7 +125,7 @@ class Drill:
             self.sink,
             "SELECT dispatcher, epoch, session_id, binlog_file, binlog_pos FROM hedgerow.progress"
             " WHERE changefeed_uid = %s",
-            self.feed()["uid"],
+            self._uid,
         )
 
     def applied(self) -> dict[str, int | None]:
@@ -234,7 +236,7 @@ class Drill:
                 met[:] = [f" ({error})"]
                 return False
 
-        if not wait_until(holds, seconds, 0.05):
+        if not wait_until(holds, seconds, 0.1):
             raise SandboxError(f"{self.name}: {problem} after {seconds:g} s{''.join(met)}: {self.done}{self._seen()}")
 
     def _seen(self) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from common.errors import HedgerowError
 from common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import NodeProcess
+from hedgerow.sandbox.process import SandboxError
 from hedgerow.sandbox.wired import How, WiredCluster
 
 _MOST_FAULTS = 2
@@ -25,6 +26,7 @@ _PAUSE_SECONDS = (0.1, 1.0)  # between two looks
 _SHORT_SECONDS = (0.3, 3.0)
 _LONG_SECONDS = (3.0, 12.0)  # most are past the lease
 _LONG_SHARE = 0.3
+_UNAVAILABLE = 6  # the exit code of a node that cannot reach etcd when it starts
 _ORDER_SECONDS = (1.0, 4.0)
 
 
@@ -63,6 +65,7 @@ class Storm:
         try:
             while time.monotonic() < deadline:
                 self._undo(time.monotonic())
+                self._supervise()
                 if len(self._faults) < _MOST_FAULTS:
                     weights = [weight for weight, _ in self._kinds]
                     fault = self._random.choices(self._kinds, weights)[0][1]()
@@ -86,9 +89,20 @@ class Storm:
             self._faults.remove(fault)
             fault.undo()
 
+    def _supervise(self) -> None:
+        """Starts a node again that could not reach etcd when it started, as a supervisor does. Raises SandboxError for
+        one that has ended in any other way."""
+        for node in self._cluster.nodes:
+            if not node.process.running and not any(fault.node is node for fault in self._faults):
+                if node.process.returncode != _UNAVAILABLE:
+                    end = f"{node.name} ended with {node.process.returncode}"
+                    raise SandboxError(f"{end}; its log ends:\n{node.process.log_tail()}")
+                self.done["started again"] += 1
+                node.process.start()
+
     def _victim(self) -> NodeProcess:
         taken = [fault.node for fault in self._faults]
-        return self._random.choice([node for node in self._cluster.nodes if node not in taken])
+        return self._random.choice([node for node in self._cluster.nodes if node not in taken and node.process.running])
 
     def _until(self, long_share: float = 0.0) -> float:
         span = _LONG_SECONDS if self._random.random() < long_share else _SHORT_SECONDS

@@ -20,7 +20,7 @@ from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.refusals import Refusals, refusals
 
 How = Literal["cut", "stall"]
-LEASE_SECONDS = 8
+LEASE_SECONDS = 10  # a drill has 0.8 of it to replace a frozen node and to thaw it while its session is valid
 
 
 @dataclass(frozen=True, slots=True)
