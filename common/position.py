@@ -103,6 +103,17 @@ def least(positions: Sequence[Position], flavour: Flavour) -> Position:
     return Position(str(common), commit_time=time)
 
 
+def farthest(positions: Sequence[Position], flavour: Flavour) -> Position:
+    """What any of `positions` has reached: the union of the GTID sets, and the greatest file and offset, of the server
+    that the latest is of. Raises ValueError when there are none."""
+    if not positions:
+        raise ValueError("farthest of no positions")
+    every = functools.reduce(_union, (gtid_set(flavour, text) for text in {p.gtid_set for p in positions}))
+    server = max(positions, key=lambda position: position.commit_time).source_id
+    last = max((position for position in positions if position.source_id == server), key=_place)
+    return Position(str(every), last.file, last.offset, server, last.commit_time)
+
+
 def _place(position: Position) -> tuple[str, int, int]:
     return (*file_order(position.file), position.offset) if position.file else ("", 0, 0)
 
@@ -113,6 +124,14 @@ def _intersection(first: GtidSet, second: GtidSet) -> GtidSet:
     assert isinstance(first, MariadbGtidSet)
     assert isinstance(second, MariadbGtidSet)
     return first.intersection(second)
+
+
+def _union(first: GtidSet, second: GtidSet) -> GtidSet:
+    if isinstance(first, MysqlGtidSet) and isinstance(second, MysqlGtidSet):
+        return first.union(second)
+    assert isinstance(first, MariadbGtidSet)
+    assert isinstance(second, MariadbGtidSet)
+    return first.union(second)
 
 
 @functools.lru_cache(maxsize=64)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pymysql
 from pymysql.connections import Connection
@@ -24,7 +25,7 @@ from common.catalog import foreign_key_edges
 from common.errors import Fenced
 from common.mysql import connect
 from common.pb.v1 import model_pb2 as pb
-from common.position import Position, least
+from common.position import Position, farthest, least
 from common.sinktables import SCHEMA_DISPATCHER, list_progress
 from common.sinkxa import list_prepared
 from dispatcher.barrier import Barrier
@@ -90,10 +91,14 @@ class Cycle:
         starts = self._open_ports()
         if not starts:
             return
-        start = least(list(starts.values()), self._spec.flavour)
-        reader = self._reader = Reader(self._spec.source, self._spec.flavour, start, server_id=self._server_id)
+        flavour, positions = self._spec.flavour, list(starts.values())
+        start = least(positions, flavour)
+        applied = farthest(positions, flavour)
+        reader = self._reader = Reader(self._spec.source, flavour, start, server_id=self._server_id, applied=applied)
         self._check()
         reader.connect()
+        if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
+            start = replace(start, gtid_set="")
         targets = [target for port in self._ports for target in port.targets.values()]
         with self._sink() as connection:
             prepared = list_prepared(connection, self._spec.uid)

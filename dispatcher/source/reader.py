@@ -30,6 +30,7 @@ from common.gtid import MysqlGtidSet
 from common.mysql import Flavour, ServerInfo, connect, server_info, set_timeouts, unavailable
 from common.position import Position
 from common.uri import ServerUri
+from dispatcher.source import events as e
 from dispatcher.source.framing import Framer, StreamEnded
 from dispatcher.source.refusals import check_file, check_gtids, refusal
 
@@ -41,14 +42,17 @@ _SETUP_SECONDS: Final = 10.0
 _SILENT_HEARTBEATS: Final = 5
 _LEAST_SILENCE_SECONDS: Final = 10.0
 _RECEIVE_BUFFER: Final = 4 << 20
+_IDLE_SECONDS: Final = 5.0
+_QUESTION_SECONDS: Final = 2.0
 
 
 class Reader:
     """Reads one source's binlog from `start`.
 
     `server_id`: what this reader calls itself; the source ends an older dump of the same id, so it must be unique among
-    all replicas of the source. `heartbeat_seconds`: the source says something at least this often; after five silent
-    ones (10 s at least) it counts as dead.
+    all replicas of the source. `applied`: what the sink has of this source or of one before it, where that is more than
+    `start`; a source that lacks some of it is refused. `heartbeat_seconds`: the source says something at least this
+    often; after five silent ones (10 s at least) it counts as dead.
     """
 
     def __init__(
@@ -58,11 +62,13 @@ class Reader:
         start: Position,
         *,
         server_id: int,
+        applied: Position | None = None,
         heartbeat_seconds: float = 1.0,
     ) -> None:
         self._uri = uri
         self._flavour: Flavour = flavour
         self._start = start
+        self._applied = applied or start
         self._server_id = server_id
         self._heartbeat = heartbeat_seconds
         self._silence = max(_LEAST_SILENCE_SECONDS, _SILENT_HEARTBEATS * heartbeat_seconds)
@@ -72,9 +78,11 @@ class Reader:
         self._poll = select.poll()
         self._wake_fd: int | None = None
         self._heard = 0.0
+        self._moved = 0.0  # when something else than a heartbeat came, or the source was asked
         self._busy = threading.Lock()
         self._closed = False
         self.source: ServerInfo | None = None
+        self.by_gtid = False  # how it was asked for the stream; since `connect`
 
     @property
     def source_id(self) -> str:
@@ -105,7 +113,7 @@ class Reader:
             raw.settimeout(None)
             self._socket = raw
             self._poll.register(raw, select.POLLIN)
-            self._heard = time.monotonic()
+            self._heard = self._moved = time.monotonic()
 
     def read(self, timeout: float, wake_fd: int | None = None) -> list[bytes]:
         """All complete events that have arrived; waits for the first for `timeout` seconds, or until `wake_fd` becomes
@@ -125,6 +133,7 @@ class Reader:
                     if self._framer.more:
                         events = self._framer.cut()
                         if events:
+                            self._watch(events[-1])
                             return events
                     elif not self._receive(deadline, wake_fd):
                         return []
@@ -164,9 +173,10 @@ class Reader:
                 f"new changefeed for this server"
             )
         start = self._start
-        by_gtid = check_gtids(connection, source, self._uri.address, start)
+        by_gtid = self.by_gtid = check_gtids(connection, source, self._uri.address, start, self._applied)
         if not by_gtid:
             check_file(connection, source, self._uri.address, start)
+            check_file(connection, source, self._uri.address, self._applied)
         nanoseconds = int(self._heartbeat * 1e9)
         settings = {
             "master_heartbeat_period": nanoseconds,
@@ -221,6 +231,32 @@ class Reader:
         self._framer.filled(count)
         self._heard = time.monotonic()
         return True
+
+    def _watch(self, event: bytes) -> None:
+        """While a source whose binlog was reset waits for the old one to grow, it goes on sending heartbeats, and
+        nothing else, whatever is written. So it is asked when there was nothing else for a while."""
+        now = time.monotonic()
+        if event[e.TYPE_AT] not in (e.HEARTBEAT, e.HEARTBEAT_V2):
+            self._moved = now
+        elif now - self._moved >= _IDLE_SECONDS:
+            self._moved = now
+            self._ask(event)
+
+    def _ask(self, heartbeat: bytes) -> None:
+        """Whether the source still has what was read. A question that it does not answer is left to the stream."""
+        assert self.source is not None
+        with contextlib.suppress(pymysql.MySQLError, OSError, SourceUnavailable):
+            connection = connect(self._uri, "source", timeout=_QUESTION_SECONDS, read_timeout=_QUESTION_SECONDS)
+            with connection:
+                source = server_info(connection)
+                if source.source_id != self.source.source_id:
+                    return  # behind the address, but not who sends: the next connection is judged
+                check_gtids(connection, source, self._uri.address, self._start, self._applied)
+                if heartbeat[e.TYPE_AT] == e.HEARTBEAT:
+                    file = heartbeat[e.HEADER :].decode("utf-8", "replace")
+                    offset = int.from_bytes(heartbeat[e.LOG_POS_AT : e.LOG_POS_AT + 4], "little")
+                    read = Position(file=file, offset=offset, source_id=source.source_id)
+                    check_file(connection, source, self._uri.address, read)
 
     def _readable(self, seconds: float, wake_fd: int | None) -> bool:
         pending: Any = getattr(self._socket, "pending", None)  # TLS may hold bytes that poll does not see

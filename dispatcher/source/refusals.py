@@ -7,6 +7,7 @@ that its binlog was reset or lost its end; "another server without it" means tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from pymysql.connections import Connection
@@ -49,38 +50,64 @@ _TEXTS: Final[tuple[tuple[str, type[ReplicationError], str], ...]] = (
 _RETRIABLE: Final = ("server_uuid/server_id", "same server_id", "same server_uuid", "being killed", "shut")
 
 
-def check_gtids(connection: Connection[Any], source: ServerInfo, address: str, start: Position) -> bool:
-    """Whether to start by GTID set (else by file and offset).
+def check_gtids(
+    connection: Connection[Any], source: ServerInfo, address: str, start: Position, applied: Position
+) -> bool:
+    """Whether to start by GTID set (else by file and offset). `applied`: what the source must have had, if only in
+    parts that the start is before.
 
     Raises HistoryDiverged, BinlogReset, BinlogPurged, naming the GTIDs; what PyMySQL raises when the connection breaks.
     """
-    same_server = start.source_id == source.source_id
     if start.file and not start.gtid_set:
-        if same_server:
+        if start.source_id == source.source_id:
             return False
         raise HistoryDiverged(
             f"source {address} is now server {source.source_id}, the position {start} is of server "
             f"{start.source_id or '(unknown)'} and has no GTIDs: it means nothing here. Restore the former server, or "
             f"{_COPY}"
         )
+    same_server = applied.source_id == source.source_id
     if source.flavour == "mariadb":
-        (text,) = _row(connection, "SELECT @@gtid_current_pos")
-        (logged,) = _row(connection, "SELECT @@gtid_binlog_pos")
-        has = MariadbGtidSet.parse(str(text)).union(MariadbGtidSet.parse(str(logged)))
-        _require(str(MariadbGtidSet.parse(start.gtid_set).minus(has)), str(has), source, address, same_server)
+        current, state, replicated = _row(
+            connection, "SELECT @@gtid_current_pos, @@gtid_binlog_state, @@gtid_slave_pos"
+        )
+        missing = mariadb_missing(applied.gtid_set, [str(current), str(state), str(replicated)])
+        _require(missing, str(MariadbGtidSet.parse(str(current))), source, address, same_server)
         return True
     mode, executed, purged = _row(connection, "SELECT @@gtid_mode, @@gtid_executed, @@gtid_purged")
     if mode != "ON":
         return False
-    wanted = MysqlGtidSet.parse(start.gtid_set)
-    _require(str(wanted.minus(MysqlGtidSet.parse(str(executed)))), str(executed), source, address, same_server)
-    gone = MysqlGtidSet.parse(str(purged)).minus(wanted)
+    lacks = MysqlGtidSet.parse(applied.gtid_set).minus(MysqlGtidSet.parse(str(executed)))
+    _require(str(lacks), str(executed), source, address, same_server)
+    gone = MysqlGtidSet.parse(str(purged)).minus(MysqlGtidSet.parse(start.gtid_set))
     if gone:
         raise BinlogPurged(
             f"source {address} has purged transactions that were not applied yet: {gone}. They are needed after "
             f"{start}; {_COPY}"
         )
     return True
+
+
+def mariadb_missing(applied: str, known: Iterable[str]) -> str:
+    """The last GTIDs of `applied` that a server does not know whose GTID positions and states are `known`.
+
+    Sequence numbers alone do not tell: a server that was written to by mistake has used the same ones for transactions
+    of its own. What it knows of the server that made a transaction does.
+    """
+    last: dict[tuple[str, str], int] = {}
+    for text in known:
+        for domain, server, number in _triples(text):
+            last[domain, server] = max(number, last.get((domain, server), 0))
+    return ",".join(
+        f"{domain}-{server}-{number}"
+        for domain, server, number in _triples(applied)
+        if last.get((domain, server), 0) < number
+    )
+
+
+def _triples(gtids: str) -> list[tuple[str, str, int]]:
+    parts = (gtid.strip().split("-") for gtid in gtids.split(",") if gtid.strip())
+    return [(domain, server, int(number)) for domain, server, number in parts]
 
 
 def check_file(connection: Connection[Any], source: ServerInfo, address: str, start: Position) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput, HistoryDiverged
-from common.position import Position, has_reached, least
+from common.position import Position, farthest, has_reached, least
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
@@ -56,3 +56,11 @@ def test_least_is_reached_by_all() -> None:
     moved = at("x.000001", 4, f"{A}:1-8", source_id="t", time=4)
     assert least([first, moved], "mysql") == Position(f"{A}:1-5", commit_time=3)
     assert least([at("b.1", 1, "0-1-4,1-1-1"), at("b.1", 2, "0-2-3")], "mariadb").gtid_set == "0-2-3"
+
+
+def test_the_farthest_has_all_that_any_has() -> None:
+    behind, ahead = at("b.000001", 9, f"{A}:1-5", "old", 1.0), at("b.000001", 5, f"{A}:1-2:7", "new", 2.0)
+    assert farthest([behind, ahead], "mysql") == at("b.000001", 5, f"{A}:1-5:7", "new", 2.0)
+    assert farthest([at("b.000002", 4, "0-1-3"), at("b.000001", 99, "0-1-1,2-1-1")], "mariadb") == at(
+        "b.000002", 4, "0-1-3,2-1-1"
+    )

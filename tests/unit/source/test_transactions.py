@@ -14,7 +14,7 @@ from common.position import Position
 from dispatcher.source import events as e
 from dispatcher.source import transactions as t
 from dispatcher.source.gtid_events import tagged_gtid
-from dispatcher.source.refusals import refusal
+from dispatcher.source.refusals import mariadb_missing, refusal
 from dispatcher.source.statements import Kind, plain_text, statement_kind
 from tests.unit.source.packets import make_event
 
@@ -190,3 +190,18 @@ def test_refusals_have_their_own_errors(code: int, text: str, expected: str) -> 
     error = refusal("h:1", Position(f"{A}:1"), code, text)
     assert error.code == expected
     assert text in str(error)
+
+
+@pytest.mark.parametrize(
+    ("applied", "known", "missing"),
+    [
+        ("", [""], ""),
+        ("0-1-5,7-1-3", ["0-1-9", "7-1-3"], ""),
+        ("0-1-5", ["0-2-9"], "0-1-5"),  # another server has used the number
+        ("0-1-5", ["0-2-9", "0-1-4,0-2-9"], "0-1-5"),
+        ("0-1-5", ["0-2-9", "0-1-5,0-2-9"], ""),
+        ("0-1-5,3-1-2", ["0-1-5"], "3-1-2"),
+    ],
+)
+def test_mariadb_servers_are_told_apart(applied: str, known: list[str], missing: str) -> None:
+    assert mariadb_missing(applied, known) == missing
