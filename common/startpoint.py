@@ -62,6 +62,7 @@ class _Source:
         self._mysql = flavour == "mysql"
         if self._info.flavour != flavour:
             raise BadInput(f"{self._name} is {self._info}, not {flavour}")
+        self._gtids_on = not self._mysql or self._rows("SELECT @@gtid_mode") == [("ON",)]
         self._files = {str(row[0]): int(row[1]) for row in self._rows("SHOW BINARY LOGS")}
         if not self._files:
             raise BadInput(f"{self._name} has no binlog: start it with --log-bin")
@@ -73,14 +74,14 @@ class _Source:
         row = next(iter(self._rows(statement)))
         file, offset = str(row[0]), int(row[1])
         gtids = MysqlGtidSet.parse(str(row[4])) if self._mysql else self._mariadb_at(file, offset)
-        return self._position(str(gtids), file, offset)
+        return self._begin(str(gtids), file, offset)
 
     def earliest(self) -> Position:
         file = next(iter(self._files))
         if self._mysql:
             ((purged,),) = self._rows("SELECT @@gtid_purged")
-            return self._position(str(MysqlGtidSet.parse(str(purged))), file, _FIRST_EVENT)
-        return self._position(str(self._mariadb_at(file, _FIRST_EVENT)), file, _FIRST_EVENT)
+            return self._begin(str(MysqlGtidSet.parse(str(purged))), file, _FIRST_EVENT)
+        return self._begin(str(self._mariadb_at(file, _FIRST_EVENT)), file, _FIRST_EVENT)
 
     def at_gtids(self, text: str) -> Position:
         if self._mysql:
@@ -149,8 +150,22 @@ class _Source:
             raise BadInput(f"{self._name} cannot tell the GTID position at {file}:{offset}: no event begins there")
         return MariadbGtidSet.parse(str(text))
 
+    def _begin(self, gtids: str, file: str, offset: int) -> Position:
+        """Before the first GTID there is a place without any, but no need for it: a file in the position would say that
+        the source has none, and tie the changefeed to this server."""
+        return self._position(gtids, file, offset) if gtids or not self._has_gtids_only() else self._position("", "", 0)
+
+    def _has_gtids_only(self) -> bool:
+        """Whether its binlogs can be read from the beginning by GTID."""
+        if not self._mysql:
+            return True
+        first = self._rows("SHOW BINLOG EVENTS IN %s LIMIT 10", next(iter(self._files)))
+        return self._gtids_on and not any(row[2] == "Anonymous_Gtid" for row in first)
+
     def _position(self, gtids: str, file: str, offset: int) -> Position:
         gtid_set(self._info.flavour, gtids)
+        if not self._gtids_on:
+            gtids = ""  # there may be some, from when it was on
         return Position(gtids, file, offset, self._info.source_id)
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
