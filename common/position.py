@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -18,6 +18,7 @@ from common.gtid import GtidSet, MariadbGtidSet, MysqlGtidSet, gtid_set
 from common.mysql import Flavour
 from common.pb.v1 import model_pb2 as pb
 
+_FIRST_EVENT = 4  # offset of a binlog file's first event
 _FILE = re.compile(r"(.+)\.([0-9]+)\Z")
 
 
@@ -60,6 +61,19 @@ def file_order(file: str) -> tuple[str, int]:
     if not match:
         raise BadInput(f"{file!r} is not the name of a binlog file (expected something like binlog.000001)")
     return match[1], int(match[2])
+
+
+def readable(position: Position) -> Position:
+    """Where a dump is to begin that continues from `position`. An offset of 4 GiB or more cannot be asked for
+    (COM_BINLOG_DUMP has four bytes for it), and means the end of the file: a server ends it when the transaction that
+    made it so large is over. Raises BadInput."""
+    if position.offset < 1 << 32:
+        return position
+    match = _FILE.match(position.file)
+    if not match:
+        raise BadInput(f"{position.file!r} is not the name of a binlog file (expected something like binlog.000001)")
+    name, number = match.groups()
+    return replace(position, file=f"{name}.{int(number) + 1:0{len(number)}d}", offset=_FIRST_EVENT)
 
 
 def has_reached(position: Position, *, gtid: str, file: str, offset: int, source_id: str, flavour: Flavour) -> bool:

@@ -25,7 +25,7 @@ from common.catalog import foreign_key_edges
 from common.errors import Fenced
 from common.mysql import connect
 from common.pb.v1 import model_pb2 as pb
-from common.position import Position, farthest, least
+from common.position import Position, farthest, least, readable
 from common.sinktables import SCHEMA_DISPATCHER, list_progress
 from common.sinkxa import list_prepared
 from dispatcher.barrier import Barrier
@@ -94,7 +94,9 @@ class Cycle:
         flavour, positions = self._spec.flavour, list(starts.values())
         start = least(positions, flavour)
         applied = farthest(positions, flavour)
-        reader = self._reader = Reader(self._spec.source, flavour, start, server_id=self._server_id, applied=applied)
+        reader = self._reader = Reader(
+            self._spec.source, flavour, readable(start), server_id=self._server_id, applied=applied
+        )
         self._check()
         reader.connect()
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none

@@ -37,6 +37,7 @@ DESCRIPTION: Final = 11  # a FORMAT_DESCRIPTION event: lanes must have this one 
 
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
+_LOG_POS_HIGH: Final = e.LOG_POS_AT + 3
 _TABLE_ID: Final = slice(e.HEADER, e.HEADER + 6)
 _DUMMY_TABLE_ID: Final = b"\xff\xff\xff\x00\x00\x00"  # a rows event without rows, only to end a statement
 _MARIADB_STANDALONE: Final = 1
@@ -81,6 +82,8 @@ class Tracker:
         self._end: bytes = b""  # the event that ended the last transaction
         self._end_gtid: bytes = b""
         self._current_file = start.file
+        self._high = 0  # byte of the last log_pos: an event's end in its file, of which the header has 32 bits
+        self._laps = 0  # times that those 32 bits have been exceeded in this file
         self._inside = False
         self._maps: dict[bytes, TableMap] = {}
         self._known: dict[bytes, TableMap] = {}
@@ -127,6 +130,8 @@ class Tracker:
             self._maps[event[_TABLE_ID]] = self.table = table
             return TABLE_MAP
         if kind in e.ROWS:
+            if event[_LOG_POS_HIGH] != self._high:
+                self._follow(event)
             self.table = self._maps.get(event[_TABLE_ID])
             return ROWS if self.table is not None else self._unmapped(event)
         if kind == e.XID:
@@ -191,11 +196,20 @@ class Tracker:
             elif kind == e.GTID_TAGGED:
                 gtids.add(*tagged_gtid(gtid))
         self.file = self._current_file
-        (self.offset,) = _U32.unpack_from(event, e.LOG_POS_AT)
+        if event[_LOG_POS_HIGH] != self._high:
+            self._follow(event)
+        self.offset = _U32.unpack_from(event, e.LOG_POS_AT)[0] + (self._laps << 32)
         self._text = None
         self._end, self._end_gtid, self._gtid = event, gtid, b""
         self._inside = False
         self._maps.clear()
+
+    def _follow(self, event: bytes) -> None:
+        """A server begins a new file when one is full, but not inside a transaction: that may go beyond 4 GiB."""
+        high = event[_LOG_POS_HIGH]
+        if _U32.unpack_from(event, e.LOG_POS_AT)[0]:  # 0: not said
+            self._laps += high < self._high
+            self._high = high
 
     def _query(self, event: bytes) -> int:
         # MySQL's BEGIN in front of every transaction is in the hot path: its text is the event's end.
@@ -251,6 +265,7 @@ class Tracker:
     def _rare(self, event: bytes, kind: int) -> int:
         if kind == e.ROTATE:
             self._current_file = event[e.HEADER + 8 :].decode("utf-8")
+            self._high = self._laps = 0
             return NOTHING
         if kind == e.FORMAT_DESCRIPTION:
             self._known.clear()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput, HistoryDiverged
-from common.position import Position, farthest, has_reached, least
+from common.position import Position, farthest, has_reached, least, readable
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
@@ -64,3 +64,9 @@ def test_the_farthest_has_all_that_any_has() -> None:
     assert farthest([at("b.000002", 4, "0-1-3"), at("b.000001", 99, "0-1-1,2-1-1")], "mariadb") == at(
         "b.000002", 4, "0-1-3,2-1-1"
     )
+
+
+def test_a_dump_begins_in_the_next_file_where_an_offset_has_more_than_four_bytes() -> None:
+    assert readable(Position(file="b.000009", offset=(1 << 32) - 1)) == Position(file="b.000009", offset=(1 << 32) - 1)
+    assert readable(Position("g", "b.000009", 1 << 32, "s", 7.0)) == Position("g", "b.000010", 4, "s", 7.0)
+    assert readable(Position(file="b.999999", offset=9 << 32)).file == "b.1000000"

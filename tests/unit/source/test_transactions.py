@@ -205,3 +205,20 @@ def test_refusals_have_their_own_errors(code: int, text: str, expected: str) -> 
 )
 def test_mariadb_servers_are_told_apart(applied: str, known: list[str], missing: str) -> None:
     assert mariadb_missing(applied, known) == missing
+
+
+def test_offsets_beyond_four_gigabytes() -> None:
+    """log_pos has 32 bits: a transaction of 9 GiB goes around twice. Rows whose header does not say it are no lap."""
+    tracker = t.Tracker("mysql", Position("", "b.000001", 50, "s"), "s")
+    for event in (ROTATE, gtid(5), query(b"BEGIN"), MAP):
+        tracker.feed(event)
+    for gigabyte in (1, 2, 3, 4, 5, 6, 7, 8, 9):
+        tracker.feed(make_event(e.WRITE_ROWS, ROWS[e.HEADER :], log_pos=(gigabyte << 30) + 500 & 0xFFFFFFFF))
+        tracker.feed(make_event(e.WRITE_ROWS, ROWS[e.HEADER :], log_pos=0))
+    tracker.feed(xid((9 << 30) + 700 & 0xFFFFFFFF))
+    assert tracker.position().offset == (9 << 30) + 700
+    tracker.feed(make_event(e.ROTATE, bytes(8) + b"b.000003", log_pos=0))
+    for event in (gtid(6), query(b"BEGIN"), MAP, ROWS):
+        tracker.feed(event)
+    tracker.feed(xid(2000))
+    assert (tracker.position().file, tracker.position().offset) == ("b.000003", 2000)
