@@ -36,14 +36,14 @@ _FIELD_END, _FIELD_SIZE, _FIELD_COMPRESSION, _FIELD_PLAIN_SIZE = range(4)
 _ZSTD, _NONE = 0, 255
 
 
-def unwrap(event: bytes) -> Iterator[bytes]:
+def unwrap(event: bytes | memoryview) -> Iterator[bytes]:
     """The plain events inside one event whose type is in COMPRESSED, in order; raises BinlogCorrupt."""
     if event[e.TYPE_AT] == e.TRANSACTION_PAYLOAD:
         return _payload(event)
-    return iter((_plain(event),))
+    return iter((_plain(bytes(event)),))
 
 
-def _payload(event: bytes) -> Iterator[bytes]:
+def _payload(event: bytes | memoryview) -> Iterator[bytes]:
     at, fields = e.HEADER, {_FIELD_COMPRESSION: _ZSTD}
     try:
         while True:
@@ -61,10 +61,10 @@ def _payload(event: bytes) -> Iterator[bytes]:
     if compression not in (_ZSTD, _NONE):
         raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event is compressed with unknown method {compression}")
     left = fields.get(_FIELD_PLAIN_SIZE, size)  # a truncated zstd frame just ends, without an error
-    body = BytesIO(memoryview(event)[at:])
-    log_pos = event[e.LOG_POS_AT : e.LOG_POS_AT + 4]
+    body = memoryview(event)[at:]  # not copied: it may be large
+    log_pos = bytes(event[e.LOG_POS_AT : e.LOG_POS_AT + 4])
     with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as plain:
-        source = plain if compression == _ZSTD else body
+        source = plain if compression == _ZSTD else BytesIO(body)
         try:
             while header := _read(source, e.HEADER):
                 size = int.from_bytes(header[e.SIZE_AT : e.SIZE_AT + 4], "little")
@@ -128,7 +128,7 @@ def _rows_data(event: bytes, kind: int) -> int:
     return at + bitmaps * ((width + 7) // 8)
 
 
-def lenenc(data: bytes, at: int) -> tuple[int, int]:
+def lenenc(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """A length-encoded integer of the client protocol, and where it ends. Raises IndexError or struct.error."""
     first = data[at]
     if first < 0xFB:

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from typing import Final
 from zlib import crc32
 
-from common.errors import BinlogCorrupt
+from common.errors import BinlogCorrupt, UnsupportedEvent
 from dispatcher.source import events as e
 from dispatcher.source.compression import COMPRESSED, unwrap
 
 CAPACITY: Final = 1 << 20
 CUT: Final = 1 << 20  # bytes that one cut may yield from a compressed transaction
+MOST_COMPRESSED: Final = 128 << 20  # bytes of a compressed transaction, which is one event and is held whole
 _LONGEST: Final = 0xFFFFFF  # a packet of this length is continued in the next
 _LAYOUT: Final = struct.Struct("<IBIBII")  # packet length and sequence, status, timestamp, type, server_id, event_size
 _LEAST: Final = 4 + 1 + e.HEADER
@@ -89,7 +90,8 @@ class Framer:
     def cut(self) -> list[bytes]:
         """All complete events that are buffered (of a compressed transaction: the next part).
 
-        Raises StreamEnded where the server ended it, once all before that was returned; BinlogCorrupt.
+        Raises StreamEnded where the server ended it, once all before that was returned; BinlogCorrupt; UnsupportedEvent
+        for a compressed transaction of more than MOST_COMPRESSED bytes.
         """
         out: list[bytes] = []
         while self._unwrapping is None or self._unwrap(out):
@@ -135,23 +137,32 @@ class Framer:
             )
         self._start += 4 + len(payload)
         self._sequence = self._sequence + 1 & 0xFF
+        event: bytes | memoryview
         if self._long or len(payload) == _LONGEST:
+            if not self._long:
+                _check_size(payload)
             self._long += payload
             if len(payload) == _LONGEST:
                 return
-            event, self._long = bytes(self._long), bytearray()
+            event, self._long = memoryview(self._long), bytearray()
         else:
             event = payload.tobytes()
         if not event or event[0] != _OK:
-            raise _ended(event)
+            raise _ended(bytes(event))
         if len(event) < 1 + e.HEADER or _U32.unpack_from(event, 1 + e.SIZE_AT)[0] != len(event) - 1:
             raise BinlogCorrupt(
                 f"a packet of {len(event)} bytes does not hold exactly one event: the stream is damaged"
             )
         self._take(event[1:], out)
 
-    def _take(self, event: bytes, out: list[bytes]) -> None:
+    def _take(self, event: bytes | memoryview, out: list[bytes]) -> None:
         kind = event[e.TYPE_AT]
+        if kind == e.TRANSACTION_PAYLOAD:  # may be large: not copied
+            if self._checksums and not _holds(event):
+                raise _mismatch(event)
+            self._unwrapping = unwrap(event[: -e.CHECKSUM] if self._checksums else event)
+            return
+        event = bytes(event)
         if kind == e.FORMAT_DESCRIPTION:
             out.append(self._describe(event))
             return
@@ -194,7 +205,19 @@ class Framer:
         return True
 
 
-def _mismatch(event: bytes) -> BinlogCorrupt:
+def _check_size(packet: memoryview) -> None:
+    """Of an event that comes in several packets, of which this is the first. Raises UnsupportedEvent."""
+    size, log_pos = struct.unpack_from("<II", packet, 1 + e.SIZE_AT)
+    if packet[1 + e.TYPE_AT] == e.TRANSACTION_PAYLOAD and size > MOST_COMPRESSED:
+        raise UnsupportedEvent(
+            f"a compressed transaction of {size} bytes ends at offset {log_pos} of the source's binlog; one of more "
+            f"than {MOST_COMPRESSED} bytes is not held in memory. SET binlog_transaction_compression = OFF in sessions "
+            f"that write so much at once: without it there is no limit. Apply this one in the sink by hand, and start "
+            f"behind it"
+        )
+
+
+def _mismatch(event: bytes | memoryview) -> BinlogCorrupt:
     (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
     return BinlogCorrupt(
         f"the checksum of event {e.type_name(event[e.TYPE_AT])} that ends at offset {log_pos} does not hold: it "
@@ -202,11 +225,17 @@ def _mismatch(event: bytes) -> BinlogCorrupt:
     )
 
 
+def _holds(event: bytes | memoryview) -> bool:
+    """Whether its last four bytes are its checksum."""
+    stop = len(event) - e.CHECKSUM
+    return stop >= e.HEADER and crc32(memoryview(event)[:stop]) == int(_U32.unpack_from(event, stop)[0])
+
+
 def _strip(event: bytes) -> bytes | None:
     """The event without its checksum and with its size corrected, None where the checksum does not hold."""
-    stop = len(event) - e.CHECKSUM
-    if stop < e.HEADER or crc32(memoryview(event)[:stop]) != _U32.unpack_from(event, stop)[0]:
+    if not _holds(event):
         return None
+    stop = len(event) - e.CHECKSUM
     return event[: e.SIZE_AT] + _U32.pack(stop) + event[e.LOG_POS_AT : stop]
 
 

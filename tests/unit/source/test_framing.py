@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BinlogCorrupt
+from common.errors import BinlogCorrupt, UnsupportedEvent
 from dispatcher.source import events as e
-from dispatcher.source.framing import CAPACITY, Framer
+from dispatcher.source.framing import CAPACITY, MOST_COMPRESSED, Framer
 from tests.unit.source.packets import LONGEST, description, frame, make_event, packets, sealed, stream
 
 kinds = st.sampled_from([e.TABLE_MAP, e.WRITE_ROWS, e.XID, e.QUERY, e.HEARTBEAT, e.GTID, 99])
@@ -105,3 +107,12 @@ def test_made_up_events_may_have_checksums_in_a_file_without() -> None:
     rotate = make_event(e.ROTATE, bytes(8) + b"b.000002", log_pos=0, flags=e.ARTIFICIAL_F)
     out, _ = frame(stream([sealed(rotate), description(False), rotate, sealed(rotate)]))
     assert [out[0], *out[2:]] == [rotate] * 3
+
+
+def test_a_compressed_transaction_that_is_too_large_is_refused_at_its_first_packet() -> None:
+    head = struct.pack("<IBIIIH", 7, e.TRANSACTION_PAYLOAD, 1, MOST_COMPRESSED + 1, 9999, 0)
+    first = packets([b"\0" + head + bytes(LONGEST - 20)])[: 4 + LONGEST]
+    with pytest.raises(UnsupportedEvent, match=rf"{MOST_COMPRESSED + 1} bytes ends at offset 9999.*= OFF"):
+        frame(first)
+    allowed = struct.pack("<IBIIIH", 7, e.TRANSACTION_PAYLOAD, 1, MOST_COMPRESSED, 9999, 0)
+    assert frame(packets([b"\0" + allowed + bytes(LONGEST - 20)])[: 4 + LONGEST]) == ([], None)
