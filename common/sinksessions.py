@@ -2,7 +2,8 @@
 
 A frozen writer can hold locks. Whoever needs them waits a second, then kills those sessions recorded in the progress
 rows that may be in the way, each only if the processlist still shows exactly the recorded (connection id, client
-host:port), and tries again until its patience is over.
+host:port), and tries again until its patience is over. A transaction here can also be of a session that is recorded
+nowhere, as a maintainer's is: so the server ends a session that is idle in one for a few seconds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 
 Sink: TypeAlias = "Connection[Cursor]"
 T = TypeVar("T")
+IDLE_IN_TRANSACTION = 4  # seconds; below the patience of those who wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ def kill_session(cursor: Cursor, session: SessionRecord, *, only_idle: bool = Fa
 
 @contextmanager
 def transaction(conn: Sink) -> Iterator[Cursor]:
-    """BEGIN; COMMIT at the end, ROLLBACK on an error."""
-    with conn.cursor() as cursor:
+    """BEGIN; COMMIT at the end, ROLLBACK on an error. Without a statement for IDLE_IN_TRANSACTION seconds, as of a
+    process that is frozen, the server rolls back and ends the session."""
+    with conn.cursor() as cursor, _session_variable(cursor, "wait_timeout", IDLE_IN_TRANSACTION):
         cursor.execute("BEGIN")
         try:
             yield cursor
@@ -96,7 +99,7 @@ def patiently(
     kill a session that is executing.
     """
     deadline = time.monotonic() + patience
-    with conn.cursor() as cursor, _lock_wait_timeout(cursor, 1):
+    with conn.cursor() as cursor, _session_variable(cursor, "innodb_lock_wait_timeout", 1):
         waits = 0
         while True:
             try:
@@ -117,15 +120,16 @@ def patiently(
 
 
 @contextmanager
-def _lock_wait_timeout(cursor: Cursor, seconds: int) -> Iterator[None]:
-    cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout")
+def _session_variable(cursor: Cursor, name: str, seconds: int) -> Iterator[None]:
+    """Meanwhile it has this value."""
+    cursor.execute(f"SELECT @@SESSION.{name}")
     usual = int(one_row(cursor)[0])
-    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {seconds:d}")
+    cursor.execute(f"SET SESSION {name} = {seconds:d}")
     try:
         yield
     finally:
         if cursor.connection.open:
-            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {usual:d}")
+            cursor.execute(f"SET SESSION {name} = {usual:d}")
 
 
 def one_row(cursor: Cursor) -> tuple[Any, ...]:
