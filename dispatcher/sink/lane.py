@@ -233,6 +233,10 @@ class Lane:
                 self._applied = replace(self._applied, retries=self._applied.retries + 1)
                 time.sleep(0.01 * attempt)
             except Fenced:
+                if transaction is not None and self._is_overtaken(transaction) and attempt < ATTEMPTS:
+                    session.execute("ROLLBACK")
+                    self._applied = replace(self._applied, retries=self._applied.retries + 1)
+                    continue
                 self._applied = replace(self._applied, refused=self._applied.refused + max(1, batch.transactions))
                 with contextlib.suppress(pymysql.MySQLError, OSError):
                     session.execute("ROLLBACK")
@@ -242,6 +246,11 @@ class Lane:
                 if batch.final:
                     self._commit(transaction, batch)
                 return
+
+    def _is_overtaken(self, transaction: Transaction) -> bool:
+        """Whether a takeover has raised the writer's epoch since the transaction began, so that it was not the writer
+        who was fenced. Nothing of it is committed: it can begin again, and is judged at the new epoch."""
+        return not transaction.begun and self._writer.epoch > transaction.epoch
 
     def _commit(self, transaction: Transaction, batch: Batch) -> None:
         try:

@@ -13,6 +13,7 @@ from common import sinktables
 from common.errors import Fenced, SinkDiverged, SinkRefused, SinkUnavailable
 from dispatcher.sink.coalesce import Coalescer
 from dispatcher.sink.lane import LaneStopped
+from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import SCHEMA, Feed, apply, run
@@ -119,6 +120,32 @@ def test_a_takeover_moves_a_running_lane_to_the_new_epoch(server_pair: ServerPai
             apply(lane, description, transactions, lane.applied.positions, 2)
             rows = sinktables.list_progress(connection, feed.uid)
         assert {(row.epoch, row.generation) for row in rows} == {(2, 1)}
+    assert feed.equal()
+
+
+def test_a_transaction_that_a_takeover_overtakes_begins_again_at_the_new_epoch(server_pair: ServerPair) -> None:
+    """Its epoch was read before the takeover, its fence after: the lane need not end for that."""
+    feed = Feed(server_pair, TABLES)
+    write(server_pair, 10)
+    description, transactions = feed.read()
+    with feed.lane() as lane, feed.sink() as successor, server_pair.sink.connect() as watcher:
+        positions = lane.claim(dict.fromkeys(feed.keys, 1))
+        successor.query("BEGIN")
+        successor.query(f"UPDATE hedgerow.fence SET epoch = 2, owner = 'n2' WHERE changefeed_uid = '{feed.uid}'")
+        applying = threading.Thread(target=apply, args=(lane, description, transactions, positions, 100))
+        applying.start()
+
+        def waits() -> bool:
+            with watcher.cursor() as cursor:
+                return bool(cursor.execute("SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"))
+
+        assert wait_until(waits, 4.0, 0.15)
+        lane._writer.epoch = 2
+        successor.query("COMMIT")
+        applying.join()
+        assert (lane.error, lane.applied.refused, lane.applied.retries) == (None, 0, 1)
+        with feed.sink() as connection:
+            assert {row.epoch for row in sinktables.list_progress(connection, feed.uid)} == {2}
     assert feed.equal()
 
 
