@@ -45,6 +45,7 @@ WAIT_SECONDS = 1.0  # at most between two looks at everything
 PUBLISH_SECONDS = 0.1
 QUESTION_SECONDS = 10.0
 ADVANCE_SECONDS = 3.0
+PROOF_SECONDS = 2.0
 FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
 
 
@@ -60,16 +61,19 @@ class Cycle:
         standings: Mapping[str, Standing],
         *,
         server_id: int,
+        until: float,
         wake: Wake,
         cancelled: threading.Event,
         decisions: Decisions,
         publish: Callable[[float], None],
     ) -> None:
-        """`standings`: the dispatchers to serve. `publish(lag_seconds)` sends a report of them."""
+        """`standings`: the dispatchers to serve. `until` (monotonic): when it is over, because others join.
+        `publish(lag_seconds)` sends a report of them."""
         self._spec = spec
         self._writer = writer
         self._standings = dict(standings)
         self._server_id = server_id
+        self._until = until
         self._wake = wake
         self._cancelled = cancelled
         self._decisions = decisions
@@ -83,6 +87,9 @@ class Cycle:
         self._published_at = 0.0
         self._unpublished = False
         self._advance_at = time.monotonic() + ADVANCE_SECONDS
+        self._unproven: list[Port] = []  # of dispatchers whose lane has failed before
+        self._prove_at = 0.0
+        self.has_begun = False  # all connections are made
         self.has_worked = False  # something was read from the source: the errors before are over
 
     def run(self) -> None:
@@ -107,7 +114,11 @@ class Cycle:
         self._router = Router(self._spec.flavour, start, reader.source_id, targets, Classifier(self._spec), prepared)
         self._connect_ports()
         for key in starts:
-            self._standings[key].run()
+            if not self._standings[key].failures:
+                self._standings[key].run()
+        self._unproven = [port for port in self._ports if any(self._standings[key].failures for key in port.keys)]
+        self._prove_at = time.monotonic() + PROOF_SECONDS
+        self.has_begun = True
         self._tell(0.0)
         self._pump(self._router, reader)
 
@@ -227,6 +238,8 @@ class Cycle:
             raise Cancelled
         for port in self._ports:
             port.check()
+        if time.monotonic() >= self._until:
+            raise Cancelled
 
     def _is_full(self, port: Port) -> bool:
         """A batch ends where a source transaction ends, but for one that fills a batch alone."""
@@ -361,19 +374,31 @@ class Cycle:
 
     # Telling.
 
-    def _lag(self) -> float:
+    def lag(self) -> float:
         """Age of the oldest transaction that the source has sent and that is not durable in the sink, in seconds."""
         times = [port.oldest for port in self._ports if port.oldest]
         if self._unread and self._router is not None:
             times.append(self._router.tracker.commit_time)
         return max(0.0, time.time() - min(times)) if times else 0.0
 
+    def _prove(self) -> None:
+        """A lane that had failed works when it has applied a batch, or if it has none for a while."""
+        for port in list(self._unproven):
+            is_quiet = port.idle and not port.pending and time.monotonic() >= self._prove_at
+            if port.lane.applied.batches or is_quiet:
+                self._unproven.remove(port)
+                self._unpublished = True
+                for key in port.keys:
+                    self._standings[key].recover()
+
     def _tell(self, least_seconds: float) -> None:
         """Sends a report if something changed and the last one is `least_seconds` old. 0: in any case."""
         for port in self._ports:
             if port.harvest(self._standings):
                 self._unpublished = True
-        lag = self._lag()
+        if self._unproven:
+            self._prove()
+        lag = self.lag()
         now = time.monotonic()
         overdue = bool(lag) and now - self._published_at >= WAIT_SECONDS
         if not least_seconds or overdue or (self._unpublished and now - self._published_at >= least_seconds):

@@ -12,12 +12,19 @@ from dispatcher.report import DispatcherReport
 
 
 class Standing:
-    """`finished`: a DDL has dropped its table; its progress row is gone and must not be written again."""
+    """`finished`: a DDL has dropped its table; its progress row is gone and must not be written again.
+
+    `rests_until` (monotonic): its lane has failed, and is not tried before; the others go on without it. What such a
+    dispatcher has been through is over when its lane has applied something: until then it shows the error.
+    """
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
         self.state: pb.DispatcherState = pb.STARTING
         self.finished = False
+        self.failures = 0  # of its lane, in a row
+        self.rests_until = 0.0
+        self._lag = (0.0, 0.0)  # seconds, and when (monotonic) it was so much
         self._position: Position | None = None
         self._blocked: pb.Ddl | None = None
         self._error: HedgerowError | None = None
@@ -32,6 +39,25 @@ class Standing:
     @property
     def position(self) -> Position | None:
         return self._position
+
+    def rest(self, error: HedgerowError, seconds: float, lag_seconds: float) -> None:
+        """`lag_seconds`: of its lane, when it failed."""
+        now = time.monotonic()
+        self.retry(error)
+        self.failures += 1
+        self.rests_until = now + seconds
+        self._lag = (lag_seconds, now)
+
+    def recover(self) -> None:
+        """Its lane works again."""
+        self.failures = 0
+        if self.state == pb.RETRYING:
+            self.run()
+
+    def lag(self, now: float) -> float:
+        """Of one that rests, at least, in seconds; `now` is monotonic."""
+        seconds, since = self._lag
+        return seconds + now - since if now < self.rests_until else 0.0
 
     def begin(self) -> None:
         """Connections are made anew: what they count begins at 0."""

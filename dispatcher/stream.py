@@ -1,12 +1,15 @@
 """The stream of one changefeed on one node: a thread that lives through connections, errors and retries.
 
 It owns what `Cycle` opens, one cycle at a time, and always resumes from the progress rows that the lanes claim, so that
-whatever is retried is applied exactly once. An error that a retry may mend is retried for ever, visibly. A dispatcher
-that is fenced, or that met an error that stops the changefeed, is broken and is not served again; the others go on.
+whatever is retried is applied exactly once. An error that a retry may mend is retried for ever, visibly; where one lane
+met it, the others go on without that lane until it is tried again, so it holds them up for no longer than its try. A
+dispatcher that is fenced, or that met an error that stops the changefeed, is broken and is not served again; the others
+go on.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -96,17 +99,26 @@ class Stream:
     def _live(self) -> None:
         failures = 0
         while not self._cancelled.is_set():
-            standings = {key: one for key, one in self._standings.items() if not one.is_broken and not one.finished}
-            if not standings:
+            alive = {key: one for key, one in self._standings.items() if not one.is_broken and not one.finished}
+            if not alive:
                 return
-            cycle = self._open(standings)
+            now = time.monotonic()
+            standings = {key: one for key, one in alive.items() if one.rests_until <= now}
+            until = min((one.rests_until for one in alive.values() if one.rests_until > now), default=math.inf)
+            if not standings:
+                self._sleep(until - now)
+                continue
+            cycle = self._open(standings, until)
             delay = 0.0
             try:
                 cycle.run()
             except (Cancelled, LaneStopped):
                 pass
             except LaneFailed as failure:
-                delay = self._fail(failure.error, failure.keys, failures)
+                if cycle.has_begun and failure.error.retriable:
+                    self._rest(failure, cycle.lag())
+                else:
+                    delay = self._fail(failure.error, failure.keys, failures)
             except HedgerowError as error:
                 delay = self._fail(error, standings.keys(), failures)
             finally:
@@ -124,7 +136,7 @@ class Stream:
             if not standing.is_broken:
                 standing.give_up(known)
 
-    def _open(self, standings: dict[str, Standing]) -> Cycle:
+    def _open(self, standings: dict[str, Standing], until: float) -> Cycle:
         for standing in standings.values():
             standing.begin()
         cycle = Cycle(
@@ -133,6 +145,7 @@ class Stream:
             standings,
             # The source ends an older dump of the same id. Real servers have small ids by convention.
             server_id=random.randrange(1 << 30, 1 << 32),
+            until=until,
             wake=self._wake,
             cancelled=self._cancelled,
             decisions=self._decisions,
@@ -156,12 +169,25 @@ class Stream:
             for key in keys:
                 self._standings[key].give_up(error)
             return 0.0
-        metrics.RETRIES.labels(self._spec.name, error.code).inc()
-        delay = min(MOST_BACKOFF_SECONDS, LEAST_BACKOFF_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.75, 1.25)
-        self._log.warning("stream-retrying", code=error.code, error=str(error), seconds=round(delay, 2))
+        delay = self._backoff(error, failures)
         for standing in self._standings.values():
             if not standing.is_broken and not standing.finished:
                 standing.retry(error)
+        return delay
+
+    def _rest(self, failure: LaneFailed, lag_seconds: float) -> None:
+        """A lane that worked before has failed: its dispatchers rest, and the others go on without them."""
+        if self._aborted:
+            return
+        standings = [self._standings[key] for key in failure.keys]
+        delay = self._backoff(failure.error, max(standing.failures for standing in standings))
+        for standing in standings:
+            standing.rest(failure.error, delay, lag_seconds)
+
+    def _backoff(self, error: HedgerowError, failures: int) -> float:
+        metrics.RETRIES.labels(self._spec.name, error.code).inc()
+        delay = min(MOST_BACKOFF_SECONDS, LEAST_BACKOFF_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.75, 1.25)
+        self._log.warning("stream-retrying", code=error.code, error=str(error), seconds=round(delay, 2))
         return delay
 
     def _sleep(self, seconds: float) -> None:
@@ -170,5 +196,7 @@ class Stream:
             self._wake.wait(rest)
 
     def _publish(self, lag_seconds: float) -> None:
+        now = time.monotonic()
+        lag_seconds = max(lag_seconds, *(standing.lag(now) for standing in self._standings.values()))
         self._lag = lag_seconds
         self._post(Report(tuple(standing.report() for standing in self._standings.values()), lag_seconds))
