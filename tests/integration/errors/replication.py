@@ -109,11 +109,12 @@ class Replication:
         )
         return access
 
+    def remove(self) -> None:
+        while self._created:
+            self._client.call("Remove", pb.ChangefeedRequest(name=self._created.pop()))
+
     def close(self) -> None:
-        for proxy in self._proxies:
-            proxy.resume() if proxy._thread.is_alive() else None
-        for name in self._created:
-            self._client.call("Remove", pb.ChangefeedRequest(name=name))
+        self.remove()
         for proxy in self._proxies:
             proxy.close()
 
