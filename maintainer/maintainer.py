@@ -168,7 +168,7 @@ class Maintainer:
         self._sync_links()
         now = asyncio.get_running_loop().time()
         self._take_view(now)
-        step = self._core.step(self._links.eligible, self._links.ready, now)
+        step = self._core.step(self._may_host(), self._links.ready, now)
         if step.broken is not None:
             raise _GaveUp(step.broken)
         for node, orders in step.orders.items():
@@ -184,6 +184,12 @@ class Maintainer:
         self._set_error("dispatchers", step.error)
         self._judge_nodes()
         self._publish(now, may_advance=not step.must_read and self._read is None)
+
+    def _may_host(self) -> set[str]:
+        """Where dispatchers may go. Nowhere while the own node leaves: maintainers leave before dispatchers, and the
+        successor would drop what is under way and begin again."""
+        own = self._members.members.nodes.get(self._stamp.node)
+        return self._links.eligible if own is not None and own.liveness == pb.ALIVE else set()
 
     def _take_view(self, now: float) -> None:
         if self._read is None or not self._read.done():

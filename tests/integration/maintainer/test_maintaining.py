@@ -157,6 +157,19 @@ async def test_a_draining_node_is_emptied(bench: Bench) -> None:
     await bench.eventually(lambda: first.statuses.keys() == {"shop.a", "shop.b", "*"} and not second.statuses)
 
 
+async def test_a_maintainer_whose_node_leaves_lets_its_successor_move_the_dispatchers(bench: Bench) -> None:
+    await bench.cluster.join("n2")
+    await started(bench, ["a", "b"], [])
+    before = bench.cluster.where()
+    info = bench.cluster.members.nodes["n1"]
+    bench.cluster.show(FakeNode("n1", info.address, pb.DRAINING))
+    await asyncio.sleep(0.2)  # nothing may happen: give it the time to go wrong
+    assert bench.cluster.where() == before
+    bench.cluster.show(FakeNode("n1", info.address, pb.ALIVE))
+    bench.cluster.show(FakeNode("n2", bench.cluster.members.nodes["n2"].address, pb.DRAINING))
+    await bench.eventually(lambda: set(bench.cluster.where().values()) == {"n1"})
+
+
 async def test_tables_tied_by_a_foreign_key_share_a_node_and_a_lane(bench: Bench) -> None:
     bench.create_tables("a", "b", "parent")
     for run in (bench.source, bench.sink):
