@@ -89,6 +89,8 @@ class NodeConfig(_Settings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            raise ValueError("not a list of host:port")
         return tuple(part.strip() for part in parts)
 
     @field_validator("etcd", "listen", "advertise", "metrics")

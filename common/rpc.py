@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 DETAIL_TRAILER = "hedgerow-error-bin"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+# gRPC refuses more than 16 KiB of metadata, and a trailer in base64 and a status text share that.
+_MAX_DETAIL_BYTES = 8 * 1024
 
 # grpcio ignores grpc.keepalive_timeout_ms: without grpc.http2.ping_timeout_ms a frozen peer is noticed after a minute.
 _KEEPALIVE = [
@@ -111,12 +113,25 @@ def _error_class(code: str) -> Callable[[str], errors.HedgerowError]:
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.HedgerowError) -> None:
-    problems = error.problems if isinstance(error, errors.PreflightFailed) else ()
-    detail = pb.ErrorDetail(
-        code=error.code, problems=[pb.Problem(found=problem.found, mend=problem.mend) for problem in problems]
-    )
+    detail = _detail(error)
+    # The problems travel in the trailer; the text repeats them only for a caller who does not read it.
+    text = str(error)[: _MAX_DETAIL_BYTES // 8]
     trailer = ((DETAIL_TRAILER, detail.SerializeToString()),)
-    await context.abort(error.status, str(error), trailing_metadata=trailer)
+    await context.abort(error.status, text, trailing_metadata=trailer)
+
+
+def _detail(error: errors.HedgerowError) -> pb.ErrorDetail:
+    """The error for the trailer, with as many of its problems as fit."""
+    detail = pb.ErrorDetail(code=error.code)
+    problems = error.problems if isinstance(error, errors.PreflightFailed) else ()
+    for number, problem in enumerate(problems):
+        one = pb.Problem(found=problem.found, mend=problem.mend)
+        if detail.ByteSize() + one.ByteSize() > _MAX_DETAIL_BYTES:
+            left = len(problems) - number
+            detail.problems.add(found=f"{left} more problems", mend="mend these first, then try again")
+            break
+        detail.problems.append(one)
+    return detail
 
 
 class _ErrorInterceptor(grpc.aio.ServerInterceptor):

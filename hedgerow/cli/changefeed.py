@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,9 @@ def update(client: Client, name: str, config: Path | None, **given: Any) -> None
 @with_client
 def remove(client: Client, name: str, yes: bool) -> None:
     """Remove a changefeed and its progress from the sink; user tables stay."""
-    if not yes and not client.json:
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadInput(f"changefeed {name} is removed for good: confirm with --yes where nobody can be asked")
         click.confirm(f"Remove changefeed {name} and its progress?", abort=True)
     client.call("Remove", pb.ChangefeedRequest(name=name))
     render.done({"name": name, "removed": True}, f"changefeed {name} is removed", as_json=client.json)
@@ -169,7 +172,7 @@ def remove(client: Client, name: str, yes: bool) -> None:
 @click.argument("node", shell_complete=node_ids)
 @with_client
 def move_dispatcher(client: Client, name: str, dispatcher: str, node: str) -> None:
-    """Move one table (db.table), with all that foreign keys tie to it, to another node."""
+    """Ask the owner to move one table (db.table), with all that foreign keys tie to it, to another node."""
     request = pb.MoveDispatcherRequest(name=name, dispatcher=dispatcher, node=node)
     render.changefeed(client.call("MoveDispatcher", request), as_json=client.json)
 
@@ -192,7 +195,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         if key not in _FILE_KEYS:
             raise BadInput(f"{file}: {key} is not a setting of a changefeed; there are {', '.join(_FILE_KEYS)}")
         if not _fits(key, value):
-            wanted = "a list of strings" if key == "filter" else "a number" if key in _NUMBERS else "a string"
+            wanted = "a list of strings" if key == "filter" else "a number above 0" if key in _NUMBERS else "a string"
             raise BadInput(f"{file}: {key} = {value!r} is not {wanted}")
     return settings
 
@@ -200,7 +203,9 @@ def _read_file(file: Path) -> dict[str, Any]:
 def _fits(key: str, value: object) -> bool:
     if key == "filter":
         return isinstance(value, list) and all(isinstance(rule, str) for rule in value)
-    return type(value) is (int if key in _NUMBERS else str)
+    if key in _NUMBERS:
+        return type(value) is int and 0 < value < 2**31
+    return isinstance(value, str)
 
 
 def _options(settings: dict[str, Any]) -> model_pb2.ChangefeedOptions:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +35,8 @@ def _ask(context: click.Context, method: str, request: Any) -> Any:
             return await getattr(admin_pb2_grpc.AdminStub(channel), method)(request, timeout=_PATIENCE_SECONDS)
 
     try:
-        return asyncio.run(ask(ClientConfig.load(None, {"addr": context.params.get("addr")}).addr))
+        file = context.params.get("client_config") or os.environ.get("HEDGEROW_CLIENT_CONFIG")
+        config = ClientConfig.load(Path(file) if file else None, {"addr": context.params.get("addr")})
+        return asyncio.run(ask(config.addr))
     except (HedgerowError, grpc.aio.AioRpcError):
         return None

@@ -30,8 +30,8 @@ Exit codes:
   2  the command, its options or its input cannot be read
   3  no such changefeed, node or dispatcher
   4  the name is taken, or the state does not allow it
-  5  preflight found problems in source or sink
-  6  a node, etcd, the source or the sink cannot be reached
+  5  preflight found problems in source or sink, unreachable ones included
+  6  a node or etcd cannot be reached
 """
 
 

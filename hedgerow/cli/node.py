@@ -60,7 +60,10 @@ def list_(client: Client) -> None:
 @click.argument("node", shell_complete=node_ids)
 @with_client
 def drain(client: Client, node: str) -> None:
-    """Move all work off a node. NODE is its id, or a prefix that only one node has."""
+    """Begin to move all work off a node; `node list` shows what is left.
+
+    NODE is its id, or a prefix that only one node has.
+    """
     drained = client.call("DrainNode", pb.DrainNodeRequest(node=node))
     render.nodes([drained], as_json=client.json)
 

@@ -142,7 +142,7 @@ def _drain_empties_a_node(cluster: Cluster) -> None:
 
 def _remove_leaves_tables_and_tombstone(cluster: Cluster, uid: str, workload: Workload) -> None:
     epoch = cluster.get("shop")["epoch"]
-    assert cluster.command("changefeed", "remove", "shop") == {"name": "shop", "removed": True}
+    assert cluster.command("changefeed", "remove", "shop", "--yes") == {"name": "shop", "removed": True}
     assert cluster.command("changefeed", "list") == []
     with pytest.raises(CommandFailed) as unknown:
         cluster.command("changefeed", "get", "shop")

@@ -182,7 +182,7 @@ def test_name_taken(create: Callable[..., Refused], cluster: Cluster) -> None:
     refused = create(name="taken")
     assert refused.exit_code == 4
     assert "taken" in refused.message
-    cluster.command("changefeed", "remove", "taken")
+    cluster.command("changefeed", "remove", "taken", "--yes")
 
 
 def test_bad_name_filter_uri_and_start(create: Callable[..., Refused]) -> None:

@@ -35,7 +35,7 @@ def test_pause_and_remove_while_the_owner_is(fault: Fault, start_drill: StartDri
             drill.did(f"the owner {owner.name} is {fault}")
         with ThreadPoolExecutor() as pool:
             pause = pool.submit(cluster.command, "changefeed", "pause", paused.name)
-            pool.submit(cluster.command, "changefeed", "remove", removed.name).result()
+            pool.submit(cluster.command, "changefeed", "remove", removed.name, "--yes").result()
             stopped = pause.result()
         assert (stopped["state"], stopped["closed"]) == ("stopped", True)
         assert stopped["epoch"] > before[paused.name]["epoch"]

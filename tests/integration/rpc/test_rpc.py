@@ -24,6 +24,8 @@ class Admin(admin_pb2_grpc.AdminServicer):
         raise errors.NotFound(f"no changefeed {request.name}")
 
     async def CreateChangefeed(self, request: pb.CreateChangefeedRequest, context: Any) -> pb.Changefeed:
+        if request.name == "many":
+            raise errors.PreflightFailed([errors.Problem(f"column ü{n} differs " * 5, "mend it") for n in range(500)])
         raise errors.PreflightFailed(PROBLEMS)
 
     async def Watch(self, request: pb.ChangefeedRequest, context: Any) -> AsyncIterator[pb.Changefeed]:
@@ -60,6 +62,15 @@ async def test_a_preflight_keeps_every_problem(channel: tuple[grpc.aio.Channel, 
     error = await failure(stub.CreateChangefeed(pb.CreateChangefeedRequest(), timeout=5), channel[1])
     assert isinstance(error, errors.PreflightFailed)
     assert list(error.problems) == PROBLEMS
+
+
+async def test_a_preflight_with_very_many_problems_says_how_many_more(channel: tuple[grpc.aio.Channel, str]) -> None:
+    stub = admin_pb2_grpc.AdminStub(channel[0])
+    error = await failure(stub.CreateChangefeed(pb.CreateChangefeedRequest(name="many"), timeout=5), channel[1])
+    assert isinstance(error, errors.PreflightFailed)
+    told = len(error.problems) - 1
+    assert told > 30
+    assert error.problems[-1].found == f"{500 - told} more problems"
 
 
 async def test_a_stream_fails_with_its_error_after_its_messages(channel: tuple[grpc.aio.Channel, str]) -> None:

@@ -59,6 +59,7 @@ def test_a_config_file_and_options_make_one_request(tmp_path: Path, requests: li
     [
         ("sources = 1", "sources is not a setting"),
         ("lanes = 'two'", "is not a number"),
+        ("lanes = -1", "is not a number above 0"),
         ("filter = 'a.*'", "is not a list of strings"),
         ("source = 3", "is not a string"),
         ("source = ", "is not TOML"),
@@ -95,7 +96,10 @@ def test_remove_asks_first(
     requests: list[tuple[str, object]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert main.run(["changefeed", "remove", "shop"]) == 130  # no input, so no answer
+    assert main.run(["changefeed", "remove", "shop", "--output", "json"]) == 2
+    assert "--yes" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert main.run(["changefeed", "remove", "shop"]) == 130  # no answer
     assert requests == []
     assert main.run(["changefeed", "remove", "shop", "--yes"]) == 3
     assert "error: no such thing" in capsys.readouterr().err

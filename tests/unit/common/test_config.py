@@ -44,6 +44,8 @@ def test_every_bad_field_is_named_at_once(tmp_path: Path) -> None:
         ('etcd_user = "root"', "etcd_user goes with"),
         ('etcd_user = "root"\netcd_password = "hunter2"\netcd_password_file = "f"', "not both"),
         ("lease_ttl = [", "is not TOML"),
+        ("etcd = 5", "not a list of host:port"),
+        ("etcd = [1, 2]", "not a list of host:port"),
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path: Path, text: str, expected: str) -> None:
