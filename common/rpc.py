@@ -69,12 +69,6 @@ class Peers:
             channel = self._channels[address] = open_channel(address)
         return channel
 
-    async def forget(self, address: str) -> None:
-        """Closes the channel to a node that is gone for good."""
-        channel = self._channels.pop(address, None)
-        if channel is not None:
-            await channel.close()
-
     async def close(self) -> None:
         channels, self._channels = list(self._channels.values()), {}
         await asyncio.gather(*(channel.close() for channel in channels))
