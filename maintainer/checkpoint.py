@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 
+from common.gtid import gtid_set
 from common.mysql import Flavour
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, least
@@ -50,6 +51,8 @@ def _later(known: Position, found: Position, flavour: Flavour) -> Position:
     if known == found:
         return found
     lower = least([known, found], flavour)
+    if known.source_id != found.source_id:  # after a failover of the source its files are others
+        return found if lower.gtid_set == str(gtid_set(flavour, known.gtid_set)) else known
     same = (lower.gtid_set, lower.file, lower.offset) == (known.gtid_set, known.file, known.offset)
     return found if same else known
 

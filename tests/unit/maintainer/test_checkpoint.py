@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.pb.v1 import model_pb2 as pb
+from common.position import Position
 from maintainer.checkpoint import Applied, Checkpoint
 from tests.unit.maintainer.builders import at, status
 
@@ -62,3 +64,17 @@ def test_counters_begin_with_the_maintainer_and_outlive_a_restart_of_a_stream() 
     applied.observe("n1", [status("s.a", rows=5)])
     applied.observe("n2", [status("s.a", generation=2, rows=7)])
     assert (applied.rows_events, applied.transactions) == (42, 42)
+
+
+def test_it_follows_the_source_to_another_server() -> None:
+    former = Position("0-1-5", "a.000001", 500, "1", 1.0)
+    checkpoint = Checkpoint("mariadb")
+    checkpoint.set_dispatchers({"s.a": former, "s.b": former})
+    assert checkpoint.advance() == former
+    successor = Position("0-2-9", "b.000001", 40, "2", 2.0)
+    checkpoint.observe([pb.DispatcherStatus(dispatcher="s.a", position=successor.write())])
+    behind = checkpoint.advance()
+    assert behind is not None
+    assert (behind.gtid_set, behind.file) == ("0-1-5", "")
+    checkpoint.observe([pb.DispatcherStatus(dispatcher="s.b", position=successor.write())])
+    assert checkpoint.advance() == successor
