@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import pymysql
 
 from common.errors import HedgerowError
 from common.pb.v1 import admin_pb2 as pb
@@ -186,7 +189,8 @@ class Replication:
         """Ends every session that the account has in the sink; how many there were."""
         found = run(self.sink, f"SELECT id FROM information_schema.processlist WHERE user = '{user}'")
         for (session,) in found:
-            run(self.sink, f"KILL {session}")
+            with contextlib.suppress(pymysql.err.OperationalError):  # it has gone meanwhile
+                run(self.sink, f"KILL {session}")
         return len(found)
 
     @property
