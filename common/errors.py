@@ -3,6 +3,8 @@
     HedgerowError
     ├── UserError                 the request is wrong; nothing was changed
     │   ├── BadInput              a name, URI, filter, position or option that cannot be read
+    │   │   └── SecretUnreadable  a password or certificate that a URI names is not on this node; a retry finds it
+    │   │                         once it is there
     │   ├── NotFound              no such changefeed, node, dispatcher
     │   ├── AlreadyExists         the name is taken
     │   ├── IllegalTransition     not possible in the changefeed's present state
@@ -59,6 +61,12 @@ class UserError(HedgerowError):
 
 class BadInput(UserError):
     pass
+
+
+class SecretUnreadable(BadInput):
+    """Says something of one node, and nothing of the changefeed."""
+
+    retriable = True
 
 
 class NotFound(UserError):

@@ -19,7 +19,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 from pymysql.cursors import Cursor
 
-from common.errors import BadInput, SinkUnavailable, SourceUnavailable, Unavailable
+from common.errors import SecretUnreadable, SinkUnavailable, SourceUnavailable, Unavailable
 from common.uri import ServerUri
 
 Flavour = Literal["mysql", "mariadb"]
@@ -61,11 +61,14 @@ def connect(
     """Connect within `timeout` seconds; later reads may take `read_timeout` seconds each (None: for ever).
 
     `found_rows`: UPDATE reports the rows that match instead of those that change. Raises SourceUnavailable or
-    SinkUnavailable (access denied too: a rotated password mends it), BadInput where the secret or a certificate that
-    the URI names cannot be read.
+    SinkUnavailable: also where access is denied (a rotated password mends it), or the secret or a certificate that the
+    URI names cannot be read on this node.
     """
-    password = uri.password()
-    tls = _tls(uri)
+    try:
+        password = uri.password()
+        tls = _tls(uri)
+    except SecretUnreadable as error:
+        raise _kind(what)(f"{what}: {error}") from None
     try:
         connection: Connection[Cursor] = Connection(
             host=uri.host,
@@ -94,7 +97,7 @@ def set_timeouts(connection: Connection[Any], seconds: float | None) -> None:
 
 def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float | None = None) -> Unavailable:
     """The error to raise when `error` ended a connection, or the attempt to make one."""
-    kind = SourceUnavailable if what == "source" else SinkUnavailable
+    kind = _kind(what)
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     cause = getattr(error, "original_exception", error)
@@ -115,6 +118,10 @@ def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float 
         within = f" within {timeout:g} s" if timeout else ""
         return kind(f"{where} does not answer{within}. Is the server up, does a firewall drop the packets?")
     return kind(f"{where} is not available as {uri.user!r}: {code or type(cause).__name__}: {text}")
+
+
+def _kind(what: What) -> type[SourceUnavailable] | type[SinkUnavailable]:
+    return SourceUnavailable if what == "source" else SinkUnavailable
 
 
 def server_info(connection: Connection[Any]) -> ServerInfo:
@@ -153,5 +160,5 @@ def _tls(uri: ServerUri) -> dict[str, Any]:
             reading = uri.ssl_cert
             context.load_cert_chain(uri.ssl_cert, uri.ssl_key or None)
     except (OSError, ssl.SSLError) as error:
-        raise BadInput(f"certificate {reading} for {uri.address} cannot be loaded: {error}") from None
+        raise SecretUnreadable(f"certificate {reading} for {uri.address} cannot be loaded: {error}") from None
     return {"ssl": context}

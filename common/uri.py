@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from common.errors import BadInput
+from common.errors import BadInput, SecretUnreadable
 
 EXAMPLE: Final = "mysql://repl@db1.example.com:3306/?password_file=/run/secrets/db1"
 SSL_MODES: Final = ("disabled", "preferred", "required", "verify_ca", "verify_identity")
@@ -101,11 +101,11 @@ class ServerUri:
         return f"from environment variable {self.password_env}" if self.password_env else "empty: the URI names none"
 
     def password(self) -> str:
-        """Read the secret; empty where the URI names none. Raises BadInput."""
+        """Read the secret; empty where the URI names none. Raises SecretUnreadable."""
         if self.password_env:
             value = os.environ.get(self.password_env)
             if value is None:
-                raise BadInput(
+                raise SecretUnreadable(
                     f"environment variable {self.password_env}, which should hold the password of {self.user}@"
                     f"{self.address}, is not set in this process. Set it on every node, or use ?password_file=/path"
                 )
@@ -116,12 +116,12 @@ class ServerUri:
             value = Path(self.password_file).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise BadInput(
+            raise SecretUnreadable(
                 f"password file {self.password_file} of {self.user}@{self.address} cannot be read: {reason}. "
                 "It must exist on every node and be readable by the user that runs hedgerow"
             ) from None
         if not value:
-            raise BadInput(f"password file {self.password_file} of {self.user}@{self.address} is empty")
+            raise SecretUnreadable(f"password file {self.password_file} of {self.user}@{self.address} is empty")
         return value
 
 

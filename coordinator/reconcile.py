@@ -115,7 +115,7 @@ def _run(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None:
     if feed.status.HasField("retry_at"):
         if world.now < seconds(feed.status.retry_at):
             return None
-        owner = feed.ownership.node if feed.ownership.node in loads else choose(loads)
+        owner = _retry_on(feed, loads)
         if owner is None:
             return None
         return Advance(feed.name, owner, f"retry after {feed.status.error.code}", "retry")
@@ -128,6 +128,13 @@ def _run(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None:
     if status is None:
         return _add(world, feed, node)
     return _judge(world, feed, status, loads)
+
+
+def _retry_on(feed: Feed, loads: Mapping[str, int]) -> str | None:
+    """The same node at first; every second time another one, as it may be the node that is at fault."""
+    owner = feed.ownership.node
+    other = choose(loads, avoid=[owner])
+    return owner if owner in loads and (other is None or feed.status.attempts % 2) else other
 
 
 def _replace_owner(world: World, feed: Feed, loads: Mapping[str, int]) -> Advance | None:

@@ -74,6 +74,11 @@ class Links:
         return {node for node, (link, _) in self._links.items() if node in alive and link.state in usable}
 
     @property
+    def none_fit(self) -> bool:
+        """Whether every node has said that it cannot serve the changefeed."""
+        return bool(self._links) and all(link.state is Link.UNFIT for link, _ in self._links.values())
+
+    @property
     def errors(self) -> list[pb.ChangefeedError]:
         """Why nodes cannot serve the changefeed."""
         return [link.error for link, _ in self._links.values() if link.error is not None]

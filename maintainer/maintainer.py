@@ -27,7 +27,7 @@ from maintainer.fleet import Orders
 from maintainer.links import Links
 from maintainer.members import Channels, MembersSource
 from maintainer.nodes import Timing, sequence
-from maintainer.reporting import report_error, worst
+from maintainer.reporting import as_retriable, report_error, worst
 from maintainer.store import Store, View
 
 log = structlog.get_logger()
@@ -53,15 +53,17 @@ class Maintainer:
         members: MembersSource,
         channels: Channels,
         on_change: Callable[[], None],
+        *,
+        begun: bool = False,
         timing: Timing | None = None,
     ) -> None:
-        """Raises BadInput where the spec cannot be used."""
+        """`begun`: as for Store. Raises BadInput where the spec cannot be used."""
         self._stamp = stamp
         self._spec = spec
         self._members = members
         self._on_change = on_change
         self._timing = timing or Timing()
-        self._store = Store(spec, stamp)
+        self._store = Store(spec, stamp, begun=begun)
         self._core = Core(stamp.uid, spec.options, self._store.flavour, self._timing.repeat)
         self._seqs = sequence()
         self._links = Links(stamp, spec, members, channels, self, self._seqs, self._timing)
@@ -207,8 +209,10 @@ class Maintainer:
 
     def _judge_nodes(self) -> None:
         problem = worst(self._links.errors)
-        if problem is not None and not problem.retriable and not self._links.eligible:
-            raise _GaveUp(problem)
+        if problem is not None and not problem.retriable:
+            if self._links.none_fit:
+                raise _GaveUp(problem)
+            problem = as_retriable(problem)  # others serve, or may come back: no reason to stop the changefeed
         if problem is None and not self._links.eligible and not self._core.placed():
             error = NodeUnavailable("no node that may host dispatchers answers: start one, or end the draining")
             problem = report_error(error, self._stamp.node)

@@ -22,6 +22,14 @@ def report_error(error: Exception, node: str) -> pb.ChangefeedError:
     return report
 
 
+def as_retriable(error: pb.ChangefeedError) -> pb.ChangefeedError:
+    """The same error, to be shown as one that stops nothing."""
+    shown = pb.ChangefeedError()
+    shown.CopyFrom(error)
+    shown.retriable = True
+    return shown
+
+
 def worst(errors: Iterable[pb.ChangefeedError]) -> pb.ChangefeedError | None:
     """One that a retry does not mend before one that it may; the first of equals."""
     return min(errors, key=lambda error: error.retriable, default=None)

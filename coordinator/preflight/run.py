@@ -72,7 +72,7 @@ def _ask(
 ) -> Facts | None:
     try:
         connection = connect(uri, what, timeout=timeout, read_timeout=READ_SECONDS)
-    except (Unavailable, BadInput) as error:
+    except Unavailable as error:
         problems.append(Problem(str(error), f"make the {what} reachable as {uri}, or correct the URI"))
         return None
     with closing(_Closable(connection)):

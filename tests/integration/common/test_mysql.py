@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.catalog import columns, foreign_key_edges, foreign_keys, user_tables
-from common.errors import BadInput, SinkUnavailable, SourceUnavailable
+from common.errors import SinkUnavailable, SourceUnavailable
 from common.filter import TableFilter
 from common.mysql import connect, server_info, set_timeouts
 from common.names import TableName
@@ -83,7 +83,7 @@ def test_tls_of_a_server_that_is_not_trusted(server_pair: ServerPair, tmp_path: 
     else:
         with pytest.raises(SourceUnavailable, match="denies access"):
             connect(ServerUri.parse(f"{uri}required"), "source")
-    with pytest.raises(BadInput, match="cannot be loaded"):
+    with pytest.raises(SourceUnavailable, match="cannot be loaded"):
         connect(ServerUri.parse(f"{uri}verify_ca&ssl_ca={tmp_path}/none.pem"), "source")
 
 

@@ -21,6 +21,10 @@ from common.pb.v1 import maintainer_pb2 as mpb
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
 from common.uri import ServerUri
+from coordinator.decisions import SetFailed, SetWarning
+from coordinator.feed import Feed, Revisions, first_ownership
+from coordinator.reconcile import Node as SeenNode
+from coordinator.reconcile import World, reconcile
 from hedgerow.sandbox.proxy import FaultProxy
 from tests.integration.maintainer.conftest import START, Bench
 from tests.integration.maintainer.fakes import FakeDispatch, FakeNode
@@ -344,13 +348,31 @@ async def test_a_maintainer_below_the_sinks_fence_stops_itself(bench: Bench) -> 
 
 async def test_a_node_that_cannot_serve_shows_why_and_gets_nothing(bench: Bench) -> None:
     second = await bench.cluster.join("n2")
-    second.error = pb.ChangefeedError(code="BadInput", message="password_file is missing on n2")
+    second.error = pb.ChangefeedError(code="BadInput", message="flavour is not known on n2", node="n2")
     bench.create_tables("a", "b")
     await bench.add(1)
     first = bench.cluster.dispatch["n1"]
     await bench.eventually(lambda: first.statuses.keys() == {"shop.a", "shop.b", "*"})
     status = await bench.report(lambda s: s.HasField("error"))
-    assert (status.phase, status.error.message) == (mpb.MAINTAINING, "password_file is missing on n2")
+    assert (status.phase, status.error.message) == (mpb.MAINTAINING, "flavour is not known on n2")
+    (decision,) = reconcile(as_coordinator(bench, status))
+    assert isinstance(decision, SetWarning)
+    assert decision.retry_at is None, "it is shown, and replication goes on"
+
+
+async def test_with_no_node_that_can_serve_it_gives_up_with_the_reason(bench: Bench) -> None:
+    bench.cluster.dispatch["n1"].error = pb.ChangefeedError(code="BadInput", message="flavour is not known on n1")
+    await bench.add(1)
+    status = await bench.phase(mpb.ERRED, 1)
+    assert (status.error.code, status.error.message) == ("BadInput", "flavour is not known on n1")
+    assert isinstance(reconcile(as_coordinator(bench, status))[0], SetFailed)
+
+
+def as_coordinator(bench: Bench, status: mpb.MaintainerStatus) -> World:
+    """What the coordinator decides from when n1 reports this."""
+    ownership = first_ownership(bench.spec.uid, "n1", "created", 0.0)
+    feed = Feed(bench.spec, ownership, pb.ChangefeedStatus(state=pb.NORMAL), Revisions(1, 1, 1))
+    return World({feed.name: feed}, {"n1": SeenNode("n1", pb.ALIVE, False, {feed.uid: status})}, 1.0)
 
 
 async def test_an_updated_filter_drops_and_adds_dispatchers(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BadInput
+from common.errors import BadInput, SecretUnreadable
 from common.uri import ServerUri, redact
 
 SECRET = "s3cr3t"
@@ -116,12 +116,12 @@ def test_password_from_file_and_environment(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_missing_secret_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DB_PASSWORD", raising=False)
-    with pytest.raises(BadInput, match=r"DB_PASSWORD.* is not set"):
+    with pytest.raises(SecretUnreadable, match=r"DB_PASSWORD.* is not set"):
         ServerUri.parse("mysql://u@h/?password_env=DB_PASSWORD").password()
-    with pytest.raises(BadInput, match="No such file"):
+    with pytest.raises(SecretUnreadable, match="No such file"):
         ServerUri.parse(f"mysql://u@h/?password_file={tmp_path}/none").password()
     (tmp_path / "empty").touch()
-    with pytest.raises(BadInput, match="is empty"):
+    with pytest.raises(SecretUnreadable, match="is empty"):
         ServerUri.parse(f"mysql://u@h/?password_file={tmp_path}/empty").password()
 
 

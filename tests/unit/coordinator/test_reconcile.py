@@ -115,6 +115,20 @@ def test_an_error_that_a_retry_mends_waits_then_starts_anew_under_a_new_epoch() 
     assert 1.79 < again.retry_at - NOW < 2.21
 
 
+def test_every_second_retry_goes_to_another_node_where_there_is_one() -> None:
+    owners = []
+    for attempts in (1, 2, 3, 4):
+        shop = after(feed(), SetWarning("shop", RETRIABLE, attempts, NOW - 1))
+        (retry,) = reconcile(world([shop], [node("a"), node("b")]))
+        assert isinstance(retry, Advance)
+        owners.append(retry.node)
+    assert owners == ["a", "b", "a", "b"]
+    shop = after(feed(), SetWarning("shop", RETRIABLE, 2, NOW - 1))
+    (retry,) = reconcile(world([shop], [node("a"), node("b", liveness=pb.DRAINING)]))
+    assert isinstance(retry, Advance)
+    assert retry.node == "a"
+
+
 def test_recovery_clears_the_warning_and_its_count() -> None:
     shop = after(feed(), SetWarning("shop", RETRIABLE, 3, None))
     assert reconcile(world([shop], [node("a", [maintainer(shop, mpb.BOOTSTRAPPING)])])) == []
