@@ -83,7 +83,7 @@ async def test_a_dispatcher_moves_between_nodes_under_load(server_pair: ServerPa
         await changefeed.bootstrap(second)
         with workload:
             for generation, (origin, target) in enumerate([(first, second), (second, first)], start=2):
-                await changefeed.schedule(origin, remove=["shop.audit", "shop.stock"])
+                await changefeed.schedule(origin, remove=["shop.audit", "shop.stock"], generation=generation - 1)
                 await changefeed.wait(origin, lambda found: "shop.audit" not in found and "shop.stock" not in found)
                 await changefeed.schedule(target, ["shop.audit", "shop.stock"], generation=generation)
                 await changefeed.wait_running(target)

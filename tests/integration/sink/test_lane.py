@@ -276,7 +276,7 @@ def test_a_lane_waits_for_a_lock_and_goes_on(server_pair: ServerPair) -> None:
         apply(lane, description, transactions[:1], positions, 10)
         other.query("BEGIN")
         other.query(f"SELECT * FROM {SCHEMA}.keyed FOR UPDATE")
-        release = threading.Timer(2.5, other.rollback)
+        release = threading.Timer(1.5, other.rollback)
         release.start()
         apply(lane, description, transactions, lane.applied.positions, 10)
         release.join()
