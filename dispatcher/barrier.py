@@ -10,8 +10,8 @@ from common.pb.v1 import model_pb2 as pb
 from common.position import Position
 from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.decision import Decision
+from dispatcher.feed import Target
 from dispatcher.port import LaneFailed
-from dispatcher.router import Target
 from dispatcher.sink.cut import Cut
 from dispatcher.sink.ddl import execute_ddl
 from dispatcher.sink.writer import Writer

@@ -12,28 +12,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import replace
 
-import pymysql
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor
-
-from common.catalog import foreign_key_edges
-from common.errors import Fenced
-from common.mysql import connect
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, farthest, least, readable
-from common.sinktables import SCHEMA_DISPATCHER, list_progress
-from common.sinkxa import list_prepared
+from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
 from dispatcher.port import Port
+from dispatcher.ports import Ports
 from dispatcher.router import Router
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.refusals import refusal
 from dispatcher.sink.writer import Writer
 from dispatcher.source.reader import Reader
 from dispatcher.spec import Spec
@@ -43,10 +33,8 @@ from dispatcher.wake import Wake
 
 WAIT_SECONDS = 1.0  # at most between two looks at everything
 PUBLISH_SECONDS = 0.1
-QUESTION_SECONDS = 10.0
 ADVANCE_SECONDS = 3.0
 PROOF_SECONDS = 2.0
-FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
 
 
 class Cancelled(Exception):
@@ -78,11 +66,10 @@ class Cycle:
         self._cancelled = cancelled
         self._decisions = decisions
         self._publish = publish
-        self._ports: list[Port] = []
+        self._ports = Ports(spec, writer, self._standings, wake)
         self._reader: Reader | None = None
         self._router: Router | None = None
         self._description = b""
-        self._cut = Cut()  # connections to the sink other than the lanes'
         self._unread = False
         self._published_at = 0.0
         self._unpublished = False
@@ -95,7 +82,7 @@ class Cycle:
     def run(self) -> None:
         """Raises Cancelled, LaneFailed, LaneStopped, HedgerowError; never returns otherwise, but when every dispatcher
         is broken."""
-        starts = self._open_ports()
+        starts = self._ports.open(self._look)
         if not starts:
             return
         flavour, positions = self._spec.flavour, list(starts.values())
@@ -108,11 +95,10 @@ class Cycle:
         reader.connect()
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
             start = replace(start, gtid_set="")
-        targets = [target for port in self._ports for target in port.targets.values()]
-        with self._sink() as connection:
-            prepared = list_prepared(connection, self._spec.uid)
-        self._router = Router(self._spec.flavour, start, reader.source_id, targets, Classifier(self._spec), prepared)
-        self._connect_ports()
+        self._router = Router(
+            flavour, start, reader.source_id, self._ports.targets, Classifier(self._spec), self._ports.prepared()
+        )
+        self._ports.connect(self._description)
         for key in starts:
             if not self._standings[key].failures:
                 self._standings[key].run()
@@ -124,9 +110,7 @@ class Cycle:
 
     def abort(self) -> None:
         """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
-        self._cut.cut()
-        for port in tuple(self._ports):
-            port.lane.cancel()
+        self._ports.cut()
         reader = self._reader
         if reader is not None:
             threading.Thread(target=reader.close, name="reader-close", daemon=True).start()
@@ -135,70 +119,7 @@ class Cycle:
         """Awaits everything."""
         if self._reader is not None:
             self._reader.close()
-        deadline = time.monotonic() + FINISH_SECONDS
-        for port in self._ports:
-            while not (self._cut.is_done or port.idle or port.lane.error) and time.monotonic() < deadline:
-                self._wake.wait(deadline - time.monotonic())
-            port.lane.stop()
-            port.harvest(self._standings)
-
-    # Lanes.
-
-    def _open_ports(self) -> dict[str, Position]:
-        """Claims every dispatcher that can be claimed; the others are broken."""
-        lanes: dict[int, dict[str, int]] = {}
-        for key, standing in self._standings.items():
-            lanes.setdefault(standing.placement.lane % self._spec.lanes, {})[key] = standing.placement.generation
-        starts: dict[str, Position] = {}
-        for number, generations in sorted(lanes.items()):
-            starts.update(self._open_port(number, generations))
-        return starts
-
-    def _open_port(self, number: int, generations: dict[str, int]) -> Mapping[str, Position]:
-        while generations:
-            self._check()
-            port = Port(number, self._spec, self._writer, self._wake)
-            self._ports.append(port)
-            self._check()  # an abort from here on sees the lane
-            try:
-                positions = port.claim(generations)
-            except Fenced as error:
-                port.lane.stop()
-                self._ports.remove(port)
-                lost = self._find_lost(generations) or generations.keys()
-                for key in lost:
-                    self._standings[key].give_up(error)
-                generations = {key: value for key, value in generations.items() if key not in lost}
-                self._tell(0.0)
-                continue
-            for key, position in positions.items():
-                self._standings[key].reach(position)
-            return positions
-        return {}
-
-    def _find_lost(self, generations: Mapping[str, int]) -> set[str]:
-        """Those that another has claimed, or whose progress row is gone."""
-        with self._sink() as connection:
-            rows = {row.dispatcher: (row.epoch, row.generation) for row in list_progress(connection, self._spec.uid)}
-        epoch = self._writer.epoch
-        return {key for key, generation in generations.items() if rows.get(key, (epoch + 1, 0)) > (epoch, generation)}
-
-    def _connect_ports(self) -> None:
-        """Tells the lanes which tables foreign keys tie to others: the sink's engine carries out the cascades."""
-        with self._sink() as connection:
-            tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
-        for port in self._ports:
-            port.connect(tied, self._description)
-
-    @contextmanager
-    def _sink(self) -> Iterator[Connection[Cursor]]:
-        """A connection for a question or two."""
-        try:
-            with connect(self._spec.sink, "sink", read_timeout=QUESTION_SECONDS) as connection:
-                self._cut.attach(connection)
-                yield connection
-        except (pymysql.MySQLError, OSError) as error:
-            raise refusal(self._spec.sink, self._spec.flavour, error) from error
+        self._ports.close()
 
     # The loop.
 
@@ -208,10 +129,10 @@ class Cycle:
         while True:
             self._check()
             if at < len(events):
-                if not self._may_route():
+                if not self._ports.have_room:
                     self._wake.wait(self._timeout())
                 else:
-                    at = router.route(events, at, *self._room())
+                    at = router.route(events, at, *self._ports.room())
                     if router.description:
                         self._flush_all(router)
                         self._description = router.accept_description()
@@ -234,32 +155,18 @@ class Cycle:
             self._tell(PUBLISH_SECONDS)
 
     def _check(self) -> None:
-        if self._cancelled.is_set() or self._cut.is_done:
+        if self._cancelled.is_set() or self._ports.is_cut:
             raise Cancelled
-        for port in self._ports:
-            port.check()
+        self._ports.check()
         if time.monotonic() >= self._until:
             raise Cancelled
 
-    def _is_full(self, port: Port) -> bool:
-        """A batch ends where a source transaction ends, but for one that fills a batch alone."""
-        if port.feed.open:
-            return port.open_bytes >= self._spec.batch_bytes
-        return port.transactions >= self._spec.batch_transactions or port.bytes >= self._spec.batch_bytes
-
-    def _may_route(self) -> bool:
-        return not any(self._is_full(port) for port in self._ports)
-
-    def _room(self) -> tuple[int, int]:
-        """Transactions and bytes that can be routed before a batch is full; only to the end of the transaction where
-        one has enough bytes."""
-        over = [port for port in self._ports if port.bytes >= self._spec.batch_bytes]
-        transactions = min(self._spec.batch_transactions - port.transactions for port in self._ports)
-        size = min(self._spec.batch_bytes - (port.open_bytes if port in over else port.bytes) for port in self._ports)
-        return 1 if over else transactions, size
+    def _look(self) -> None:
+        self._check()
+        self._tell(0.0)
 
     def _hand_over(self, port: Port, router: Router) -> None:
-        if (self._is_full(port) or (port.idle and not port.feed.open)) and port.has_room:
+        if (self._ports.is_full(port) or (port.idle and not port.feed.open)) and port.has_room:
             port.give(router.position)
 
     def _advance(self, router: Router) -> None:
@@ -282,7 +189,7 @@ class Cycle:
                 self._pause()
             if port.pending:
                 port.give(router.position)
-        while not all(port.idle for port in self._ports):
+        while not self._ports.idle:
             self._pause()
         self._check()
 
@@ -331,7 +238,7 @@ class Cycle:
                     self._pause()
         router.end_ddl()
         if barrier.was_decided:
-            self._connect_ports()
+            self._ports.connect(self._description)
 
     def _write(self, barrier: Barrier, before: Position) -> set[str]:
         """Executes the DDL in a thread of its own, so that reports go on meanwhile. An abort cuts its connections; what
@@ -343,7 +250,7 @@ class Cycle:
 
         def execute() -> None:
             try:
-                barrier.write(generation, self._cut)
+                barrier.write(generation, self._ports.others)
             except BaseException as error:
                 execution.set_exception(error)
             else:
@@ -356,7 +263,7 @@ class Cycle:
             self._tell(PUBLISH_SECONDS)
             self._wake.wait(self._timeout())
         thread.join()
-        if self._cut.is_done:
+        if self._ports.is_cut:
             raise Cancelled
         execution.result()
         return {SCHEMA_DISPATCHER}
@@ -368,7 +275,7 @@ class Cycle:
             if mine:
                 port.advance_to(mine, position)
                 port.give(position)
-        while not all(port.idle for port in self._ports):
+        while not self._ports.idle:
             self._pause()
         self._check()
 

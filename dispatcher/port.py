@@ -17,7 +17,7 @@ from common.metrics import rejected
 from common.mysql import Flavour
 from common.position import Position
 from dispatcher import metrics
-from dispatcher.router import Feed, Target
+from dispatcher.feed import Feed, Target
 from dispatcher.sink.batch import Batch
 from dispatcher.sink.coalesce import Coalescer
 from dispatcher.sink.lane import Applied, Lane

@@ -9,23 +9,24 @@ that two changefeeds in opposite directions do not loop. Lanes write progress be
 Rows of an XA transaction are handed over as prepared (their lane stores them), and its decision goes to the lanes of
 those dispatchers that have some. What was prepared before the stream began is known from the sink.
 
-A dispatcher whose progress row is ahead of where the stream began skips the transactions that it has applied. That is
-judged once per transaction, and only until the stream has read everything that the dispatcher had applied.
+A dispatcher whose progress row is ahead of where the stream began skips the transactions that it has applied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from common.errors import UnsupportedEvent
-from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from common.gtid import gtid_set
 from common.mysql import Flavour
 from common.names import TableName
 from common.pb.v1 import model_pb2 as pb
-from common.position import Position, has_reached
+from common.position import Position
 from common.sinkschema import SCHEMA
+from dispatcher.ahead import Ahead
+from dispatcher.feed import Event, Feed, Target
 from dispatcher.source.statements import Statement
 from dispatcher.source.transactions import (
     BEGIN,
@@ -46,58 +47,8 @@ from dispatcher.source.transactions import (
 _PENDING: Final = Position()  # the coalescer learns the position when its batch is taken: one per batch, not one each
 _MOST_KNOWN_TABLES: Final = 10_000
 
-Event = bytes
 # The DDL without its position, None for a statement without effect on what is replicated; raises UnsupportedEvent.
 Classify = Callable[[Statement], "pb.Ddl | None"]
-
-
-class Collects(Protocol):
-    """What the router needs of a lane's coalescer."""
-
-    def add(self, dispatcher: str, table_map: Event, rows_event: Event) -> None: ...
-
-    def end_transaction(self, position: Position) -> None: ...
-
-    def prepare(self, xid: str) -> None: ...
-
-    def decide(self, xid: str, dispatchers: Collection[str], *, commit: bool) -> None: ...
-
-
-class Feed:
-    """The router's side of one lane. `open`: the source transaction that is being read has rows in it. `oldest`: commit
-    time of the first transaction since the last batch was taken, 0 where there was none."""
-
-    __slots__ = ("add", "decide", "end", "oldest", "open", "prepare")
-
-    def __init__(self, coalescer: Collects) -> None:
-        self.open = False
-        self.oldest = 0.0
-        self.connect(coalescer)
-
-    def connect(self, coalescer: Collects) -> None:
-        self.add = coalescer.add
-        self.end = coalescer.end_transaction
-        self.prepare = coalescer.prepare
-        self.decide = coalescer.decide
-
-
-class Target:
-    """A dispatcher as the router sees it.
-
-    `ahead`: it has applied more than the stream has read, up to `position`; then `covered` says whether the transaction
-    that is being read is among what it has applied. `rows_events` and `transactions` count what was routed to it.
-    """
-
-    __slots__ = ("ahead", "covered", "feed", "key", "number", "position", "rows_events", "transactions")
-
-    def __init__(self, key: str, feed: Feed, position: Position) -> None:
-        self.key = key
-        self.feed = feed
-        self.position = position
-        self.ahead = False
-        self.covered = False
-        self.rows_events = self.transactions = 0
-        self.number = -1  # of the last transaction that had rows of it
 
 
 class Router:
@@ -124,9 +75,7 @@ class Router:
         self._classify = classify
         self._statement: Statement | None = None
         self._targets = {target.key: target for target in targets}
-        for target in self._targets.values():
-            target.ahead = target.position != start
-        self._behind = [target for target in self._targets.values() if target.ahead]
+        self._ahead = Ahead(flavour, self.tracker, by_gtid=self.by_gtid, start=start, targets=self._targets.values())
         self._known: dict[TableMap, Target | None] = {}
         self._maps: dict[TableMap, tuple[Target, Event]] = {}
         self._accepted: Event = b""
@@ -149,7 +98,7 @@ class Router:
         self._targets.pop(key, None)
         for keys in self._prepared.values():
             keys.discard(key)
-        self._behind = [target for target in self._behind if target.key != key]
+        self._ahead.drop(key)
         self._known.clear()
         self._maps.clear()
 
@@ -161,7 +110,7 @@ class Router:
         `accept_description` ends. Raises UnsupportedEvent, BinlogCorrupt, HistoryDiverged; SinkRefused from a lane's
         coalescer.
         """
-        tracker, maps, opened = self.tracker, self._maps, self._open
+        tracker, maps, opened, ahead = self.tracker, self._maps, self._open, self._ahead
         take = tracker.feed
         count = len(events)
         while at < count:
@@ -199,8 +148,8 @@ class Router:
             elif what == NOTHING:
                 continue
             elif what == BEGIN:
-                if self._behind:
-                    self._compare()
+                if ahead.targets:
+                    ahead.begin()
             elif what == END:
                 self._end()
                 transactions -= 1
@@ -216,8 +165,8 @@ class Router:
                     return at
             elif what == XA_BEGIN:
                 self._xid = tracker.xid
-                if self._behind:
-                    self._compare()
+                if ahead.targets:
+                    ahead.begin()
             else:
                 self._xa(what)
                 transactions -= 1
@@ -246,10 +195,7 @@ class Router:
 
     def overtake(self, key: str, position: Position) -> None:
         """This dispatcher has reached `position`, which the stream has not."""
-        target = self._targets[key]
-        target.position = position
-        target.ahead = target.covered = True
-        self._behind.append(target)
+        self._ahead.add(self._targets[key], position)
 
     def position_behind_ddl(self) -> Position:
         """Where the DDL ends that `route` has returned for."""
@@ -265,25 +211,6 @@ class Router:
 
     # What happens once per transaction or less.
 
-    def _compare(self) -> None:
-        """At the beginning of a transaction: which of the dispatchers that are ahead have applied it?"""
-        self._compare_with(self.tracker.position(), 1)
-
-    def _compare_with(self, before: Position, least: int) -> None:
-        """Without GTIDs, those have applied it that are `least` bytes behind `before`."""
-        gtid = self.tracker.gtid if self.by_gtid else ""
-        for target in self._behind:
-            target.covered = bool(gtid or before.file) and has_reached(
-                target.position,
-                gtid=gtid,
-                file=before.file,
-                offset=before.offset + least,
-                source_id=before.source_id,
-                flavour=self._flavour,
-            )
-        if not gtid:
-            self._forget(target for target in self._behind if not target.covered)
-
     def _end(self) -> None:
         self._number += 1
         if self._skip:
@@ -297,16 +224,8 @@ class Router:
                 feed.oldest = self.tracker.commit_time
         self._open.clear()
         self._maps.clear()
-        if self._behind:
-            reached = gtid_set(self._flavour, self.tracker.position().gtid_set)
-            for target in self._behind:
-                target.covered = False
-            if self.by_gtid:
-                self._forget(
-                    target
-                    for target in self._behind
-                    if _is_subset(gtid_set(self._flavour, target.position.gtid_set), reached)
-                )
+        if self._ahead.targets:
+            self._ahead.end()
 
     def _xa(self, what: int) -> None:
         """An XA transaction has been prepared or decided; the tracker's position is behind it."""
@@ -319,8 +238,8 @@ class Router:
             if what == XA_ONE_PHASE:
                 self._settle(xid, commit=True)
         else:
-            if self._behind:
-                self._compare_with(self.tracker.position(), 0)
+            if self._ahead.targets:
+                self._ahead.finished()
             self._settle(xid, commit=what == XA_COMMIT)
         self._end()
 
@@ -344,11 +263,6 @@ class Router:
                 feed.open = True
                 self._open.append(feed)
 
-    def _forget(self, caught_up: Iterable[Target]) -> None:
-        for target in list(caught_up):
-            target.ahead = target.covered = False
-            self._behind.remove(target)
-
     def _resolve(self, table: TableMap) -> Target | None:
         """A table that was not met before: its dispatcher here, if there is one."""
         if table.schema == SCHEMA and table.table == "progress":
@@ -368,8 +282,8 @@ class Router:
     def _ddl(self) -> None:
         statement = self.tracker.statement
         assert statement is not None
-        if self._behind and not statement.rows_follow:
-            self._compare()
+        if self._ahead.targets and not statement.rows_follow:
+            self._ahead.begin()
         everyone_has_it = all(target.covered for target in self._targets.values())
         ddl = None if self._skip or everyone_has_it else self._classify(statement)
         if ddl is None:
@@ -392,7 +306,3 @@ class Router:
 
     def _place(self) -> str:
         return f"{self.tracker.file}:{self.tracker.offset}"
-
-
-def _is_subset(one: MysqlGtidSet | MariadbGtidSet, other: MysqlGtidSet | MariadbGtidSet) -> bool:
-    return one.is_subset(other)  # type: ignore[arg-type]

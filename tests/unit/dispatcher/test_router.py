@@ -10,7 +10,8 @@ from common.errors import UnsupportedEvent
 from common.mysql import Flavour
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
-from dispatcher.router import Feed, Router, Target
+from dispatcher.feed import Feed, Target
+from dispatcher.router import Router
 from dispatcher.source.statements import Statement
 from tests.unit.dispatcher.binlog import Binlog
 

@@ -1,0 +1,168 @@
+"""The lanes of one cycle together: opening them, how much fits into them, what is asked of their sink, ending them.
+
+Used by the stream's thread, but for `cut`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from common.catalog import foreign_key_edges
+from common.errors import Fenced
+from common.mysql import connect
+from common.position import Position
+from common.sinktables import list_progress
+from common.sinkxa import list_prepared
+from dispatcher.feed import Target
+from dispatcher.port import Port
+from dispatcher.sink.cut import Cut
+from dispatcher.sink.refusals import refusal
+from dispatcher.sink.writer import Writer
+from dispatcher.spec import Spec
+from dispatcher.standing import Standing
+from dispatcher.wake import Wake
+
+QUESTION_SECONDS = 10.0
+FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
+
+
+class Ports:
+    """Iterates over the lanes that have claimed. `others` are the connections to the sink that are no lanes'."""
+
+    def __init__(self, spec: Spec, writer: Writer, standings: Mapping[str, Standing], wake: Wake) -> None:
+        self._spec = spec
+        self._writer = writer
+        self._standings = standings
+        self._wake = wake
+        self._all: list[Port] = []
+        self._opening: list[Port] = []  # has not claimed yet
+        self.others = Cut()
+
+    def __iter__(self) -> Iterator[Port]:
+        return iter(self._all)
+
+    @property
+    def targets(self) -> list[Target]:
+        return [target for port in self._all for target in port.targets.values()]
+
+    # Opening.
+
+    def open(self, between: Callable[[], None]) -> dict[str, Position]:
+        """Claims every dispatcher that can be claimed; the others are broken. `between` is called around each claim
+        and raises when the opening is to end. Raises LaneFailed, LaneStopped, SinkUnavailable, SinkRefused."""
+        lanes: dict[int, dict[str, int]] = {}
+        for key, standing in self._standings.items():
+            lanes.setdefault(standing.placement.lane % self._spec.lanes, {})[key] = standing.placement.generation
+        starts: dict[str, Position] = {}
+        for number, generations in sorted(lanes.items()):
+            starts.update(self._open(number, generations, between))
+        return starts
+
+    def _open(self, number: int, generations: dict[str, int], between: Callable[[], None]) -> Mapping[str, Position]:
+        while generations:
+            between()
+            port = Port(number, self._spec, self._writer, self._wake)
+            self._opening = [port]
+            between()  # a cut from here on sees the lane
+            try:
+                positions = port.claim(generations)
+            except Fenced as error:
+                port.lane.stop()
+                lost = self._find_lost(generations) or generations.keys()
+                for key in lost:
+                    self._standings[key].give_up(error)
+                generations = {key: value for key, value in generations.items() if key not in lost}
+                continue
+            self._all.append(port)
+            self._opening = []
+            for key, position in positions.items():
+                self._standings[key].reach(position)
+            return positions
+        return {}
+
+    def _find_lost(self, generations: Mapping[str, int]) -> set[str]:
+        """Those that another has claimed, or whose progress row is gone."""
+        with self._sink() as connection:
+            rows = {row.dispatcher: (row.epoch, row.generation) for row in list_progress(connection, self._spec.uid)}
+        epoch = self._writer.epoch
+        return {key for key, generation in generations.items() if rows.get(key, (epoch + 1, 0)) > (epoch, generation)}
+
+    def prepared(self) -> dict[str, set[str]]:
+        """Of the XA transactions that have rows in the sink, by xid, the dispatchers concerned."""
+        with self._sink() as connection:
+            return list_prepared(connection, self._spec.uid)
+
+    def connect(self, description: bytes) -> None:
+        """Tells the lanes which tables foreign keys tie to others: the sink's engine carries out the cascades."""
+        with self._sink() as connection:
+            tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
+        for port in self._all:
+            port.connect(tied, description)
+
+    @contextmanager
+    def _sink(self) -> Iterator[Connection[Cursor]]:
+        """A connection for a question or two."""
+        try:
+            with connect(self._spec.sink, "sink", read_timeout=QUESTION_SECONDS) as connection:
+                self.others.attach(connection)
+                yield connection
+        except (pymysql.MySQLError, OSError) as error:
+            raise refusal(self._spec.sink, self._spec.flavour, error) from error
+
+    # Filling.
+
+    @property
+    def idle(self) -> bool:
+        return all(port.idle for port in self._all)
+
+    def check(self) -> None:
+        """Raises LaneFailed where one has ended."""
+        for port in self._all:
+            port.check()
+
+    def is_full(self, port: Port) -> bool:
+        """A batch ends where a source transaction ends, but for one that fills a batch alone."""
+        if port.feed.open:
+            return port.open_bytes >= self._spec.batch_bytes
+        return port.transactions >= self._spec.batch_transactions or port.bytes >= self._spec.batch_bytes
+
+    @property
+    def have_room(self) -> bool:
+        return not any(self.is_full(port) for port in self._all)
+
+    def room(self) -> tuple[int, int]:
+        """Transactions and bytes that can be routed before a batch is full; only to the end of the transaction where
+        one has enough bytes."""
+        over = [port for port in self._all if port.bytes >= self._spec.batch_bytes]
+        transactions = min(self._spec.batch_transactions - port.transactions for port in self._all)
+        size = min(self._spec.batch_bytes - (port.open_bytes if port in over else port.bytes) for port in self._all)
+        return 1 if over else transactions, size
+
+    # Ending.
+
+    @property
+    def is_cut(self) -> bool:
+        return self.others.is_done
+
+    def cut(self) -> None:
+        """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
+        self.others.cut()
+        for port in (*self._opening, *self._all):
+            port.lane.cancel()
+
+    def close(self) -> None:
+        """Lets the lanes finish what they have, for a short while, and awaits their threads."""
+        for port in self._opening:
+            port.lane.stop()
+        deadline = time.monotonic() + FINISH_SECONDS
+        for port in self._all:
+            while not (self.is_cut or port.idle or port.lane.error) and time.monotonic() < deadline:
+                self._wake.wait(deadline - time.monotonic())
+            port.lane.stop()
+            port.harvest(self._standings)
