@@ -16,6 +16,7 @@ from common.position import Position
 from common.sinktables import SCHEMA, SCHEMA_DISPATCHER, SessionRecord, add_progress, delete_progress
 
 STARTED, DONE = "started", "done"
+REFUSED = "refused"  # by the sink's server: it was not executed, whatever the tables are like later
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,23 @@ def sessions_of_started(cursor: Cursor, uid: str, epoch: int) -> list[SessionRec
 def write_started(
     cursor: Cursor, uid: str, key: str, statement: str, fingerprint: str, epoch: int, session: SessionRecord
 ) -> None:
-    """Begin a statement, or begin it again with the first fingerprint kept."""
+    """Begin a statement, or begin it again."""
     cursor.execute(
         f"INSERT INTO {SCHEMA}.ddl (changefeed_uid, ddl_key, state, statement, fingerprint_before, epoch, session_id,"
         " session_host) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-        " ON DUPLICATE KEY UPDATE epoch = %s, session_id = %s, session_host = %s",
-        (uid, key, STARTED, statement, fingerprint, epoch, session.id, session.host, epoch, session.id, session.host),
+        " ON DUPLICATE KEY UPDATE state = %s, fingerprint_before = %s, epoch = %s, session_id = %s, session_host = %s",
+        (
+            *(uid, key, STARTED, statement, fingerprint, epoch, session.id, session.host),
+            *(STARTED, fingerprint, epoch, session.id, session.host),
+        ),
+    )
+
+
+def write_refused(cursor: Cursor, uid: str, key: str) -> None:
+    """The statement that was begun was refused: it begins anew. The caller has checked the schema dispatcher's row."""
+    cursor.execute(
+        f"UPDATE {SCHEMA}.ddl SET state = %s WHERE changefeed_uid = %s AND ddl_key = %s AND state = %s",
+        (REFUSED, uid, key, STARTED),
     )
 
 

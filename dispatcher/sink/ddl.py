@@ -7,7 +7,9 @@
 
 A successor that finds `started` first gets the lock, and so knows that nobody executes; for that it kills the recorded
 session, if it is still that one. Then the fingerprint tells: changed means done; unchanged means not done, or nothing
-to be seen (TRUNCATE, OPTIMIZE, an ALTER to what is there already), and both are mended by executing it.
+to be seen (TRUNCATE, OPTIMIZE, an ALTER to what is there already), and both are mended by executing it. A statement
+that the server refused is `refused`, in a fenced transaction, before anybody hears of it: what the user then changes in
+order to mend it would look as if the statement had been executed.
 
 Blocking: call it from a thread. The caller has claimed the schema dispatcher.
 """
@@ -154,12 +156,16 @@ class _Execution:
             if entry is not None and entry.state == sinkjournal.DONE:  # said so by hand
                 self._write_done(cursor)
                 return None
-            now = fingerprint(cursor, self._flavour, self.affected)
-            before = now if entry is None else Fingerprint.parse(entry.fingerprint)
+            again = entry is not None and entry.state == sinkjournal.STARTED
+            before = (
+                Fingerprint.parse(entry.fingerprint)
+                if entry is not None and again
+                else fingerprint(cursor, self._flavour, self.affected)
+            )
             sinkjournal.write_started(
                 cursor, self._uid, self._key, self._ddl.statement, str(before), self._epoch, session
             )
-        return before, entry is not None
+        return before, again
 
     def _is_covered(self, cursor: Cursor) -> bool:
         reached = sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
@@ -189,8 +195,11 @@ class _Execution:
             self._prepare(executor)
             executor.execute(self._ddl.statement)
         except pymysql.MySQLError as error:
-            if again and not lost(error) and self._is_done(before, self._now()):
+            if lost(error):
+                raise self._failure(error) from error
+            if again and self._is_done(before, self._now()):
                 return
+            self._write_refused()
             raise self._failure(error) from error
 
     def _prepare(self, executor: Cursor) -> None:
@@ -220,6 +229,12 @@ class _Execution:
             and all(now.absent(name) for name in gone)
         )
 
+    def _write_refused(self) -> None:
+        with transaction(self._journal) as cursor:
+            check_fence(cursor, self._uid, self._epoch)
+            sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
+            sinkjournal.write_refused(cursor, self._uid, self._key)
+
     def _finish(self) -> None:
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
@@ -245,7 +260,8 @@ class _Execution:
             return known
         return DdlFailed(
             f"sink {self._uri.address} refuses a DDL statement of the source ({code(error)}: {error.args[-1]}): "
-            f"{_start(self._ddl.statement)}. Mend what it says there, then resume: the statement is executed again"
+            f"{_start(self._ddl.statement)}. Mend what it says there, then resume: the statement is executed again. If "
+            f"you execute it there yourself, set state = 'done' of key {self._key} in hedgerow.ddl before you resume"
         )
 
 

@@ -183,3 +183,25 @@ def test_a_cut_ends_the_connection_and_the_statement_happens_once(sink: Ddl) -> 
     with pytest.raises(SinkUnavailable):
         sink.execute("DROP TABLE a", drops="a", cut=cut)
     assert sink.query("SELECT * FROM dd.a") == ((1, None),)
+
+
+def test_what_was_refused_and_mended_is_executed(sink: Ddl) -> None:
+    """The mend rebuilds the table: it looks as if the statement had changed it."""
+    run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT, y INT)", "INSERT INTO dd.a VALUES (1, 1), (1, 2)")
+    sink.offset = 10
+    for _ in range(2):
+        with pytest.raises(DdlFailed, match="1062"):
+            sink.execute("ALTER TABLE a ADD x INT DEFAULT 7, ADD UNIQUE (id)", touches="a")
+    run(sink.pair.sink.connect(), "DELETE FROM dd.a WHERE y = 2", "ALTER TABLE dd.a COMMENT = 'mended', FORCE")
+    sink.execute("ALTER TABLE a ADD x INT DEFAULT 7, ADD UNIQUE (id)", touches="a")
+    assert sink.query("SELECT * FROM dd.a") == ((1, 1, 7),)
+    assert sink.progress() == {"*": 10}
+
+
+def test_what_was_refused_and_is_done_by_hand_is_not_executed(sink: Ddl) -> None:
+    sink.offset = 10
+    with pytest.raises(DdlFailed, match=r"state = 'done' of key b\.000001:10 in hedgerow\.ddl"):
+        sink.execute("ALTER TABLE a ADD x INT", touches="a")
+    run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT, x INT)", "UPDATE hedgerow.ddl SET state = 'done'")
+    sink.execute("ALTER TABLE a ADD x INT", touches="a")
+    assert sink.progress() == {"*": 10}
