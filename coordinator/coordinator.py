@@ -1,8 +1,8 @@
 """A node's candidacy for coordinator, for as long as its session lasts.
 
-Campaign, reign, resign, and again. What ends a term (a lost term, an etcd that does not answer, a defect) ends only the
-term; a lost session ends `run`, because the node must fence itself and come back as a new one. While another node
-coordinates, this one watches it (probe.py).
+Campaign, reign, resign, and again. What ends a term (a lost term, an etcd that does not answer or refuses, a defect)
+ends only the term; a lost session ends `run`, because the node must fence itself and come back as a new one. While
+another node coordinates, this one watches it (probe.py).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import contextlib
 
 import structlog
 
-from common.errors import EtcdUnavailable, HedgerowError, SessionLost
-from common.etcd import Etcd, Leadership, Mirror
+from common.errors import EtcdUnavailable, HedgerowError, SessionLost, TermLost
+from common.etcd import Etcd, EtcdRefused, Leadership, Mirror
 from common.etcd import prefix as keys_under
 from common.membership import Membership
 from common.rpc import Peers
@@ -67,22 +67,27 @@ class Coordinator:
         while True:
             try:
                 leadership = await election.campaign()
-            except EtcdUnavailable as error:
+            except (EtcdUnavailable, EtcdRefused) as error:
                 log.warning("campaign-failed", error=str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
+            pause = 0.0
             try:
                 await self._lead(leadership)
             except SessionLost:
                 raise
+            except TermLost as error:
+                log.warning("term-ended", term=leadership.term, error=str(error))
             except HedgerowError as error:
                 log.warning("term-ended", term=leadership.term, error=str(error))
+                pause = _PAUSE_SECONDS
             except Exception:
                 log.exception("term-ended", term=leadership.term)
-                await asyncio.sleep(_PAUSE_SECONDS)
+                pause = _PAUSE_SECONDS
             finally:
                 with contextlib.suppress(HedgerowError):  # the candidacy ends with the session
                     await election.resign(leadership)
+            await asyncio.sleep(pause)
             self._membership.session.check()
 
     async def _lead(self, leadership: Leadership) -> None:

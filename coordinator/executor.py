@@ -17,6 +17,7 @@ import grpc
 import structlog
 
 from common.errors import EtcdUnavailable, IllegalTransition, NodeUnavailable, TermLost
+from common.etcd import EtcdRefused
 from common.pb.v1 import maintainer_pb2 as mpb
 from common.pb.v1 import model_pb2 as pb
 from common.pb.v1.maintainer_pb2_grpc import MaintainerHostStub
@@ -105,7 +106,7 @@ class Executor:
                     await self._remove(feed)
                 case _:
                     await self._write(feed, decision)
-        except (EtcdUnavailable, NodeUnavailable, IllegalTransition) as error:
+        except (EtcdUnavailable, EtcdRefused, NodeUnavailable, IllegalTransition) as error:
             log.warning("decision-failed", changefeed=feed.name, decision=type(decision).__name__, error=str(error))
             await asyncio.sleep(REPEAT_SECONDS)
         finally:

@@ -19,8 +19,8 @@ import structlog
 from prometheus_client import start_http_server
 
 from common.config import NodeConfig, split_address
-from common.errors import BadInput, EtcdUnavailable, HedgerowError
-from common.etcd import Etcd, EtcdConfig
+from common.errors import BadInput, EtcdUnavailable, HedgerowError, LostOwnership
+from common.etcd import Etcd, EtcdConfig, EtcdRefused
 from common.ids import Keys
 from common.membership import Membership
 from common.pb.v1 import admin_pb2_grpc, dispatch_pb2_grpc, maintainer_pb2_grpc
@@ -41,7 +41,8 @@ _HARD_STOP_SECONDS = 10.0
 
 
 async def run_node(config: NodeConfig) -> int:
-    """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput and EtcdUnavailable at the first start."""
+    """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput, and at the first start EtcdUnavailable and
+    EtcdRefused. Once it has been a member it outlasts whatever etcd does."""
     stop = _Stop(config.drain_deadline)
     if config.metrics is not None:
         _serve_metrics(config.metrics)
@@ -59,10 +60,10 @@ async def run_node(config: NodeConfig) -> int:
                 )
                 joined_before = True
                 await _Life(config, etcd, membership).run(stop)
-        except EtcdUnavailable as error:
+        except (EtcdUnavailable, EtcdRefused, LostOwnership) as error:
             if not joined_before:
                 raise
-            log.warning("etcd-unavailable", error=str(error))
+            log.warning("not-joined", error=str(error))
         if not stop.asked.is_set():
             await asyncio.sleep(_REJOIN_PAUSE_SECONDS)
     log.info("stopped")
@@ -124,13 +125,21 @@ class _Life:
             session = self._membership.session
             await _first(session.lost.wait(), stop.asked.wait(), coordinating)
             if coordinating.done() and not session.lost.is_set() and not stop.asked.is_set():
-                coordinating.result()
+                self._judge_end(coordinating)
             if not session.lost.is_set():
                 await self._hand_over(stop, coordinating)
             if session.lost.is_set():
                 self._fence_locally()
         finally:
             await self._take_down(coordinating)
+
+    def _judge_end(self, coordinating: asyncio.Task[None]) -> None:
+        """A node that cannot take part any more ends this life, also where the session does not know yet. Raises
+        defects."""
+        try:
+            coordinating.result()
+        except HedgerowError as error:
+            self._membership.session.declare_lost(f"the coordinator's part of the node ended: {error}")
 
     def _fence_locally(self) -> None:
         self._dispatch.local_fence()
@@ -146,10 +155,13 @@ class _Life:
     async def _hand_over(self, stop: _Stop, coordinating: asyncio.Task[None]) -> None:
         """Waits until the node has no work left, as long as there is anybody to take it."""
         with contextlib.suppress(HedgerowError):
-            await self._drain()
-            await _end(coordinating)
-            await _first(self._without_work(), stop.at_once.wait(), self._membership.session.lost.wait())
-            await self._membership.set_liveness(pb.STOPPING)
+            await _first(self._leave(coordinating), stop.at_once.wait(), self._membership.session.lost.wait())
+
+    async def _leave(self, coordinating: asyncio.Task[None]) -> None:
+        await self._drain()
+        await _end(coordinating)
+        await self._without_work()
+        await self._membership.set_liveness(pb.STOPPING)
 
     async def _without_work(self) -> None:
         while self._has_heirs() and (  # noqa: ASYNC110
@@ -178,11 +190,14 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 async def _first(*waits: object) -> None:
-    """Returns when the first of these ends; coroutines among them are cancelled then, tasks are left alone."""
+    """Returns when the first of these ends; coroutines among them are cancelled then, tasks are left alone. Raises what
+    ended a coroutine."""
     owned = [asyncio.ensure_future(wait) for wait in waits if asyncio.iscoroutine(wait)]
     given = [wait for wait in waits if isinstance(wait, asyncio.Task)]
     try:
-        await asyncio.wait([*owned, *given], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([*owned, *given], return_when=asyncio.FIRST_COMPLETED)
+        for task in done.intersection(owned):
+            task.result()
     finally:
         for task in owned:
             task.cancel()

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 
 from common.errors import TermLost
 from common.etcd import Compare, Etcd, EtcdConfig, Leadership, Operation, Put, Session, TxnResult, absent
-from common.etcd.errors import Ambiguous
+from common.etcd.errors import Ambiguous, EtcdRefused
 from common.ids import Keys
 from common.metrics import REJECTIONS
 from common.pb.v1 import admin_pb2 as apb
@@ -184,3 +184,43 @@ async def test_a_killed_coordinator_is_replaced_without_waiting_for_its_lease(st
     await eventually(lambda: shop.spec.uid in b.host.statuses)
     nodes = (await b.admin.ListNodes(apb.ListNodesRequest(), timeout=5)).nodes
     assert [(node.info.id, node.maintains) for node in nodes] == [(b.id, ["shop"])]
+
+
+async def test_an_etcd_that_refuses_writes_ends_neither_the_term_nor_the_node(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await start_node("a"), await start_node("b", coordinates=False)
+    await a.admin.CreateChangefeed(creation(), timeout=10)
+    reign = await eventually(lambda: a.coordinator.reign)
+    uid = await eventually(lambda: next(iter({**a.host.statuses, **b.host.statuses}), None))
+    owner = a if uid in a.host.statuses else b
+    refused: list[str] = []
+
+    async def full(self: Leadership, *_: object, **__: object) -> TxnResult:
+        refused.append("txn")
+        raise EtcdRefused("etcdserver: mvcc: database space exceeded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Leadership, "txn", full)
+        owner.host.report(uid, mpb.ERRED, pb.ChangefeedError(code="SinkUnavailable", retriable=True))
+        await eventually(lambda: len(refused) >= 2)
+    await eventually(lambda: reign.table.feeds["shop"].status.state == pb.WARNING)
+    assert a.coordinator.reign is reign
+
+
+async def test_a_candidacy_that_etcd_refuses_is_tried_again(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = await start_node("a", coordinates=False)
+    campaign = a.membership.election.campaign
+    outcomes = ["refused"]
+
+    async def refused_once() -> Leadership:
+        if outcomes:
+            raise EtcdRefused(outcomes.pop())
+        return await campaign()
+
+    monkeypatch.setattr(a.membership.election, "campaign", refused_once)
+    a.campaign()
+    await eventually(lambda: a.coordinator.reign)
+    assert outcomes == []
