@@ -140,7 +140,7 @@ class Executor:
         log.info("changefeed-decided", changefeed=feed.name, decision=type(decision).__name__, **fields)
 
     async def _add(self, feed: Feed) -> None:
-        request = mpb.AddMaintainerRequest(stamp=feed.stamp(self._store.term).write(), spec=feed.spec)
+        request = mpb.AddMaintainerRequest(stamp=feed.stamp(self._store.term).write(), spec=feed.spec, begun=feed.begun)
         await self._call(feed, lambda host: host.AddMaintainer(request, timeout=self._call_timeout))
 
     async def _remove(self, feed: Feed) -> None:

@@ -55,6 +55,11 @@ class Feed:
     def running(self) -> bool:
         return self.ownership.role == pb.RUN
 
+    @property
+    def begun(self) -> bool:
+        """Whether an owner is known to have made progress rows in the sink: only those give a checkpoint."""
+        return self.status.HasField("checkpoint")
+
     def stamp(self, term: int) -> Stamp:
         return Stamp(self.uid, self.ownership.epoch, self.ownership.node, term)
 

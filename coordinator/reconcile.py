@@ -112,6 +112,8 @@ def settled(world: World) -> bool:
 
 
 def _run(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None:
+    if (first := _first_checkpoint(world, feed)) is not None:
+        return first
     if feed.status.HasField("retry_at"):
         if world.now < seconds(feed.status.retry_at):
             return None
@@ -206,6 +208,14 @@ def fails(error: pb.ChangefeedError) -> bool:
 def _fail(feed: Feed, error: pb.ChangefeedError, loads: Mapping[str, int]) -> Decision:
     executor = feed.ownership.node if feed.ownership.node in loads else choose(loads)
     return SetFailed(feed.name, executor or feed.ownership.node, error)
+
+
+def _first_checkpoint(world: World, feed: Feed) -> SaveCheckpoint | None:
+    """Before everything else, and of any report: from now on a sink without progress has lost it (`Feed.begun`)."""
+    status = reported(world, feed)
+    if feed.begun or status is None or not status.HasField("checkpoint"):
+        return None
+    return SaveCheckpoint(feed.name, status.checkpoint)
 
 
 def _save(world: World, feed: Feed, status: mpb.MaintainerStatus) -> SaveCheckpoint | None:

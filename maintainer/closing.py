@@ -134,8 +134,8 @@ class Closing:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._timing.close_backoff_most)
             else:
-                positions = [row.position for row in rows] or [Position.read(self._spec.start_position)]
-                self._checkpoint = least(positions, self._store.flavour)
+                if rows:  # without, it has not begun: there is no checkpoint to go on from
+                    self._checkpoint = least([row.position for row in rows], self._store.flavour)
                 return
 
     def _report(self, phase: maintainer_pb2.MaintainerPhase, error: Exception | None) -> None:

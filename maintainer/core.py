@@ -66,6 +66,7 @@ class Core:
         inventories, self._inventories = self._inventories or {}, None
         self._set_view(view)
         self._fleet.begin(adopt(inventories, view.rows, self._units, self._lanes), inventories, seq)
+        self._checkpoint.advance()  # the first report has one: it tells the coordinator that there is progress
 
     def take_view(self, view: View) -> None:
         """A later view. That it could be read proves that this owner is not fenced, so fenced dispatchers are placed

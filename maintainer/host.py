@@ -98,7 +98,13 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
 
                 def start() -> Worker:
                     return Maintainer(
-                        stamp, request.spec, self._members, self._channels, self._bump, timing=self._timing
+                        stamp,
+                        request.spec,
+                        self._members,
+                        self._channels,
+                        self._bump,
+                        begun=request.begun,
+                        timing=self._timing,
                     )
 
                 await self._replace(record, stamp, start, closing=False)
@@ -168,8 +174,8 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
         rejection = self._judge_term(request.term)
         if rejection is not None:
             return mpb.DrainResponse(rejection=rejection)
-        self._draining = True
         await self._on_drain()
+        self._draining = True
         return mpb.DrainResponse()
 
     # Admission.

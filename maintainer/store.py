@@ -3,7 +3,8 @@
 The sink is the truth about what is replicated: the progress rows are the list of dispatchers. They come from:
 
 - the first maintainer: all tables of the source that match the filter, and the schema dispatcher, at the changefeed's
-  start position, all or none;
+  start position, all or none. Once the coordinator knows that the changefeed has `begun`, a sink without rows has lost
+  them: to begin again would apply everything a second time, so it is refused;
 - DDL, in the transaction that finishes it (dispatchers do that);
 - an updated filter: rows of tables that no longer match are deleted when the next maintainer takes over; a table that
   matches and has no row although both servers have it begins at the schema dispatcher's progress row at that moment. (A
@@ -57,8 +58,11 @@ class View:
 class Store:
     """One changefeed's sink, for one owner."""
 
-    def __init__(self, spec: pb.ChangefeedSpec, stamp: Stamp) -> None:
-        """Raises BadInput when a URI or the filter cannot be read."""
+    def __init__(self, spec: pb.ChangefeedSpec, stamp: Stamp, *, begun: bool = False) -> None:
+        """`begun`: a former owner has inserted the progress rows. Raises BadInput when a URI or the filter cannot be
+        read."""
+        self._name = spec.name
+        self._begun = begun
         self._uid = stamp.uid
         self._epoch = stamp.epoch
         self._owner = stamp.node
@@ -70,7 +74,7 @@ class Store:
 
     async def take_over(self, served: Collection[Incarnation] = ()) -> View:
         """Raises the fence to this owner's epoch; from then on no older writer commits. Then makes the progress rows
-        agree with the filter, the first time from the source's tables.
+        agree with the filter, the first time from the source's tables. Raises SinkRefused where the sink has lost them.
 
         Sessions recorded for an incarnation that is not `served` by a node that answered are ended first: a frozen
         node's transaction would hold the fence row, and with it everybody who needs it, until a lock times out.
@@ -100,6 +104,14 @@ class Store:
             _end_sessions(sink, self._uid, lambda incarnation: incarnation not in served)
             sinktables.raise_fence(sink, self._uid, self._epoch, self._owner)
             rows = sinktables.list_progress(sink, self._uid)
+            if not rows and self._begun:
+                raise SinkRefused(
+                    f"schema {sinktables.SCHEMA} of sink {self._sink.address} has no progress rows of changefeed "
+                    f"{self._name} (uid {self._uid}), which has replicated before: they were deleted, or this is "
+                    "another server or a restored copy without them. Nothing was applied. Mend: restore schema "
+                    f"{sinktables.SCHEMA} as it was together with the tables, and resume; or remove the changefeed and "
+                    "create it again with --start at the position that the sink's tables are at"
+                )
             if not rows:
                 keys = [*self._tables("source", self._source), SCHEMA_DISPATCHER]
                 sinktables.insert_progress(sink, self._uid, self._epoch, keys, self._start)

@@ -26,12 +26,14 @@ ERRED: MaintainerPhase
 SUPERSEDED: MaintainerPhase
 
 class AddMaintainerRequest(_message.Message):
-    __slots__ = ("stamp", "spec")
+    __slots__ = ("stamp", "spec", "begun")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
+    BEGUN_FIELD_NUMBER: _ClassVar[int]
     stamp: _model_pb2.Stamp
     spec: _model_pb2.ChangefeedSpec
-    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., spec: _Optional[_Union[_model_pb2.ChangefeedSpec, _Mapping]] = ...) -> None: ...
+    begun: bool
+    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., spec: _Optional[_Union[_model_pb2.ChangefeedSpec, _Mapping]] = ..., begun: bool = ...) -> None: ...
 
 class AddMaintainerResponse(_message.Message):
     __slots__ = ("stamp", "rejection")

@@ -63,12 +63,18 @@ class Bench:
         return Stamp(uid or self.spec.uid, epoch, node, term).write()
 
     async def add(
-        self, epoch: int, *, node: str = "n1", term: int = 1, spec: pb.ChangefeedSpec | None = None
+        self,
+        epoch: int,
+        *,
+        node: str = "n1",
+        term: int = 1,
+        spec: pb.ChangefeedSpec | None = None,
+        begun: bool = False,
     ) -> mpb.AddMaintainerResponse:
         spec = spec or self.spec
         stamp = self.stamp(epoch, node=node, term=term, uid=spec.uid)
         response: mpb.AddMaintainerResponse = await self.stub.AddMaintainer(
-            mpb.AddMaintainerRequest(stamp=stamp, spec=spec), timeout=10
+            mpb.AddMaintainerRequest(stamp=stamp, spec=spec, begun=begun), timeout=10
         )
         return response
 

@@ -371,7 +371,8 @@ async def test_with_no_node_that_can_serve_it_gives_up_with_the_reason(bench: Be
 def as_coordinator(bench: Bench, status: mpb.MaintainerStatus) -> World:
     """What the coordinator decides from when n1 reports this."""
     ownership = first_ownership(bench.spec.uid, "n1", "created", 0.0)
-    feed = Feed(bench.spec, ownership, pb.ChangefeedStatus(state=pb.NORMAL), Revisions(1, 1, 1))
+    recorded = pb.ChangefeedStatus(state=pb.NORMAL, checkpoint=START.write())
+    feed = Feed(bench.spec, ownership, recorded, Revisions(1, 1, 1))
     return World({feed.name: feed}, {"n1": SeenNode("n1", pb.ALIVE, False, {feed.uid: status})}, 1.0)
 
 

@@ -136,7 +136,7 @@ class Chief:
         stamp = feed.stamp(self.term).write()
         request: Any
         if isinstance(decision, SendAdd):
-            request = mpb.AddMaintainerRequest(stamp=stamp, spec=feed.spec)
+            request = mpb.AddMaintainerRequest(stamp=stamp, spec=feed.spec, begun=feed.begun)
         else:
             forget = feed.ownership.role == pb.REMOVE
             request = mpb.RemoveMaintainerRequest(stamp=stamp, spec=feed.spec, forget=forget)
