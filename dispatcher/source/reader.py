@@ -25,14 +25,14 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.errors import HistoryDiverged, SourceUnavailable
+from common.errors import BinlogPurged, HistoryDiverged, SourceUnavailable
 from common.gtid import MysqlGtidSet
 from common.mysql import Flavour, ServerInfo, connect, server_info, set_timeouts, unavailable
 from common.position import Position
 from common.uri import ServerUri
 from dispatcher.source import events as e
 from dispatcher.source.framing import Framer, StreamEnded
-from dispatcher.source.refusals import check_file, check_gtids, refusal
+from dispatcher.source.refusals import check_applied, check_file, check_gtids, refusal
 
 _COM_BINLOG_DUMP: Final = 0x12
 _COM_BINLOG_DUMP_GTID: Final = 0x1E
@@ -243,15 +243,16 @@ class Reader:
             self._ask(event)
 
     def _ask(self, heartbeat: bytes) -> None:
-        """Whether the source still has what was read. A question that it does not answer is left to the stream."""
+        """Whether the source still has what was applied. A question that it does not answer is left to the stream, and
+        so is what it purges: it may do that with what was read, and between a heartbeat and the question."""
         assert self.source is not None
-        with contextlib.suppress(pymysql.MySQLError, OSError, SourceUnavailable):
+        with contextlib.suppress(pymysql.MySQLError, OSError, SourceUnavailable, BinlogPurged):
             connection = connect(self._uri, "source", timeout=_QUESTION_SECONDS, read_timeout=_QUESTION_SECONDS)
             with connection:
                 source = server_info(connection)
                 if source.source_id != self.source.source_id:
                     return  # behind the address, but not who sends: the next connection is judged
-                check_gtids(connection, source, self._uri.address, self._start, self._applied)
+                check_applied(connection, source, self._uri.address, self._start, self._applied)
                 if heartbeat[e.TYPE_AT] == e.HEARTBEAT:
                     file = heartbeat[e.HEADER :].decode("utf-8", "replace")
                     offset = int.from_bytes(heartbeat[e.LOG_POS_AT : e.LOG_POS_AT + 4], "little")

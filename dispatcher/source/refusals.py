@@ -53,10 +53,29 @@ _RETRIABLE: Final = ("server_uuid/server_id", "same server_id", "same server_uui
 def check_gtids(
     connection: Connection[Any], source: ServerInfo, address: str, start: Position, applied: Position
 ) -> bool:
-    """Whether to start by GTID set (else by file and offset). `applied`: what the source must have had, if only in
-    parts that the start is before.
+    """Whether to start by GTID set (else by file and offset), from a source that still has what comes behind `start`.
 
-    Raises HistoryDiverged, BinlogReset, BinlogPurged, naming the GTIDs; what PyMySQL raises when the connection breaks.
+    Raises as `check_applied`, and BinlogPurged, naming the GTIDs.
+    """
+    by_gtid = check_applied(connection, source, address, start, applied)
+    if by_gtid and source.flavour == "mysql":
+        (purged,) = _row(connection, "SELECT @@gtid_purged")
+        gone = MysqlGtidSet.parse(str(purged)).minus(MysqlGtidSet.parse(start.gtid_set))
+        if gone:
+            raise BinlogPurged(
+                f"source {address} has purged transactions that were not applied yet: {gone}. They are needed after "
+                f"{start}; {_COPY}"
+            )
+    return by_gtid
+
+
+def check_applied(
+    connection: Connection[Any], source: ServerInfo, address: str, start: Position, applied: Position
+) -> bool:
+    """Whether to start by GTID set (else by file and offset). `applied`: what the source must have had, if only in
+    parts that the start is before. It holds for as long as the stream runs, whatever the source purges meanwhile.
+
+    Raises HistoryDiverged, BinlogReset, naming the GTIDs; what PyMySQL raises when the connection breaks.
     """
     if start.file and not start.gtid_set:
         if start.source_id == source.source_id:
@@ -74,17 +93,11 @@ def check_gtids(
         missing = mariadb_missing(applied.gtid_set, [str(current), str(state), str(replicated)])
         _require(missing, str(MariadbGtidSet.parse(str(current))), source, address, same_server)
         return True
-    mode, executed, purged = _row(connection, "SELECT @@gtid_mode, @@gtid_executed, @@gtid_purged")
+    mode, executed = _row(connection, "SELECT @@gtid_mode, @@gtid_executed")
     if mode != "ON":
         return False
     lacks = MysqlGtidSet.parse(applied.gtid_set).minus(MysqlGtidSet.parse(str(executed)))
     _require(str(lacks), str(executed), source, address, same_server)
-    gone = MysqlGtidSet.parse(str(purged)).minus(MysqlGtidSet.parse(start.gtid_set))
-    if gone:
-        raise BinlogPurged(
-            f"source {address} has purged transactions that were not applied yet: {gone}. They are needed after "
-            f"{start}; {_COPY}"
-        )
     return True
 
 

@@ -197,6 +197,33 @@ def test_a_purged_position_has_its_own_error(flavour: Flavour, start_pair: Start
             follower.until(lambda: False)
 
 
+@pytest.mark.parametrize("gtids", [True, False])
+def test_a_source_may_purge_what_the_stream_has_read(
+    flavour: Flavour, start_pair: StartPair, monkeypatch: pytest.MonkeyPatch, gtids: bool
+) -> None:
+    questions: list[bytes] = []
+    ask = Reader._ask
+
+    def counted(reader: Reader, heartbeat: bytes) -> None:
+        ask(reader, heartbeat)
+        questions.append(heartbeat)
+
+    monkeypatch.setattr("dispatcher.source.reader._IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(Reader, "_ask", counted)
+    source = start_pair(flavour).source
+    prepare(source)
+    start = resolved(source, "now")
+    insert(source, 2)
+    begin = start if gtids else replace(start, gtid_set="")
+    with following(source, begin, heartbeat_seconds=0.1) as follower:
+        follower.until(lambda: len(follower.ends) == 2)
+        purge(source)
+        questions.clear()
+        follower.until(lambda: len(questions) >= 2)
+        insert(source, 1)
+        follower.until(lambda: len(follower.ends) == 3)
+
+
 def test_a_reset_binlog_has_its_own_error(flavour: Flavour, start_pair: StartPair) -> None:
     source = start_pair(flavour).source
     prepare(source)
