@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -110,7 +111,7 @@ class Reader:
                 raise unavailable(self._uri, "source", error) from error
             raw = vars(connection)["_sock"]
             assert isinstance(raw, socket.socket)
-            raw.settimeout(None)
+            raw.setblocking(False)  # TLS hands out whole records: what poll sees may be a part of one, or none of ours
             self._socket = raw
             self._poll.register(raw, select.POLLIN)
             self._heard = self._moved = time.monotonic()
@@ -214,15 +215,19 @@ class Reader:
     def _receive(self, deadline: float, wake_fd: int | None) -> bool:
         """Receive something before `deadline` (monotonic); False: nothing came, or the owner was woken."""
         assert self._socket is not None
-        if not self._readable(deadline - time.monotonic(), wake_fd):
+        readable = self._readable(deadline - time.monotonic(), wake_fd)
+        count = None
+        if readable:
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                count = self._socket.recv_into(self._framer.space())
+        if count is None:
             silent = time.monotonic() - self._heard
             if silent > self._silence:
                 raise SourceUnavailable(
                     f"source {self._uri.address} has sent nothing for {silent:.0f} s, though it was asked for a "
                     f"heartbeat every {self._heartbeat:g} s: it hangs, or the network does not deliver"
                 )
-            return False
-        count = self._socket.recv_into(self._framer.space())
+            return readable
         if not count:
             self._check_open()
             raise SourceUnavailable(
