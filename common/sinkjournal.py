@@ -16,6 +16,7 @@ from common.position import Position
 from common.sinktables import SCHEMA, SCHEMA_DISPATCHER, SessionRecord, add_progress, delete_progress
 
 STARTED, DONE = "started", "done"
+EXECUTED = "executed"  # but what it made cannot be replicated to as it is
 REFUSED = "refused"  # by the sink's server: it was not executed, whatever the tables are like later
 
 
@@ -62,11 +63,14 @@ def write_started(
     )
 
 
-def write_refused(cursor: Cursor, uid: str, key: str) -> None:
-    """The statement that was begun was refused: it begins anew. The caller has checked the schema dispatcher's row."""
+def write_outcome(cursor: Cursor, uid: str, key: str, state: str) -> None:
+    """What came of the statement that was begun, EXECUTED or REFUSED (it begins anew).
+
+    The caller has locked and checked the schema dispatcher's row.
+    """
     cursor.execute(
         f"UPDATE {SCHEMA}.ddl SET state = %s WHERE changefeed_uid = %s AND ddl_key = %s AND state = %s",
-        (REFUSED, uid, key, STARTED),
+        (state, uid, key, STARTED),
     )
 
 

@@ -9,7 +9,8 @@ A successor that finds `started` first gets the lock, and so knows that nobody e
 session, if it is still that one. Then the fingerprint tells: changed means done; unchanged means not done, or nothing
 to be seen (TRUNCATE, OPTIMIZE, an ALTER to what is there already), and both are mended by executing it. A statement
 that the server refused is `refused`, in a fenced transaction, before anybody hears of it: what the user then changes in
-order to mend it would look as if the statement had been executed.
+order to mend it would look as if the statement had been executed. A statement that left a table in an engine without
+transactions is `executed`, and not `done` before the user has changed that.
 
 Blocking: call it from a thread. The caller has claimed the schema dispatcher.
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pymysql
 from pymysql.connections import Connection
@@ -33,6 +35,7 @@ from common.position import Position, has_reached
 from common.sinktables import check_fence, kill_session, this_session, transaction
 from common.uri import ServerUri
 from dispatcher.sink.cut import Cut
+from dispatcher.sink.engines import without_transactions
 from dispatcher.sink.fingerprint import Fingerprint, fingerprint
 from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
 from dispatcher.sink.session import IDLE_TIMEOUT
@@ -78,6 +81,13 @@ def execute_ddl(
         execution.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    before: Fingerprint
+    again: bool  # it was begun before, and may have been executed
+    executed: bool = False
+
+
 class _Execution:
     def __init__(
         self,
@@ -121,11 +131,13 @@ class _Execution:
         self._journal = self._connect()
         self._executor = self._connect()
         with self._executor.cursor() as executor:
-            executor.execute(f"SET SESSION wait_timeout = {IDLE_TIMEOUT}")
+            executor.execute(f"SET SESSION wait_timeout = {IDLE_TIMEOUT}, default_storage_engine = InnoDB")
             self._lock(executor)
-            before = self._begin()
-            if before is not None:
-                self._execute(executor, before)
+            begun = self._begin()
+            if begun is not None:
+                if not begun.executed:
+                    self._execute(executor, begun)
+                self._check_engines()
                 self._finish()
 
     def _lock(self, executor: Cursor) -> None:
@@ -145,8 +157,8 @@ class _Execution:
                 for recorded in sinkjournal.sessions_of_started(cursor, self._uid, self._epoch):
                     kill_session(cursor, recorded)
 
-    def _begin(self) -> tuple[Fingerprint, bool] | None:
-        """Write `started`. Returns what the tables were before, and whether it is a repetition; None if it is done."""
+    def _begin(self) -> _Begun | None:
+        """Write `started`, unless it is executed. None if it is done."""
         session = this_session(self._executor)
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
@@ -156,6 +168,8 @@ class _Execution:
             if entry is not None and entry.state == sinkjournal.DONE:  # said so by hand
                 self._write_done(cursor)
                 return None
+            if entry is not None and entry.state == sinkjournal.EXECUTED:
+                return _Begun(Fingerprint.parse(entry.fingerprint), again=True, executed=True)
             again = entry is not None and entry.state == sinkjournal.STARTED
             before = (
                 Fingerprint.parse(entry.fingerprint)
@@ -165,7 +179,7 @@ class _Execution:
             sinkjournal.write_started(
                 cursor, self._uid, self._key, self._ddl.statement, str(before), self._epoch, session
             )
-        return before, again
+        return _Begun(before, again)
 
     def _is_covered(self, cursor: Cursor) -> bool:
         reached = sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
@@ -178,8 +192,8 @@ class _Execution:
             flavour=self._flavour,
         )
 
-    def _execute(self, executor: Cursor, begun: tuple[Fingerprint, bool]) -> None:
-        before, again = begun
+    def _execute(self, executor: Cursor, begun: _Begun) -> None:
+        before, again = begun.before, begun.again
         if again:
             now = self._now()
             if self._is_done(before, now):
@@ -199,7 +213,7 @@ class _Execution:
                 raise self._failure(error) from error
             if again and self._is_done(before, self._now()):
                 return
-            self._write_refused()
+            self._write_outcome(sinkjournal.REFUSED)
             raise self._failure(error) from error
 
     def _prepare(self, executor: Cursor) -> None:
@@ -229,11 +243,27 @@ class _Execution:
             and all(now.absent(name) for name in gone)
         )
 
-    def _write_refused(self) -> None:
+    def _check_engines(self) -> None:
+        names = {name for name in self.affected if name.table}
+        if self._ddl.scope == pb.EVERYTHING and self._ddl.default_schema:
+            names.add(TableName(self._ddl.default_schema, ""))
+        with self._journal.cursor() as cursor:
+            found = without_transactions(cursor, names)
+        if found:
+            self._write_outcome(sinkjournal.EXECUTED)
+            tables = ", ".join(f"{name.key} has ENGINE={engine}" for name, engine in found)
+            mend = " ".join(f"ALTER TABLE {name.quoted} ENGINE=InnoDB;" for name, _ in found)
+            raise DdlFailed(
+                f"sink {self._uri.address} has executed a DDL statement of the source, and now {tables}, which has no "
+                f"transactions: rows and position could not be committed together. {mend} there, then resume; the "
+                f"statement is not executed again: {_start(self._ddl.statement)}"
+            )
+
+    def _write_outcome(self, state: str) -> None:
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
             sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
-            sinkjournal.write_refused(cursor, self._uid, self._key)
+            sinkjournal.write_outcome(cursor, self._uid, self._key, state)
 
     def _finish(self) -> None:
         with transaction(self._journal) as cursor:

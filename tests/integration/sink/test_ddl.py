@@ -205,3 +205,30 @@ def test_what_was_refused_and_is_done_by_hand_is_not_executed(sink: Ddl) -> None
     run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT, x INT)", "UPDATE hedgerow.ddl SET state = 'done'")
     sink.execute("ALTER TABLE a ADD x INT", touches="a")
     assert sink.progress() == {"*": 10}
+
+
+def test_a_table_without_transactions_stops_it_until_it_is_mended(sink: Ddl) -> None:
+    sink.offset = 10
+    for _ in range(2):
+        with pytest.raises(DdlFailed, match=r"dd\.a has ENGINE=MyISAM.*ALTER TABLE `dd`\.`a` ENGINE=InnoDB"):
+            sink.execute("CREATE TABLE a (id INT) ENGINE=MyISAM", touches="a", creates="a")
+    assert sink.progress() == {"*": 4}
+    run(sink.pair.sink.connect(), "ALTER TABLE dd.a ENGINE=InnoDB")
+    sink.execute("CREATE TABLE a (id INT) ENGINE=MyISAM", touches="a", creates="a")
+    sink.offset = 20
+    with pytest.raises(DdlFailed, match=r"dd\.a has ENGINE=MyISAM"):
+        sink.execute("ALTER TABLE a ENGINE=MyISAM", touches="a")
+    run(sink.pair.sink.connect(), "ALTER TABLE dd.a ENGINE=InnoDB")
+    sink.execute("ALTER TABLE a ENGINE=MyISAM", touches="a")
+    assert sink.progress() == {"*": 20, "dd.a": 10}
+
+
+def test_a_table_whose_statement_names_no_engine_has_transactions(sink: Ddl) -> None:
+    (usual,) = sink.query("SELECT @@GLOBAL.default_storage_engine")[0]
+    run(sink.pair.sink.connect(), "SET GLOBAL default_storage_engine = MyISAM")
+    try:
+        sink.offset = 10
+        sink.execute("CREATE TABLE a (id INT)", touches="a", creates="a")
+    finally:
+        run(sink.pair.sink.connect(), f"SET GLOBAL default_storage_engine = {usual}")
+    assert sink.query("SELECT engine FROM information_schema.tables WHERE table_schema = 'dd'") == (("InnoDB",),)
