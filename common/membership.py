@@ -25,6 +25,7 @@ from common.etcd import (
     Election,
     Etcd,
     KeyRange,
+    KeyValue,
     LeaseNotFound,
     Mirror,
     Put,
@@ -153,17 +154,27 @@ class Membership:
             self.session.check()
             info = replace(self._info, liveness=liveness)
             key = self._keys.node(self.node)
-            try:
-                # Nobody else writes the key, so a put whose answer was lost shows as our own value.
-                result = await self._etcd.txn([modified_at(key, self._revision)], [Put(key, _json(info), info.lease)])
-            except LeaseNotFound:
-                self.session.declare_lost("etcd does not know its lease")
-                self.session.check()
-                raise
-            if not result.succeeded:
-                self.session.declare_lost(f"the node's key {key} is gone")
-                self.session.check()
+            while True:
+                try:
+                    put = Put(key, _json(info), info.lease)
+                    result = await self._etcd.txn([modified_at(key, self._revision)], [put])
+                except LeaseNotFound:
+                    self.session.declare_lost("etcd does not know its lease")
+                    self.session.check()
+                    raise
+                if result.succeeded:
+                    break
+                found = result.found[key]
+                if found is None or not self._is_own(found):
+                    self.session.declare_lost(f"the node's key {key} is gone")
+                    raise SessionLost(f"the node's key {key} is gone")
+                self._revision = found.mod_revision  # of an earlier write of ours, whose answer was lost
             self._info, self._revision = info, result.revision
+
+    def _is_own(self, found: KeyValue) -> bool:
+        """Whether this life wrote it: its id and its lease are nobody else's."""
+        message = json_format.Parse(found.value, pb.NodeInfo(), ignore_unknown_fields=True)
+        return (message.id, message.lease) == (self._info.id, self._info.lease)
 
     async def suspect_dead(self, node: str) -> None:
         """Revokes another node's lease, so that its keys vanish at once. A node wrongly suspected finds its session

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from common.errors import EtcdUnavailable, SessionLost
-from common.etcd import Etcd, EtcdConfig
+from common.etcd import Ambiguous, Etcd, EtcdConfig, TxnResult
 from common.membership import Members, Membership
 from common.pb.v1 import model_pb2 as pb
 from hedgerow.sandbox.etcd import EtcdCluster
@@ -84,6 +85,24 @@ async def test_a_suspected_node_is_gone_at_once_and_knows(join: Join) -> None:
     with pytest.raises(SessionLost):
         await b.set_liveness(pb.DRAINING)
     await a.suspect_dead(b.node)
+
+
+async def test_a_liveness_whose_answer_was_lost_costs_no_session(join: Join, etcd: Etcd) -> None:
+    a, b = await join("a"), await join("b")
+    write = etcd.txn
+
+    async def forget(*given: Any, **named: Any) -> TxnResult:
+        assert (await write(*given, **named)).succeeded
+        raise Ambiguous("the answer is lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(etcd, "txn", forget)
+        with pytest.raises(Ambiguous):
+            await a.set_liveness(pb.DRAINING)
+    await until(b, lambda members: members.nodes[a.node].liveness == pb.DRAINING)
+    await a.set_liveness(pb.STOPPING)
+    assert a.session.valid
+    await until(b, lambda members: members.nodes[a.node].liveness == pb.STOPPING)
 
 
 async def test_who_waits_is_told_when_it_closes(join: Join) -> None:

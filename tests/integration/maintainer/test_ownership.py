@@ -7,6 +7,7 @@ import asyncio
 import grpc
 import pytest
 
+from common.errors import EtcdUnavailable
 from common.pb.v1 import maintainer_pb2 as mpb
 from common.pb.v1 import model_pb2 as pb
 from tests.integration.maintainer.conftest import START, Bench
@@ -72,6 +73,20 @@ async def test_a_lower_term_is_rejected_with_the_highest_one_seen(bench: Bench) 
     assert drained.rejection.term == 8
     assert bench.drains == []
     assert (await bench.phase(mpb.MAINTAINING, 1, term=8)).stamp.epoch == 1
+
+
+async def test_a_drain_that_fails_leaves_a_node_that_takes_maintainers(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise EtcdUnavailable("etcd does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.host, "_on_drain", fail)
+        with pytest.raises(grpc.aio.AioRpcError, match="etcd does not answer"):
+            await bench.stub.Drain(mpb.DrainRequest(term=1), timeout=5)
+    assert not (await bench.add(1)).HasField("rejection")
+    await bench.phase(mpb.MAINTAINING, 1)
 
 
 async def test_an_add_for_a_former_life_of_this_node_is_foreign(bench: Bench) -> None:
