@@ -21,6 +21,7 @@ from common.errors import (
     IllegalTransition,
     NodeUnavailable,
     NotFound,
+    PreflightFailed,
     Problem,
     TermLost,
 )
@@ -32,6 +33,7 @@ from common.position import Position
 from common.uri import ServerUri
 from coordinator import feed as edits
 from coordinator import metrics
+from coordinator.chains import chain_problems
 from coordinator.feed import Change, Feed, timestamp
 from coordinator.nodeops import NodeOperations
 from coordinator.options import (
@@ -42,6 +44,7 @@ from coordinator.options import (
     read_source_and_sink,
     updated_spec,
 )
+from coordinator.preflight.progress import has_progress
 from coordinator.reconcile import newer_checkpoint
 from coordinator.reign import Reign, left
 from coordinator.states import Event, next_state
@@ -149,10 +152,11 @@ class Operations:
         return await self._shown(await self._edit(name, decide, deadline, "resumed"), deadline)
 
     async def update(self, request: apb.UpdateChangefeedRequest, deadline: float) -> apb.Changefeed:
-        """Raises NotFound, BadInput, PreflightFailed, IllegalTransition."""
+        """Raises NotFound, BadInput, PreflightFailed, IllegalTransition; SinkUnavailable where the sink is another."""
         feed = self._feed(request.name)
         next_state(feed.name, feed.status.state, Event.UPDATE)
         spec = updated_spec(feed.spec, request)
+        self._check_move(feed, spec)
         if reaches_other_data(feed.spec, spec):
             source, sink = read_source_and_sink(spec.source, spec.sink)
             resolved = await self._look(feed.name, source, sink, spec.filter, "now")
@@ -160,18 +164,39 @@ class Operations:
                 raise BadInput(
                     f"changefeed {feed.name} replicates {spec.flavour}; the new servers are {resolved.flavour}"
                 )
+            if spec.sink != feed.spec.sink and feed.begun:
+                await self._check_known(feed, sink)
 
         def decide(found: Feed) -> Change:
             changed = updated_spec(found.spec, request)
-            moves = (changed.source, changed.sink) != (found.spec.source, found.spec.sink)
-            if moves and not found.running and not found.ownership.closed:
-                why = self._why_not_closed(found)
-                raise IllegalTransition(
-                    f"changefeed {found.name} still stops ({why}): its servers can be changed when that is confirmed"
-                )
+            self._check_move(found, changed)
             return edits.update(found, changed, time.time()) if changed != found.spec else Change()
 
         return await self._shown(await self._edit(request.name, decide, deadline, "updated"), deadline)
+
+    def _check_move(self, feed: Feed, changed: pb.ChangefeedSpec) -> None:
+        """Servers change only while nobody writes: an owner that goes on in the former sink is fenced there by the
+        close, and by nothing else. Raises IllegalTransition."""
+        if (changed.source, changed.sink) == (feed.spec.source, feed.spec.sink) or feed.ownership.closed:
+            return
+        if feed.running:
+            raise IllegalTransition(
+                f"changefeed {feed.name} runs: its source and sink can be changed only while it is stopped. Pause it "
+                "(hedgerow changefeed pause), update it, and resume it"
+            )
+        why = self._why_not_closed(feed)
+        raise IllegalTransition(
+            f"changefeed {feed.name} still stops ({why}): its servers can be changed when that is confirmed"
+        )
+
+    async def _check_known(self, feed: Feed, sink: ServerUri) -> None:
+        """Raises BadInput where the sink is not one that this changefeed has written to, SinkUnavailable."""
+        if not await asyncio.to_thread(has_progress, sink, feed.uid):
+            raise BadInput(
+                f"sink {sink.address} has no progress of changefeed {feed.name} (uid {feed.uid}) in schema hedgerow: "
+                "it is another server than the one that was replicated to, or a copy without that schema. Create a new "
+                "changefeed for it, with --start at the position that its tables are at"
+            )
 
     async def remove(self, name: str, deadline: float) -> None:
         """Returns when nothing is left of it but the fence's tombstone. Raises NotFound, NodeUnavailable."""
@@ -208,6 +233,10 @@ class Operations:
         return self.get(request.name)
 
     async def _look(self, name: str, source: ServerUri, sink: ServerUri, rules: Sequence[str], start: str) -> Resolved:
+        feeds = self._reign.table.feeds.values()
+        others = [feed.spec for feed in feeds if feed.status.state != pb.REMOVED]
+        if problems := chain_problems(name, source, sink, others):
+            raise PreflightFailed(problems)
         resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start)
         for warning in resolved.warnings:
             log.warning("preflight-warning", changefeed=name, found=warning.found, mend=warning.mend)
