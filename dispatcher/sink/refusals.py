@@ -22,7 +22,11 @@ _LOST = frozenset(
 )
 _LOST_TOO = frozenset({0, 1040, 1129, 1130, 1203, 1226, 3169, 4030, 4031})  # 0: PyMySQL, about a broken connection
 _READ_ONLY = frozenset({1290, 1792, 1836, 3989})
-_DISK_FULL = frozenset({3, 28, 1021, 1026, 1114, 1034, 3675})
+_DISK_FULL = frozenset({3, 28, 1021, 1026, 1114, 3675})
+_CORRUPT = frozenset({1034, 1035, 1194, 1195, 1712})
+# Out of memory, commit failed, table definition changed, too many transactions; not ready to serve (Galera), and a
+# transaction that a group refused (Group Replication).
+_PASSING = frozenset({1037, 1041, 1047, 1180, 1412, 1637, 3100, 3101})
 _DIVERGED = frozenset({1022, 1032, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762})
 _MISSING = frozenset({1049, 1051, 1146})
 _SHAPE = frozenset({1054, 1136, 1364, 1535, 1610, 1677, 3546, 4078})
@@ -54,6 +58,8 @@ def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable
         )
     if number in _DISK_FULL:
         return SinkUnavailable(f"{said}. The sink has no room; make some, and replication goes on by itself")
+    if number in _PASSING:
+        return SinkUnavailable(f"{said}. It is a state that passes: replication goes on by itself when it has")
     if number in TRY_AGAIN:
         return SinkUnavailable(f"{said}. Other sessions of the sink hold locks on rows of {_names(tables)}")
     if number not in _GRANTS and (lost(error) or number in ACCESS_DENIED):
@@ -65,6 +71,12 @@ def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable
         )
     if number in _MISSING:
         return SinkRefused(f"{said}. Table missing in the sink ({_names(tables)}): create it there, then resume")
+    if number in _CORRUPT:
+        return SinkRefused(
+            f"{said}. A table or an index is damaged in the sink ({_names(tables)}): see that server's error log, mend "
+            "it there (CHECK TABLE, REPAIR TABLE, or rebuild it by ALTER TABLE ... FORCE; for a temporary table, make "
+            "room in tmpdir), then resume"
+        )
     if number in _SHAPE:
         return SinkRefused(
             f"{said}. The columns in the sink do not match the source's (of {_names(tables)}): ALTER TABLE there, then "

@@ -1,0 +1,40 @@
+"""Which errors of a sink are tried again, and which stop the changefeed."""
+
+from __future__ import annotations
+
+import pymysql
+import pytest
+
+from common.errors import HedgerowError, SinkRefused, SinkUnavailable
+from common.names import TableName
+from common.uri import ServerUri
+from dispatcher.sink.refusals import refusal
+
+URI = ServerUri.parse("mysql://u@h/")
+
+
+def refused(number: int, text: str = "as the server says it") -> HedgerowError:
+    return refusal(URI, "mysql", pymysql.OperationalError(number, text), [TableName("d", "t")])
+
+
+@pytest.mark.parametrize("number", [1037, 1041, 1047, 1180, 1412, 1637, 3100, 3101])
+def test_a_state_that_passes_is_tried_again(number: int) -> None:
+    error = refused(number)
+    assert isinstance(error, SinkUnavailable)
+    assert f"{number}: as the server says it" in str(error)
+    assert "by itself" in str(error)
+
+
+@pytest.mark.parametrize("number", [1021, 1114])
+def test_room_is_waited_for(number: int) -> None:
+    error = refused(number)
+    assert isinstance(error, SinkUnavailable)
+    assert "no room" in str(error)
+
+
+@pytest.mark.parametrize("number", [1034, 1035, 1194, 1195, 1712])
+def test_a_damaged_table_stops_the_changefeed(number: int) -> None:
+    error = refused(number)
+    assert isinstance(error, SinkRefused)
+    assert "damaged in the sink (d.t)" in str(error)
+    assert "no room" not in str(error)
