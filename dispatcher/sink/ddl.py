@@ -44,6 +44,9 @@ from dispatcher.sink.writer import Writer
 LOCK_PATIENCE = 30.0  # seconds for the changefeed's lock, more than IDLE_TIMEOUT
 METADATA_LOCK_WAIT = 30  # seconds
 _NO_SUCH_SCHEMA = 1049
+_PROGRAMS = re.compile(r"\b(?:TRIGGER|PROCEDURE|FUNCTION|PACKAGE)\b", re.IGNORECASE)
+# A trigger or routine exists already, or does not exist: what CREATE and DROP meet that were executed before.
+_HAS_HAPPENED = frozenset({1304, 1305, 1359, 1360})
 _SHOWN = 200  # characters of a statement in an error
 
 # Leaves no trace in SHOW CREATE TABLE, and undoes itself when it is executed again.
@@ -171,11 +174,7 @@ class _Execution:
             if entry is not None and entry.state == sinkjournal.EXECUTED:
                 return _Begun(Fingerprint.parse(entry.fingerprint), again=True, executed=True)
             again = entry is not None and entry.state == sinkjournal.STARTED
-            before = (
-                Fingerprint.parse(entry.fingerprint)
-                if entry is not None and again
-                else fingerprint(cursor, self._flavour, self.affected)
-            )
+            before = Fingerprint.parse(entry.fingerprint) if entry is not None and again else self._fingerprint(cursor)
             sinkjournal.write_started(
                 cursor, self._uid, self._key, self._ddl.statement, str(before), self._epoch, session
             )
@@ -211,8 +210,10 @@ class _Execution:
         except pymysql.MySQLError as error:
             if lost(error):
                 raise self._failure(error) from error
-            if again and self._is_done(before, self._now()):
-                return
+            if again:
+                now = self._now()
+                if self._is_done(before, now) or (code(error) in _HAS_HAPPENED and now.programs != before.programs):
+                    return
             self._write_outcome(sinkjournal.REFUSED)
             raise self._failure(error) from error
 
@@ -232,7 +233,11 @@ class _Execution:
 
     def _now(self) -> Fingerprint:
         with self._journal.cursor() as cursor:
-            return fingerprint(cursor, self._flavour, self.affected)
+            return self._fingerprint(cursor)
+
+    def _fingerprint(self, cursor: Cursor) -> Fingerprint:
+        programs = _PROGRAMS.search(self._ddl.statement) is not None
+        return fingerprint(cursor, self._flavour, self.affected, programs=programs)
 
     def _is_done(self, before: Fingerprint, now: Fingerprint) -> bool:
         """Something changed, and nothing is missing of what the statement creates and drops."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -68,6 +68,14 @@ def sink(server_pair: ServerPair) -> Ddl:
     return Ddl(server_pair)
 
 
+@pytest.fixture
+def trusting(sink: Ddl) -> Iterator[None]:
+    """Without it a server that logs wants SUPER for triggers and functions."""
+    run(sink.pair.sink.connect(), "SET GLOBAL log_bin_trust_function_creators = 1")
+    yield
+    run(sink.pair.sink.connect(), "SET GLOBAL log_bin_trust_function_creators = DEFAULT")
+
+
 def dying(monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> Callable[[], None]:
     original = getattr(ddl._Execution, step)
 
@@ -110,6 +118,44 @@ def test_each_statement_happens_once_wherever_it_dies(
             assert sink.query("SELECT id FROM dd.b") == ((1,),)
     assert sink.query("SHOW TABLES FROM dd") == (("c",),)
     assert sink.progress() == {"*": 74, "dd.c": 64}
+
+
+@pytest.mark.parametrize(("step", "after"), [("_execute", False), ("_finish", False), ("_finish", True)])
+def test_views_and_programs_happen_once_wherever_it_dies(
+    sink: Ddl, monkeypatch: pytest.MonkeyPatch, trusting: None, step: str, after: bool
+) -> None:
+    run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT)", "CREATE PROCEDURE dd.other() SELECT 0")
+    cases = [
+        ("CREATE VIEW v AS SELECT id FROM a", "v"),
+        ("DROP VIEW v", "v"),
+        ("CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.id = 1", "a"),
+        ("DROP TRIGGER t", ""),
+        ("CREATE PROCEDURE p() SELECT 1", ""),
+        ("DROP PROCEDURE p", ""),
+        ("CREATE FUNCTION f() RETURNS INT DETERMINISTIC NO SQL RETURN 1", ""),
+    ]
+    for statement, touches in cases:
+        sink.offset += 10
+        live = dying(monkeypatch, step, after=after)
+        with pytest.raises(Died):
+            sink.execute(statement, touches=touches)
+        live()
+        sink.execute(statement, touches=touches)
+        assert sink.progress()["*"] == sink.offset
+    routines = "SELECT routine_name FROM information_schema.routines WHERE routine_schema = 'dd' ORDER BY 1"
+    assert sink.query(routines) == (("f",), ("other",))
+
+
+def test_a_routine_that_was_there_before_is_not_taken_for_ours(sink: Ddl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its session ends before the statement: what is there then is somebody else's."""
+    run(sink.pair.sink.connect(), "CREATE PROCEDURE dd.p() SELECT 'theirs'")
+    sink.offset = 10
+    live = dying(monkeypatch, "_execute", after=False)
+    with pytest.raises(Died):
+        sink.execute("CREATE PROCEDURE p() SELECT 'ours'")
+    live()
+    with pytest.raises(DdlFailed, match="1304"):
+        sink.execute("CREATE PROCEDURE p() SELECT 'ours'")
 
 
 def test_context_is_the_sources(sink: Ddl) -> None:
