@@ -93,7 +93,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
                 rejection = self._reject(record, stamp, Verdict.STALE)  # one epoch has one role: this is too late
             if rejection is not None:
                 return mpb.AddMaintainerResponse(stamp=self._stamp(stamp.uid, record), rejection=rejection)
-            if record.started != stamp.owner:
+            if record.started != stamp.owner or record.forgotten:
                 self._check_hosting()
 
                 def start() -> Worker:
@@ -138,6 +138,9 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
                     )
 
                 await self._replace(record, stamp, start, closing=True)
+            elif record.forgotten:
+                record.confirm_close(stamp)
+                self._bump()
             return mpb.RemoveMaintainerResponse(stamp=self._stamp(stamp.uid, record))
 
     async def Status(self, request: mpb.StatusRequest, context: Any) -> mpb.StatusResponse:
