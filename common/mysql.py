@@ -95,6 +95,16 @@ def set_timeouts(connection: Connection[Any], seconds: float | None) -> None:
     vars(connection).update(_read_timeout=seconds, _write_timeout=seconds)
 
 
+def detect_dead_peer(connection: Connection[Any], seconds: int) -> None:
+    """Break the connection when its peer has acknowledged nothing for about so long, also while it waits for an answer
+    (tcp(7): TCP_USER_TIMEOUT for what was sent, keepalive probes where nothing is)."""
+    raw: socket.socket = vars(connection)["_sock"]
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+        raw.setsockopt(socket.IPPROTO_TCP, option, max(1, seconds // 3))
+
+
 def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float | None = None) -> Unavailable:
     """The error to raise when `error` ended a connection, or the attempt to make one."""
     kind = _kind(what)

@@ -28,7 +28,7 @@ from pymysql.cursors import Cursor
 
 from common import sinkjournal
 from common.errors import DdlFailed, HedgerowError, SinkUnavailable
-from common.mysql import Flavour, connect
+from common.mysql import Flavour, connect, detect_dead_peer
 from common.names import TableName, quoted
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, has_reached
@@ -38,7 +38,7 @@ from dispatcher.sink.cut import Cut
 from dispatcher.sink.engines import without_transactions
 from dispatcher.sink.fingerprint import Fingerprint, fingerprint
 from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
-from dispatcher.sink.session import IDLE_TIMEOUT
+from dispatcher.sink.session import IDLE_TIMEOUT, PEER_TIMEOUT
 from dispatcher.sink.writer import Writer
 
 LOCK_PATIENCE = 30.0  # seconds for the changefeed's lock, more than IDLE_TIMEOUT
@@ -119,6 +119,7 @@ class _Execution:
         connection = connect(self._uri, "sink")
         self._connections.append(connection)
         self._cut.attach(connection)
+        detect_dead_peer(connection, PEER_TIMEOUT)
         connection.query(
             f"SET SESSION lock_wait_timeout = {METADATA_LOCK_WAIT}, innodb_lock_wait_timeout = {METADATA_LOCK_WAIT}"
         )

@@ -6,7 +6,6 @@ One thread uses a Session; its Cut ends it from any other.
 from __future__ import annotations
 
 import contextlib
-import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pymysql.connections import Connection
 from pymysql.constants import COMMAND
 from pymysql.cursors import Cursor
 
-from common.mysql import Flavour, connect
+from common.mysql import Flavour, connect, detect_dead_peer
 from common.sinktables import SessionRecord, this_session
 from common.uri import ServerUri
 from dispatcher.sink.coalesce import HEADER, binlog_statement
@@ -54,11 +53,7 @@ class Session:
         self._format_description = b""
         try:
             cut.attach(self.connection)
-            raw_socket: socket.socket = vars(self.connection)["_sock"]
-            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            raw_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT * 1000)
-            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
-                raw_socket.setsockopt(socket.IPPROTO_TCP, option, PEER_TIMEOUT // 3)
+            detect_dead_peer(self.connection, PEER_TIMEOUT)
             self.execute(_SETTINGS)
             if flavour == "mariadb":
                 self.execute(_MARIADB_SETTINGS)

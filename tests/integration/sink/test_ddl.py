@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from common.position import Position
 from common.uri import ServerUri
 from dispatcher.sink import ddl
 from dispatcher.sink.cut import Cut
+from dispatcher.sink.session import PEER_TIMEOUT
 from dispatcher.sink.writer import Writer
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import run
@@ -278,3 +280,24 @@ def test_a_table_whose_statement_names_no_engine_has_transactions(sink: Ddl) -> 
     finally:
         run(sink.pair.sink.connect(), f"SET GLOBAL default_storage_engine = {usual}")
     assert sink.query("SELECT engine FROM information_schema.tables WHERE table_schema = 'dd'") == (("InnoDB",),)
+
+
+def test_its_connections_notice_a_peer_that_is_gone(sink: Ddl, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[tuple[int, int]] = []
+    original = ddl._Execution._execute
+
+    def looks(self: Any, *arguments: Any) -> None:
+        for connection in self._connections:
+            raw: socket.socket = vars(connection)["_sock"]
+            found.append(
+                (
+                    raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                    raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+                )
+            )
+        original(self, *arguments)
+
+    monkeypatch.setattr(ddl._Execution, "_execute", looks)
+    sink.offset = 10
+    sink.execute("CREATE TABLE a (id INT)", touches="a", creates="a")
+    assert found == [(1, PEER_TIMEOUT * 1000)] * 2
