@@ -20,8 +20,10 @@ from common.catalog import Column, ForeignKey, Table, columns, foreign_keys, use
 from common.filter import TableFilter
 from common.mysql import ServerInfo, server_info
 from common.names import TableName
+from common.sinkschema import SCHEMA
 from coordinator.preflight.grants import Grants, parse_grants
 
+_NOT_THERE: Final = frozenset({1049, 1146})  # schema, table
 ACCESS_DENIED: Final = frozenset({1044, 1045, 1142, 1227})
 NOT_ALLOWED_HERE: Final = 1227
 _NO_SUCH_FILE: Final = b"hedgerow-preflight.000000"
@@ -42,7 +44,8 @@ class Facts:
     """One server as one account sees it. `variables`: global ones, names in lower case.
 
     `denied`: what was tried and is not allowed, of "binlog status", "dump", "apply" and "gtid_next".
-    `binlog_do`, `binlog_ignore`: the server's own binlog filter.
+    `binlog_do`, `binlog_ignore`: the server's own binlog filter. `applied`: the changefeeds that have this server as
+    their sink, by uid and the id of the server that they replicate from, as far as this account may see.
     """
 
     address: str
@@ -54,6 +57,7 @@ class Facts:
     denied: frozenset[str] = frozenset()
     binlog_do: str = ""
     binlog_ignore: str = ""
+    applied: frozenset[tuple[str, str]] = frozenset()
 
     def variable(self, *names: str) -> tuple[str, str]:
         """(name, value) of the first of these variables that the server has; ("", "") if it has none of them."""
@@ -68,10 +72,11 @@ def source_facts(connection: Connection[Any], address: str, table_filter: TableF
     if status is None:
         denied.add("binlog status")
     common = _common(connection, address, info, read_tables(connection, table_filter))
+    applied = _applied(connection)
     if common["variables"].get("log_bin") == "ON" and not _may_dump(connection):
         denied.add("dump")
     do, ignore = status or ("", "")
-    return Facts(**common, denied=frozenset(denied), binlog_do=do, binlog_ignore=ignore)
+    return Facts(**common, denied=frozenset(denied), binlog_do=do, binlog_ignore=ignore, applied=applied)
 
 
 def sink_facts(connection: Connection[Any], address: str, table_filter: TableFilter) -> Facts:
@@ -130,6 +135,16 @@ def _binlog_status(connection: Connection[Any], info: ServerInfo) -> tuple[str, 
             return None
         raise
     return (str(rows[0][2]), str(rows[0][3])) if rows else ("", "")
+
+
+def _applied(connection: Connection[Any]) -> frozenset[tuple[str, str]]:
+    try:
+        rows = _rows(connection, f"SELECT DISTINCT changefeed_uid, source_uuid FROM {SCHEMA}.progress")
+    except pymysql.MySQLError as error:
+        if error.args[0] in ACCESS_DENIED | _NOT_THERE:
+            return frozenset()
+        raise
+    return frozenset((str(uid), str(source)) for uid, source in rows)
 
 
 def _may_dump(connection: Connection[Any]) -> bool:

@@ -112,6 +112,18 @@ def pair_problems(source: Facts, sink: Facts) -> list[Problem]:
                 "choose another sink",
             )
         )
+    for uid, origin in sorted(source.applied):
+        if origin != sink.info.source_id:
+            problems.append(
+                Problem(
+                    f"the source {source.address} is itself the sink of changefeed {uid}, from server "
+                    f"{origin or '(unknown)'}: what that one applies would be skipped, because chains are not "
+                    "supported",
+                    f"replicate from that server to {sink.address}, or remove that changefeed first (where nothing of "
+                    f"it is left but this: DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = '{uid}'; on "
+                    f"{source.address})",
+                )
+            )
     name, theirs = source.variable("lower_case_table_names")
     ours = sink.variables.get(name, theirs)
     if name and theirs != ours:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from common.errors import PreflightFailed, Problem
 from common.filter import TableFilter
+from common.position import Position
+from common.sinkschema import ensure_schema
+from common.sinktables import insert_progress, raise_fence
 from common.uri import ServerUri
 from coordinator.preflight import Resolved, preflight
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
@@ -82,7 +86,7 @@ def test_a_good_pair_passes(server_pair: ServerPair) -> None:
     assert resolved.source.source_id != resolved.sink.source_id
     assert resolved.warnings == ()
     assert check(server_pair, start="").start_position == resolved.start_position
-    assert check(server_pair, start="earliest").start_position.offset == 4
+    assert check(server_pair, start="earliest").start_position == Position(source_id=resolved.source.source_id)
 
 
 def test_it_changes_nothing(server_pair: ServerPair) -> None:
@@ -151,6 +155,22 @@ def test_cascades_must_be_alike(server_pair: ServerPair) -> None:
         "ALTER TABLE shop.child ADD CONSTRAINT tie FOREIGN KEY (parent) REFERENCES shop.parent (id) ON DELETE SET NULL",
     )
     assert len(problems(server_pair)) == 2
+
+
+def test_a_source_that_is_itself_a_sink(server_pair: ServerPair) -> None:
+    load(server_pair)
+    sink = check(server_pair).sink.source_id
+    start = Position(file="binlog.000001", offset=4, source_id=sink)
+    with server_pair.source.connect() as connection:
+        ensure_schema(connection)
+        for uid, origin in (("opposite", sink), ("first", "elsewhere")):
+            raise_fence(connection, uid, 1, "n")
+            insert_progress(connection, uid, 1, ["shop.wide"], replace(start, source_id=origin))
+            connection.commit()
+    problem = only(problems(server_pair))
+    assert "itself the sink of changefeed first, from server elsewhere" in problem.found
+    run(server_pair.source, "DELETE FROM hedgerow.progress WHERE changefeed_uid = 'first'")
+    check(server_pair)
 
 
 def test_a_filter_that_matches_nothing(server_pair: ServerPair) -> None:

@@ -111,6 +111,14 @@ def test_pairs() -> None:
     assert pair_warnings(facts(), facts(version=(8, 4, 9), identity="2")) == []
 
 
+def test_chains() -> None:
+    sink = facts(identity="2")
+    assert pair_problems(facts(applied=frozenset({("opposite", "2")})), sink) == []
+    (chain,) = pair_problems(facts(applied=frozenset({("opposite", "2"), ("first", "3")})), sink)
+    assert "sink of changefeed first, from server 3" in chain.found
+    assert "chains are not supported" in chain.found
+
+
 def test_mends_quote_wildcards_of_schema_names() -> None:
     none = parse_grants([])
     mends = [problem.mend for problem in sink_problems(facts(grants=none), ["a_b"])]
