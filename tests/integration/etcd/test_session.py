@@ -73,6 +73,30 @@ async def test_after_a_jump_of_the_clock_it_is_lost_at_once_and_for_good(etcd: E
     await session.close()
 
 
+async def test_a_suspension_is_noticed_though_timers_stood_still(etcd: Etcd) -> None:
+    clock = SkewedClock()
+    session = await Session.open(etcd, 30, clock=clock)
+    await asyncio.sleep(0.1)  # its tasks have gone to sleep
+    clock.skew = 30.0
+    began = time.monotonic()
+    await asyncio.wait_for(session.lost.wait(), 10.0)
+    assert time.monotonic() - began < 1.0, "whoever waits for the loss fences the node"
+    await session.close()
+
+
+async def test_a_keepalive_that_finds_it_over_says_so(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SkewedClock()
+
+    async def sleeps_for_ever(self: Session) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Session, "_watch_clock", sleeps_for_ever)
+    session = await Session.open(etcd, 3, clock=clock)
+    clock.skew = 3.0
+    await asyncio.wait_for(session.lost.wait(), 3.0)
+    await session.close()
+
+
 _CHILD = """
 import asyncio, sys, threading, time
 from common.etcd import Etcd, EtcdConfig, Session
