@@ -49,21 +49,6 @@ def test_deadlock(replication: Replication) -> None:
     assert "tried again" in replication.logged()
 
 
-def test_lock_wait_time_out(replication: Replication) -> None:
-    replication.create()
-    replication.write(3)
-    replication.assert_equal()
-    with sink_session(replication) as other:
-        other.execute("UPDATE keyed SET v = 3 WHERE id = 2")
-        replication.run(
-            replication.source, "UPDATE keyed SET v = -1 WHERE id = 2", "INSERT INTO keyless VALUES (7, '')"
-        )
-        message = replication.wait_warning("SinkUnavailable", "1205", "hold locks", f"{replication.schema}.keyed")
-        assert replication.sink.root.uri.split("@")[1].split("/")[0] in message
-        other.connection.rollback()
-    replication.assert_equal()
-
-
 def waits(sink: Server) -> bool:
     return run(sink, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'") != [(0,)]
 
