@@ -279,6 +279,8 @@ class Maintainer:
     async def _end_sessions(self, node: str, lost: frozenset[tuple[str, int]]) -> None:
         try:
             await self._store.end_sessions(lost)
+        except LostOwnership as error:
+            self.lost_ownership(error)
         except HedgerowError as error:  # who claims the dispatchers ends them, after a while
             self._log.warning("sessions-not-ended", node=node, error=str(error))
 

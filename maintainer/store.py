@@ -77,13 +77,14 @@ class Store:
         agree with the filter, the first time from the source's tables. Raises SinkRefused where the sink has lost them.
 
         Sessions recorded for an incarnation that is not `served` by a node that answered are ended first: a frozen
-        node's transaction would hold the fence row, and with it everybody who needs it, until a lock times out.
+        node's transaction would hold the fence row, and with it everybody who needs it, until a lock times out. An
+        owner that is below the fence ends nobody: Fenced.
         """
         return await asyncio.to_thread(self._take_over, frozenset(served))
 
     async def end_sessions(self, lost: Collection[Incarnation]) -> None:
         """Ends the sessions of incarnations whose node is out of reach, so that their successors need not wait for the
-        locks of a frozen one. They are fenced anyway."""
+        locks of a frozen one. They are fenced anyway. Raises Fenced, and ends nobody, where this owner is."""
         await asyncio.to_thread(self._end_sessions, frozenset(lost))
 
     async def read(self) -> View:
@@ -101,7 +102,8 @@ class Store:
     def _take_over(self, served: frozenset[Incarnation]) -> View:
         with self._connected() as sink:
             sinktables.ensure_schema(sink)
-            _end_sessions(sink, self._uid, lambda incarnation: incarnation not in served)
+            self._check_not_above(sink)
+            self._end_rows_sessions(sink, lambda incarnation: incarnation not in served)
             sinktables.raise_fence(sink, self._uid, self._epoch, self._owner)
             rows = sinktables.list_progress(sink, self._uid)
             if not rows and self._begun:
@@ -123,7 +125,34 @@ class Store:
 
     def _end_sessions(self, lost: frozenset[Incarnation]) -> None:
         with self._connected() as sink:
-            _end_sessions(sink, self._uid, lost.__contains__)
+            self._check_not_above(sink)
+            self._end_rows_sessions(sink, lost.__contains__)
+
+    def _check_not_above(self, sink: Connection[Cursor]) -> None:
+        """Before anything is done to others, without a lock that one of them could hold. Raises Fenced where the fence
+        is another owner's already."""
+        with sink.cursor() as cursor:
+            cursor.execute(
+                f"SELECT epoch, owner FROM {sinktables.SCHEMA}.fence WHERE changefeed_uid = %s", (self._uid,)
+            )
+            rows = cursor.fetchall()
+        for epoch, owner in rows:
+            if int(epoch) > self._epoch or (int(epoch) == self._epoch and owner != self._owner):
+                raise Fenced(
+                    f"changefeed {self._uid}: the sink's fence is at epoch {epoch} (owner {owner}), this owner is "
+                    f"{self._owner} at epoch {self._epoch}"
+                )
+
+    def _end_rows_sessions(self, sink: Connection[Cursor], is_lost: Callable[[Incarnation], bool]) -> None:
+        """A session that also serves an incarnation that is not lost, or that a later owner has placed, is left
+        alone."""
+        lost: dict[SessionRecord, bool] = {}
+        for row in sinktables.list_progress(sink, self._uid):
+            ours = row.epoch <= self._epoch and is_lost((row.dispatcher, row.generation))
+            lost[row.session] = lost.get(row.session, True) and ours
+        with sink.cursor() as cursor:
+            for session in (session for session, all_lost in lost.items() if all_lost):
+                kill_session(cursor, session)
 
     def _read(self) -> View:
         with self._connected() as sink:
@@ -175,16 +204,6 @@ class Store:
         except Fenced as error:
             rejected("sink", "stale", uid=self._uid, epoch=self._epoch, what="maintainer", reason=str(error))
             raise
-
-
-def _end_sessions(sink: Connection[Cursor], uid: str, is_lost: Callable[[Incarnation], bool]) -> None:
-    """A session that also serves an incarnation that is not lost is left alone."""
-    lost: dict[SessionRecord, bool] = {}
-    for row in sinktables.list_progress(sink, uid):
-        lost[row.session] = lost.get(row.session, True) and is_lost((row.dispatcher, row.generation))
-    with sink.cursor() as cursor:
-        for session in (session for session, all_lost in lost.items() if all_lost):
-            kill_session(cursor, session)
 
 
 def _with(what: What, uri: ServerUri, ask: Callable[[Connection[Cursor]], T]) -> T:
