@@ -128,6 +128,17 @@ def farthest(positions: Sequence[Position], flavour: Flavour) -> Position:
     return Position(str(every), last.file, last.offset, server, last.commit_time)
 
 
+def advanced(reached: Position, to: Position, flavour: Flavour) -> Position:
+    """`reached`, once everything up to `to` is applied as well: never less than it. Where they are of several servers,
+    or `to` has no GTIDs, file and offset are those of `to`."""
+    if not to.gtid_set:
+        return to
+    if reached.source_id == to.source_id:
+        return farthest([reached, to], flavour)
+    both = _union(gtid_set(flavour, reached.gtid_set), gtid_set(flavour, to.gtid_set))
+    return replace(to, gtid_set=str(both))
+
+
 def _place(position: Position) -> tuple[str, int, int]:
     return (*file_order(position.file), position.offset) if position.file else ("", 0, 0)
 

@@ -31,7 +31,7 @@ from common.errors import DdlFailed, HedgerowError, SinkUnavailable
 from common.mysql import Flavour, connect, detect_dead_peer
 from common.names import TableName, quoted
 from common.pb.v1 import model_pb2 as pb
-from common.position import Position, has_reached
+from common.position import Position, advanced, has_reached
 from common.sinktables import check_fence, kill_session, this_session, transaction
 from common.uri import ServerUri
 from dispatcher.sink.cut import Cut
@@ -166,11 +166,12 @@ class _Execution:
         session = this_session(self._executor)
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
-            if self._is_covered(cursor):
+            reached = self._lock_dispatcher(cursor)
+            if self._is_covered(reached):
                 return None
             entry = sinkjournal.entry(cursor, self._uid, self._key)
             if entry is not None and entry.state == sinkjournal.DONE:  # said so by hand
-                self._write_done(cursor)
+                self._write_done(cursor, reached)
                 return None
             if entry is not None and entry.state == sinkjournal.EXECUTED:
                 return _Begun(Fingerprint.parse(entry.fingerprint), again=True, executed=True)
@@ -181,8 +182,10 @@ class _Execution:
             )
         return _Begun(before, again)
 
-    def _is_covered(self, cursor: Cursor) -> bool:
-        reached = sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
+    def _lock_dispatcher(self, cursor: Cursor) -> Position:
+        return sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
+
+    def _is_covered(self, reached: Position) -> bool:
         return has_reached(
             reached,
             gtid=self._ddl.gtid,
@@ -268,22 +271,21 @@ class _Execution:
     def _write_outcome(self, state: str) -> None:
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
-            sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
+            self._lock_dispatcher(cursor)
             sinkjournal.write_outcome(cursor, self._uid, self._key, state)
 
     def _finish(self) -> None:
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
-            sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
-            self._write_done(cursor)
+            self._write_done(cursor, self._lock_dispatcher(cursor))
 
-    def _write_done(self, cursor: Cursor) -> None:
+    def _write_done(self, cursor: Cursor, reached: Position) -> None:
         sinkjournal.write_done(
             cursor,
             self._uid,
             self._key,
             self._epoch,
-            self._position,
+            advanced(reached, self._position, self._flavour),
             self._begins_at,
             creates=[name.key for name in self._creates],
             drops=[name.key for name in self._drops if name.table],

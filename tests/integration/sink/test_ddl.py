@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -44,16 +45,25 @@ class Ddl:
         return Position(file="b.000001", offset=self.offset, source_id="1")
 
     def execute(
-        self, statement: str, *, epoch: int = 5, generation: int = 1, cut: Cut | None = None, **tables: str
+        self,
+        statement: str,
+        *,
+        epoch: int = 5,
+        generation: int = 1,
+        cut: Cut | None = None,
+        gtid: str = "",
+        gtid_set: str = "",
+        **tables: str,
     ) -> None:
         """`touches`, `creates` and `drops` name tables of schema dd."""
         named: dict[str, Any] = {
             kind: [pb.TableName(schema="dd", table=name) for name in names.split()] for kind, names in tables.items()
         }
-        message = pb.Ddl(position=self.position.write(), statement=statement, default_schema="dd", **named)
+        position = replace(self.position, gtid_set=gtid_set)
+        message = pb.Ddl(gtid=gtid, position=position.write(), statement=statement, default_schema="dd", **named)
         session: dict[str, int | float | str] = {"sql_mode": 0, "timestamp": 1_700_000_000.5, "time_zone": "+02:00"}
         writer = Writer(self.uid, epoch, "n")
-        ddl.execute_ddl(self.uri, self.pair.flavour, writer, generation, message, self.position, session, cut=cut)
+        ddl.execute_ddl(self.uri, self.pair.flavour, writer, generation, message, position, session, cut=cut)
 
     def progress(self) -> dict[str, int]:
         with connect(self.uri, "sink") as connection:
@@ -301,3 +311,17 @@ def test_its_connections_notice_a_peer_that_is_gone(sink: Ddl, monkeypatch: pyte
     sink.offset = 10
     sink.execute("CREATE TABLE a (id INT)", touches="a", creates="a")
     assert found == [(1, PEER_TIMEOUT * 1000)] * 2
+
+
+def test_the_schema_dispatcher_never_goes_back(sink: Ddl) -> None:
+    """Its lane may have been ahead of this statement in some of the source's GTIDs."""
+    server = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+    if sink.pair.flavour == "mysql":
+        before, gtid, at, after = f"{server}:1-5:8-10", f"{server}:6", f"{server}:1-6", f"{server}:1-6:8-10"
+    else:
+        before, gtid, at, after = "0-1-5,1-1-9", "0-1-6", "0-1-6,1-1-3", "0-1-6,1-1-9"
+    run(sink.pair.sink.connect(), f"UPDATE hedgerow.progress SET gtid_set = '{before}', binlog_pos = 100")
+    sink.offset = 60
+    sink.execute("CREATE TABLE a (id INT)", touches="a", creates="a", gtid=gtid, gtid_set=at)
+    rows = sink.query("SELECT dispatcher, gtid_set, binlog_pos FROM hedgerow.progress ORDER BY dispatcher")
+    assert rows == (("*", after, 100), ("dd.a", at, 60))
