@@ -110,10 +110,11 @@ def write_done(
     delete_progress(cursor, uid, drops)
     for schema in dropped_schemas:
         prefix = f"{schema}."
-        cursor.execute(
-            f"DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = %s AND LEFT(dispatcher, %s) = %s",
-            (uid, len(prefix), prefix),
-        )
+        for table in ("progress", "xa"):
+            cursor.execute(
+                f"DELETE FROM {SCHEMA}.{table} WHERE changefeed_uid = %s AND LEFT(dispatcher, %s) = %s",
+                (uid, len(prefix), prefix),
+            )
     add_progress(cursor, uid, epoch, creates, begin)
 
 

@@ -55,9 +55,10 @@ class Ddl:
         gtid_set: str = "",
         **tables: str,
     ) -> None:
-        """`touches`, `creates` and `drops` name tables of schema dd."""
+        """`touches`, `creates` and `drops` name tables of schema dd, or with `*` all of it."""
         named: dict[str, Any] = {
-            kind: [pb.TableName(schema="dd", table=name) for name in names.split()] for kind, names in tables.items()
+            kind: [pb.TableName(schema="dd", table=name.strip("*")) for name in names.split()]
+            for kind, names in tables.items()
         }
         position = replace(self.position, gtid_set=gtid_set)
         message = pb.Ddl(gtid=gtid, position=position.write(), statement=statement, default_schema="dd", **named)
@@ -325,3 +326,19 @@ def test_the_schema_dispatcher_never_goes_back(sink: Ddl) -> None:
     sink.execute("CREATE TABLE a (id INT)", touches="a", creates="a", gtid=gtid, gtid_set=at)
     rows = sink.query("SELECT dispatcher, gtid_set, binlog_pos FROM hedgerow.progress ORDER BY dispatcher")
     assert rows == (("*", after, 100), ("dd.a", at, 60))
+
+
+def test_a_schema_that_is_dropped_leaves_nothing(sink: Ddl) -> None:
+    """Another schema whose name begins alike keeps what it has, and so does another changefeed."""
+    with connect(sink.uri, "sink") as connection:
+        for uid, keys in ((sink.uid, ["dd.a", "dda.a"]), ("other", ["dd.a"])):
+            sinktables.raise_fence(connection, uid, 5, "n")
+            sinktables.insert_progress(connection, uid, 5, keys, sink.position)
+            for key in keys:
+                run(sink.pair.sink.connect(), f"INSERT INTO hedgerow.xa VALUES ('{uid}', 'x', '{key}', 0, '', '')")
+        sink.offset = 10
+        sink.execute("DROP DATABASE dd", touches="*", drops="*")
+        assert {row.dispatcher for row in sinktables.list_progress(connection, sink.uid)} == {"*", "dda.a"}
+        assert {row.dispatcher for row in sinktables.list_progress(connection, "other")} == {"dd.a"}
+    left = sink.query("SELECT changefeed_uid, dispatcher FROM hedgerow.xa")
+    assert set(left) == {(sink.uid, "dda.a"), ("other", "dd.a")}
