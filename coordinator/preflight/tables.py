@@ -31,7 +31,7 @@ def table_problems(source: Facts, sink: Facts, table_filter: TableFilter) -> lis
                 f"correct the filter (names are case-sensitive), or GRANT SELECT ON *.* TO {source.account};",
             )
         ]
-    problems = _missing(theirs, ours, sink)
+    problems = _dotted(theirs, source) + _missing(theirs, ours, sink)
     for name in sorted(theirs.listed.keys() & ours.listed.keys()):
         problems += _differing(name, theirs.columns.get(name, ()), ours.columns.get(name, ()), sink)
         engine = ours.listed[name].engine
@@ -46,6 +46,21 @@ def table_problems(source: Facts, sink: Facts, table_filter: TableFilter) -> lis
     if _hides_cascades(source):
         problems += _cascades(theirs, ours, sink, table_filter)
     return problems
+
+
+def _dotted(theirs: Tables, source: Facts) -> list[Problem]:
+    """`a.b`.`c` and `a`.`b.c` would share a dispatcher, which is keyed by schema.table."""
+    dotted = sorted(name for name in theirs.listed if "." in name.schema or "." in name.table)
+    if not dotted:
+        return []
+    return [
+        Problem(
+            f"on the source {source.address}, names have a dot in them: {_quoted(dotted)}. They cannot be told from "
+            "another schema and table",
+            f"rename them (RENAME TABLE {dotted[0].quoted} TO ...;), or leave them out with --filter "
+            f"'!{dotted[0].quoted}'",
+        )
+    ]
 
 
 def _missing(theirs: Tables, ours: Tables, sink: Facts) -> list[Problem]:
@@ -148,6 +163,11 @@ def _described(key: ForeignKey) -> str:
         f"foreign key {key.name} of {key.child.key} to {key.parent.key} "
         f"(ON UPDATE {key.on_update} ON DELETE {key.on_delete})"
     )
+
+
+def _quoted(names: Sequence[TableName]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(name.quoted for name in names[:SHOWN]) + more
 
 
 def _some(names: Sequence[TableName]) -> str:

@@ -60,6 +60,14 @@ def apply_filter(classified: Classified, table_filter: TableFilter) -> Decision:
             Action.REFUSE,
             f"{_listed(inside)} refers to {_listed(missing)}, which the filter leaves out. {_AFTERWARDS}",
         )
+    names = (*classified.creates, *classified.changes)
+    dotted = [name for name in names if "." in name.schema or ("." in name.table and classified.kind is not Kind.VIEW)]
+    if dotted:
+        return Decision(
+            Action.REFUSE,
+            f"{_listed(dict.fromkeys(dotted))}: a name that has a dot in it cannot be told from another schema and "
+            f"table. Leave it out with a filter rule, or rename it in the source. {_AFTERWARDS}",
+        )
     return Decision(Action.EXECUTE)
 
 

@@ -63,6 +63,19 @@ async def test_a_changefeed_lives_through_create_pause_resume_and_remove(start_n
     assert isinstance(await failure(a.admin.Get(named(), timeout=5)), errors.NotFound)
 
 
+async def test_chains_are_refused(start_node: StartNode) -> None:
+    a = await start_node("a")
+    made = await a.admin.CreateChangefeed(creation(), timeout=10)
+    chain = creation("chain")
+    chain.source, chain.sink = made.spec.sink, "mysql://u@elsewhere/"
+    error = await failure(a.admin.CreateChangefeed(chain, timeout=5))
+    assert isinstance(error, errors.PreflightFailed)
+    assert "itself the sink of changefeed shop" in str(error)
+    opposite = creation("opposite")
+    opposite.source, opposite.sink = made.spec.sink, made.spec.source
+    await a.admin.CreateChangefeed(opposite, timeout=10)
+
+
 async def test_wrong_requests_change_nothing(start_node: StartNode) -> None:
     a = await start_node("a")
     await a.admin.CreateChangefeed(creation(), timeout=10)

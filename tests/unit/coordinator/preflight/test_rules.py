@@ -119,6 +119,15 @@ def test_chains() -> None:
     assert "chains are not supported" in chain.found
 
 
+@pytest.mark.parametrize("name", [TableName("a.b", "c"), TableName("a", "b.c")])
+def test_names_with_a_dot(name: TableName) -> None:
+    both = Tables({name: Table(name, "BASE TABLE", "InnoDB", "Dynamic")}, {name: ()}, ())
+    (dotted,) = table_problems(facts(tables=both), facts(tables=both, identity="2"), EVERYTHING)
+    assert name.quoted in dotted.found
+    assert f"--filter '!{name.quoted}'" in dotted.mend
+    assert not TableFilter.parse(["*.*", f"!{name.quoted}"]).matches(*name)
+
+
 def test_mends_quote_wildcards_of_schema_names() -> None:
     none = parse_grants([])
     mends = [problem.mend for problem in sink_problems(facts(grants=none), ["a_b"])]
