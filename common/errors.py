@@ -123,7 +123,13 @@ class NodeUnavailable(Unavailable):
 
 
 class LostOwnership(HedgerowError):
+    """`epoch` is the highest that the refusal tells of; 0 where it tells of none."""
+
     status = grpc.StatusCode.ABORTED
+
+    def __init__(self, message: str, epoch: int = 0) -> None:
+        super().__init__(message)
+        self.epoch = epoch
 
 
 class Fenced(LostOwnership):

@@ -159,7 +159,8 @@ def claim(
             if (row.epoch, row.generation) > (epoch, generation):
                 raise Fenced(
                     f"changefeed {uid}: dispatcher {key} is claimed at epoch {row.epoch} generation {row.generation}; "
-                    f"this writer is at epoch {epoch} generation {generation}"
+                    f"this writer is at epoch {epoch} generation {generation}",
+                    row.epoch,
                 )
         for generation in sorted(set(generations.values())):
             for chunk in chunks(sorted(key for key, wanted in generations.items() if wanted == generation)):
@@ -202,7 +203,8 @@ def judge_fence(uid: str, epoch: int, rows: Sequence[tuple[Any, ...]]) -> None:
     if fence > epoch:
         raise Fenced(
             f"changefeed {uid}: the sink's fence is at epoch {fence} (owner {owner}), this writer is at epoch {epoch}; "
-            "its transaction was rolled back"
+            "its transaction was rolled back",
+            fence,
         )
 
 
@@ -291,5 +293,6 @@ def _raise(cursor: Cursor, uid: str, epoch: int, owner: str) -> None:
     if int(found) > epoch or whose != owner:
         raise Fenced(
             f"changefeed {uid}: the sink's fence is at epoch {found} (owner {whose}), which is not below "
-            f"epoch {epoch} (owner {owner})"
+            f"epoch {epoch} (owner {owner})",
+            int(found),
         )

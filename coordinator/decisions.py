@@ -45,6 +45,15 @@ class SetWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class Postpone:
+    """A stop was refused: it is tried again, under a new epoch, at `retry_at` (wall clock, seconds)."""
+
+    name: str
+    attempts: int
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class SetNormal:
     """It works again."""
 
@@ -86,7 +95,7 @@ class SendRemove:
     name: str
 
 
-Write = Advance | SetFailed | SetWarning | SetNormal | SaveCheckpoint | MarkClosed | DeleteKeys
+Write = Advance | SetFailed | SetWarning | Postpone | SetNormal | SaveCheckpoint | MarkClosed | DeleteKeys
 Send = SendAdd | SendRemove
 Decision = Write | Send
 
@@ -112,6 +121,12 @@ def change_for(feed: Feed, decision: Write, now: float) -> Change:
             if retry_at is not None:
                 status.retry_at.CopyFrom(timestamp(retry_at))
             return Change(status=status)
+        case Postpone(_, attempts, retry_at):
+            status = pb.ChangefeedStatus()
+            status.CopyFrom(feed.status)
+            status.attempts = attempts
+            status.retry_at.CopyFrom(timestamp(retry_at))
+            return Change(status=status)
         case SetNormal():
             return Change(status=with_state(feed.status, next_state(feed.name, feed.status.state, Event.RECOVERED)))
         case SaveCheckpoint(_, checkpoint):
@@ -120,6 +135,10 @@ def change_for(feed: Feed, decision: Write, now: float) -> Change:
             ownership = pb.Ownership()
             ownership.CopyFrom(feed.ownership)
             ownership.closed = True
-            return Change(ownership=ownership, status=with_checkpoint(feed.status, checkpoint))
+            status = pb.ChangefeedStatus()
+            status.CopyFrom(feed.status)
+            status.ClearField("attempts")
+            status.ClearField("retry_at")
+            return Change(ownership=ownership, status=with_checkpoint(status, checkpoint))
         case DeleteKeys():
             return Change(delete=True)

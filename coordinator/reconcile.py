@@ -20,6 +20,7 @@ from coordinator.decisions import (
     Decision,
     DeleteKeys,
     MarkClosed,
+    Postpone,
     SaveCheckpoint,
     SendAdd,
     SendRemove,
@@ -120,7 +121,8 @@ def _run(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None:
         owner = _retry_on(feed, loads)
         if owner is None:
             return None
-        return Advance(feed.name, owner, f"retry after {feed.status.error.code}", "retry")
+        above = max(world.refused.get(feed.uid, 0), _told(reported(world, feed)))
+        return Advance(feed.name, owner, f"retry after {feed.status.error.code}", "retry", above=above)
     if (moved := _replace_owner(world, feed, loads)) is not None:
         return moved
     node = world.nodes.get(feed.ownership.node)
@@ -167,7 +169,13 @@ def _add(world: World, feed: Feed, node: Node) -> Decision:
 def _highest_seen(world: World, feed: Feed, node: Node) -> int:
     """The highest epoch the executor knows of that is not the one on record. Above it only if etcd was set back."""
     status = node.report.get(feed.uid) if node.report is not None else None
-    return max(status.stamp.epoch if status is not None else 0, world.refused.get(feed.uid, 0))
+    reports = status.stamp.epoch if status is not None else 0
+    return max(reports, _told(status), world.refused.get(feed.uid, 0))
+
+
+def _told(status: mpb.MaintainerStatus | None) -> int:
+    """The highest epoch that a superseded owner was told of by a node or the sink; 0 where it was told of none."""
+    return status.seen_epoch if status is not None else 0
 
 
 def _judge(world: World, feed: Feed, status: mpb.MaintainerStatus, loads: Mapping[str, int]) -> Decision | None:
@@ -248,9 +256,15 @@ def _stop(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None
         return None
     if status is not None and status.phase == mpb.CLOSING:
         return None
-    if status is not None and status.phase == mpb.SUPERSEDED:
-        return Advance(feed.name, node.id, f"node {node.id} found a higher epoch in charge", "epoch-behind")
     highest = _highest_seen(world, feed, node)
+    if status is not None and status.phase == mpb.SUPERSEDED:
+        if not feed.status.HasField("retry_at"):
+            attempts = feed.status.attempts + 1
+            return Postpone(feed.name, attempts, world.now + backoff(attempts, jitter_of(feed.uid, attempts)))
+        if world.now < seconds(feed.status.retry_at):
+            return None
+        reason = f"node {node.id} found a higher epoch in charge"
+        return Advance(feed.name, node.id, reason, "epoch-behind", above=highest)
     if status is None and highest >= feed.epoch:
         reason = f"epoch {highest} was seen on node {node.id}, above what is recorded"
         return Advance(feed.name, node.id, reason, "epoch-behind", above=highest)

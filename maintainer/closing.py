@@ -55,6 +55,7 @@ class Closing:
         self._store = Store(spec, stamp)
         self._phase: maintainer_pb2.MaintainerPhase = maintainer_pb2.CLOSING
         self._error: pb.ChangefeedError | None = None
+        self._seen_epoch = 0
         self._checkpoint: Position | None = None
         self._log = log.bind(changefeed=spec.name, uid=stamp.uid, epoch=stamp.epoch)
         self._task = asyncio.create_task(self._run(), name=f"closing-{spec.name}-{stamp.epoch}")
@@ -67,7 +68,9 @@ class Closing:
         await asyncio.gather(self._task, return_exceptions=True)
 
     def status(self) -> maintainer_pb2.MaintainerStatus:
-        status = maintainer_pb2.MaintainerStatus(stamp=self._stamp.write(), phase=self._phase, error=self._error)
+        status = maintainer_pb2.MaintainerStatus(
+            stamp=self._stamp.write(), phase=self._phase, error=self._error, seen_epoch=self._seen_epoch
+        )
         if self._checkpoint is not None:
             status.checkpoint.CopyFrom(self._checkpoint.write())
         return status
@@ -77,6 +80,7 @@ class Closing:
             await self._close_nodes()
             await self._raise_fence()
         except LostOwnership as error:
+            self._seen_epoch = error.epoch
             self._report(maintainer_pb2.SUPERSEDED, error)
         except Exception as error:
             if not isinstance(error, HedgerowError):

@@ -70,6 +70,7 @@ class Maintainer:
         self._read: asyncio.Task[View] | None = None
         self._read_after = 0.0
         self._ended_by: LostOwnership | None = None
+        self._seen_epoch = 0
         self._phase: maintainer_pb2.MaintainerPhase = maintainer_pb2.BOOTSTRAPPING
         self._errors: dict[str, pb.ChangefeedError] = {}
         self._published: object = None
@@ -111,6 +112,7 @@ class Maintainer:
             lag_seconds=self._core.lag_seconds,
             rows_events=self._core.applied.rows_events,
             transactions=self._core.applied.transactions,
+            seen_epoch=self._seen_epoch,
         )
         for _, (node, status) in sorted(self._core.placed().items()):
             shown = report.dispatchers.add()
@@ -131,6 +133,7 @@ class Maintainer:
                 self._step()
                 await self._sleep()
         except LostOwnership as error:
+            self._seen_epoch = error.epoch
             self._end(maintainer_pb2.SUPERSEDED, report_error(error, self._stamp.node))
         except _GaveUp as error:
             self._end(maintainer_pb2.ERRED, error.error)

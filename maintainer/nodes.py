@@ -88,7 +88,7 @@ def check_response(stamp: Stamp, response: Any, address: str) -> None:
         message = f"node {address} does not obey epoch {stamp.epoch} of {stamp.node}: {whose}"
         if rejection.verdict == pb.AHEAD:
             raise NodeUnavailable(message)
-        raise Rejected(message)
+        raise Rejected(message, max(rejection.current.epoch, rejection.closed))
     found = Stamp.read(response.stamp)
     verdict = admit(stamp.owner, None, found.owner, may_take_over=False)
     if found.uid == stamp.uid and verdict is Verdict.ACCEPT:
@@ -97,7 +97,7 @@ def check_response(stamp: Stamp, response: Any, address: str) -> None:
     seen = verdict.name if found.uid == stamp.uid else Verdict.FOREIGN.name
     rejected("rpc", seen, service="response", uid=stamp.uid, epoch=stamp.epoch, reason=message)
     if found.uid == stamp.uid and verdict in (Verdict.FOREIGN, Verdict.AHEAD):
-        raise Rejected(message)
+        raise Rejected(message, found.epoch)
     raise NodeUnavailable(message)
 
 

@@ -327,6 +327,7 @@ async def test_a_maintainer_that_a_node_does_not_obey_stops_itself_and_says_so(b
     fake.touch()
     status = await bench.phase(mpb.SUPERSEDED, 1)
     assert "n7" in status.error.message
+    assert status.seen_epoch == owner.epoch
     assert fake.statuses.keys() == {"shop.a", "*"}
 
 
@@ -344,6 +345,13 @@ async def test_a_maintainer_below_the_sinks_fence_stops_itself(bench: Bench) -> 
     status = await bench.phase(mpb.SUPERSEDED, 5)
     assert status.error.code == "Fenced"
     assert bench.fence() == 6
+
+
+async def test_a_close_below_the_sinks_fence_tells_how_high_it_is(bench: Bench) -> None:
+    await started(bench, ["a"], [])
+    bench.raise_fence(6)
+    await bench.remove(5)
+    assert (await bench.phase(mpb.SUPERSEDED, 5)).seen_epoch == 6
 
 
 async def test_a_node_that_cannot_serve_shows_why_and_gets_nothing(bench: Bench) -> None:

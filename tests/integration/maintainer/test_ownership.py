@@ -45,7 +45,7 @@ async def test_an_older_delayed_add_is_rejected_where_a_newer_one_had_run(bench:
     await bench.eventually(lambda: bench.cluster.where().keys() == {"*"})
     bench.raise_fence(9)
     bench.cluster.dispatch["n1"].set("*", pb.BROKEN, error=pb.ChangefeedError(code="Fenced"))
-    await bench.phase(mpb.SUPERSEDED, 5)
+    assert (await bench.phase(mpb.SUPERSEDED, 5)).seen_epoch == 9
     assert (await bench.add(4)).rejection.verdict == pb.STALE
 
 

@@ -11,6 +11,7 @@ from coordinator.decisions import (
     Advance,
     DeleteKeys,
     MarkClosed,
+    Postpone,
     SaveCheckpoint,
     SendAdd,
     SendRemove,
@@ -206,10 +207,35 @@ def test_a_stop_whose_executor_died_goes_to_another_under_a_new_epoch() -> None:
 
 def test_a_stop_that_a_higher_epoch_refused_goes_above_it() -> None:
     shop = applied(feed(), edits.pause(feed(), "a", None, NOW))
-    (decision,) = reconcile(world([shop], [node("a", [maintainer(shop, mpb.SUPERSEDED)])]))
-    assert isinstance(decision, Advance)
-    shop = after(shop, decision)
-    assert (shop.epoch, shop.ownership.node, shop.ownership.role) == (3, "a", pb.CLOSE)
+    for attempts, (epoch, seen) in enumerate(((2, 0), (3, 40), (41, 40)), start=1):
+        assert shop.epoch == epoch
+        superseded = maintainer(shop, mpb.SUPERSEDED)
+        superseded.seen_epoch = seen
+        nodes = [node("a", [superseded])]
+        (wait,) = reconcile(world([shop], nodes))
+        assert isinstance(wait, Postpone)
+        assert wait.attempts == attempts
+        assert wait.retry_at - NOW > 0.89 * 2 ** (attempts - 1)
+        shop = after(shop, wait)
+        assert reconcile(world([shop], nodes)) == []
+        (decision,) = reconcile(world([shop], nodes, now=wait.retry_at + 0.01))
+        assert isinstance(decision, Advance)
+        shop = after(shop, decision)
+        assert (shop.ownership.node, shop.ownership.role, shop.status.state) == ("a", pb.CLOSE, pb.STOPPED)
+    shop = after(shop, MarkClosed("shop", None))
+    assert (shop.status.attempts, shop.status.HasField("retry_at")) == (0, False)
+
+
+def test_after_an_etcd_that_was_set_back_one_retry_goes_above_what_the_sink_has_seen() -> None:
+    shop = feed()
+    fenced = maintainer(shop, mpb.SUPERSEDED, error=pb.ChangefeedError(code="Fenced", message="the fence is at 30"))
+    fenced.seen_epoch = 30
+    (warning,) = reconcile(world([shop], [node("a", [fenced])]))
+    assert isinstance(warning, SetWarning)
+    shop = after(shop, warning)
+    (retry,) = reconcile(world([shop], [node("a", [fenced])], now=NOW + 2))
+    assert isinstance(retry, Advance)
+    assert after(shop, retry).epoch == 31
 
 
 def test_a_removal_ends_with_the_keys() -> None:
