@@ -227,13 +227,18 @@ class Maintainer:
             try:
                 if await self._store.add_matching():
                     self._core.ask_for_view()
-                    self._wake.set()
+                self._set_error("filter", None)
+                self._wake.set()
                 return
             except LostOwnership as error:
                 self.lost_ownership(error)
                 return
             except HedgerowError as error:
                 self._log.warning("filter-not-checked", error=str(error))
+                report = report_error(error, self._stamp.node)
+                report.retriable = True  # it is retried here, and what is replicated already goes on
+                self._set_error("filter", report)
+                self._wake.set()
                 await asyncio.sleep(self._timing.read_retry)
 
     async def _watch_members(self) -> None:

@@ -29,7 +29,7 @@ from pymysql.cursors import Cursor
 from common import sinktables
 from common.catalog import foreign_key_edges, user_tables
 from common.epoch import Stamp
-from common.errors import Fenced, SinkRefused
+from common.errors import Fenced, SinkRefused, SourceUnavailable
 from common.filter import TableFilter
 from common.metrics import rejected
 from common.mysql import Flavour, What, connect, unavailable
@@ -218,11 +218,18 @@ def _connection(what: What, uri: ServerUri) -> Iterator[Connection[Cursor]]:
         try:
             yield connection
         except (pymysql.OperationalError, pymysql.InterfaceError, OSError) as error:
-            if error.args and error.args[0] in MISSING_GRANTS:
+            if what == "sink" and error.args and error.args[0] in MISSING_GRANTS:
                 raise SinkRefused(
                     f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Mend: "
                     f"GRANT CREATE, SELECT, INSERT, UPDATE, DELETE ON hedgerow.* TO {uri.user} in the sink"
                 ) from error
+            if error.args and error.args[0] in MISSING_GRANTS:
+                raise SourceUnavailable(
+                    f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Mend: "
+                    f"GRANT SELECT ON *.* TO {uri.user} in the source"
+                ) from error
             raise unavailable(uri, what, error) from error
         except pymysql.MySQLError as error:
+            if what == "source":
+                raise unavailable(uri, what, error) from error
             raise SinkRefused(f"{what} {uri.address} refuses a statement: {error.args}") from error
