@@ -29,6 +29,9 @@ class Ahead:
             target.ahead = target.position != start
             if target.ahead:
                 self.targets.append(target)
+        if not by_gtid and self.targets:
+            # A stream may begin inside a transaction, behind a CREATE TABLE ... SELECT: then no beginning is seen.
+            self._compare(1)
 
     def add(self, target: Target, position: Position) -> None:
         """It has reached `position`, which is the end of the transaction at hand, or inside it."""

@@ -139,6 +139,22 @@ def test_a_dispatcher_that_is_ahead_gets_only_what_it_has_not_applied(flavour: F
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_stream_that_begins_behind_a_ddl_in_its_transaction(flavour: Flavour) -> None:
+    """CREATE TABLE ... SELECT without GTIDs: the schema dispatcher ends behind the statement, before the rows."""
+    setup = Setup(flavour, {"*": 0, "s.a": 1}, by_gtid=False)
+    binlog = setup.binlog
+    binlog.begin()
+    binlog.query("CREATE TABLE s.a (id INT)", "s")
+    inside = binlog.offset
+    events = binlog.rows("s", "a", 1, b"0:a") + binlog.commit()
+    router = setup.router([inside, binlog.offset])
+    events += binlog.transaction(("s", "a", 1))
+    router.route(events, 0, MANY, MANY)
+    assert setup.lane.got == [("s.a", "2:a"), ("", "end")]
+    assert not any(target.ahead for target in router.targets())
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
 def test_it_returns_when_a_batch_is_full(flavour: Flavour) -> None:
     setup = Setup(flavour, {"s.a": 1})
     router = setup.router()
