@@ -7,6 +7,9 @@ from pymysql.cursors import Cursor
 
 SCHEMA = "hedgerow"
 SCHEMA_DISPATCHER = "*"  # the key of the dispatcher that executes DDL
+# Marks DDL that a changefeed executes: the session's pseudo_thread_id, which the sink's binlog has in the query event.
+# Servers count connections from 1, in 32 bits: hardly one gets this by itself.
+DDL_THREAD_ID = 0xFEED4ED6
 
 # utf8mb4_bin: names differ by case and accent. Longest key: (64 + 512) * 4 bytes, below InnoDB's 3072.
 _TABLES = (

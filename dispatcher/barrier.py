@@ -59,8 +59,8 @@ class Barrier:
         return write, passed - {SCHEMA_DISPATCHER} if write else passed
 
     def write(self, generation: int, cut: Cut) -> None:
-        """Executes the DDL in the sink; blocks as long as it takes, or until `cut`. `generation`: the schema
-        dispatcher's.
+        """Executes the DDL in the sink, unless it came from there; blocks as long as it takes, or until `cut`.
+        `generation`: the schema dispatcher's.
 
         Raises LaneFailed, about the schema dispatcher.
         """
@@ -75,6 +75,7 @@ class Barrier:
                 self._statement.session,
                 begin=self._begin,
                 cut=cut,
+                executed=self._statement.is_ours,
             )
         except HedgerowError as error:
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error

@@ -32,6 +32,7 @@ from common.mysql import Flavour, connect, detect_dead_peer
 from common.names import TableName, quoted
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, advanced, has_reached
+from common.sinkschema import DDL_THREAD_ID
 from common.sinktables import check_fence, kill_session, this_session, transaction
 from common.uri import ServerUri
 from dispatcher.sink.cut import Cut
@@ -64,18 +65,22 @@ def execute_ddl(
     *,
     begin: Position | None = None,
     cut: Cut | None = None,
+    executed: bool = False,
 ) -> None:
     """Returns when the statement is in the sink and the schema dispatcher's progress row is at `position`, its end.
 
     `generation` is that of the schema dispatcher, claimed at the writer's epoch. `session`: the variables that the
     statement was executed with on the source. `begin`: where the dispatchers that it creates begin, if not at
     `position`; that is before it, where rows follow it in its own transaction. `cut` ends it from another thread, with
-    SinkUnavailable: the server may go on with a statement that it has.
+    SinkUnavailable: the server may go on with a statement that it has. `executed`: the statement came from the sink, by
+    a changefeed in the opposite direction; it is only recorded as done.
     Raises Fenced, SinkUnavailable (call it again), DdlFailed, SinkRefused.
     """
     if not ddl.gtid and not position.file:
         raise ValueError("a DDL statement has a GTID, or a file and an offset")
-    execution = _Execution(uri, flavour, writer, generation, ddl, position, begin or position, session, cut or Cut())
+    execution = _Execution(
+        uri, flavour, writer, generation, ddl, position, begin or position, session, cut or Cut(), executed
+    )
     try:
         execution.run()
     except (pymysql.MySQLError, OSError) as error:
@@ -103,7 +108,9 @@ class _Execution:
         begin: Position,
         session: Mapping[str, int | float | str],
         cut: Cut,
+        executed: bool,
     ) -> None:
+        self._is_executed = executed
         self._begins_at = begin
         self._cut = cut
         self._uri, self._flavour, self._ddl, self._position = uri, flavour, ddl, position
@@ -175,6 +182,8 @@ class _Execution:
                 return None
             if entry is not None and entry.state == sinkjournal.EXECUTED:
                 return _Begun(Fingerprint.parse(entry.fingerprint), again=True, executed=True)
+            if self._is_executed:
+                return _Begun(Fingerprint({}, identified=True), again=False, executed=True)
             again = entry is not None and entry.state == sinkjournal.STARTED
             before = Fingerprint.parse(entry.fingerprint) if entry is not None and again else self._fingerprint(cursor)
             sinkjournal.write_started(
@@ -234,6 +243,8 @@ class _Execution:
             executor.execute(
                 "SET " + ", ".join(f"SESSION {name} = %s" for name in variables), tuple(variables.values())
             )
+        # Last: CONNECTION_ID() tells this one from now on. Both servers log it (Query_event, thread id).
+        executor.execute(f"SET SESSION pseudo_thread_id = {DDL_THREAD_ID}")
 
     def _now(self) -> Fingerprint:
         with self._journal.cursor() as cursor:

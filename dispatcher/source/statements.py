@@ -17,6 +17,7 @@ from typing import Final
 from pymysql.charset import charset_by_id
 
 from common.errors import BinlogCorrupt, UnsupportedEvent
+from common.sinkschema import DDL_THREAD_ID
 from dispatcher.source import events as e
 
 
@@ -71,6 +72,7 @@ class Statement:
     collations are numbers, which both servers accept. `text` is decoded: execute it on a connection whose
     character_set_client fits the text as it is sent.
     `rows_follow`: it is part of a transaction that goes on (CREATE TABLE ... SELECT); the position does not move at it.
+    `is_ours`: a changefeed into this source has executed it; where that changefeed came from has it already.
     `alter_phase`: of MariaDB's two-phase ALTER: start, commit, rollback, or empty.
     """
 
@@ -83,6 +85,7 @@ class Statement:
     session: Mapping[str, int | float | str]
     rows_follow: bool
     alter_phase: str
+    is_ours: bool
     event: bytes
 
 
@@ -121,6 +124,7 @@ def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: boo
         session=session,
         rows_follow=inside,
         alter_phase=reader.alter_phase,
+        is_ours=struct.unpack_from("<I", event, e.HEADER) == (DDL_THREAD_ID,),
         event=event,
     )
 

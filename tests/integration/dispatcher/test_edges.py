@@ -48,6 +48,59 @@ async def test_opposite_changefeeds_do_not_loop(server_pair: ServerPair) -> None
             assert cursor.fetchone() == (20,)
 
 
+async def test_ddl_of_opposite_changefeeds_does_not_loop(server_pair: ServerPair) -> None:
+    """Each statement would fail the second time, and rows follow it in both directions."""
+    back = server_pair.reversed()
+    await in_thread(execute, server_pair, "CREATE DATABASE shop")
+    await in_thread(execute, server_pair, "CREATE TABLE shop.notes (side VARCHAR(5), n INT)")
+    forth = Changefeed(server_pair, "shop.*")
+    await in_thread(forth.copy_tables)
+    other = Changefeed(back, "shop.*")
+    other.tables = forth.tables
+    await in_thread(lambda: other.prepare(other.keys, other.position()))
+
+    async def settle(*tables: str) -> None:
+        """Both have the rows of both sides, and both have a dispatcher for each table and for no other."""
+        deadline = time.monotonic() + 20
+        for each in (forth, other):
+            while set(await in_thread(each.progress)) != {"*", *tables}:
+                assert time.monotonic() < deadline, await in_thread(each.progress)
+                await asyncio.sleep(0.1)
+        found = await in_thread(wait_until_equal, server_pair.source.root, server_pair.sink.root, "shop", seconds=20)
+        assert found.equal, found
+
+    async with nodes("a") as (node,):
+        await forth.run(node)
+        await other.run(node)
+        async with maintained(forth, [node]) as there, maintained(other, [node]) as here:
+            for statement in (
+                "ALTER TABLE shop.notes ADD x INT DEFAULT 1",
+                "INSERT INTO shop.notes VALUES ('here', 1, 2)",
+                "CREATE TABLE shop.more (side VARCHAR(5))",
+                "DROP TABLE shop.notes",
+                "CREATE TABLE shop.notes (side VARCHAR(5), n INT)",
+                "INSERT INTO shop.notes VALUES ('here', 1), ('here', 1)",
+            ):
+                await in_thread(execute, server_pair, statement)
+            await settle("shop.notes", "shop.more")
+            await in_thread(execute, back, "INSERT INTO shop.notes VALUES ('there', 1), ('there', 1)")
+            await in_thread(execute, back, "INSERT INTO shop.more VALUES ('there')")
+            await in_thread(execute, back, "CREATE TABLE shop.third (side VARCHAR(5))")
+            await in_thread(execute, back, "INSERT INTO shop.third VALUES ('there')")
+            await in_thread(execute, back, "DROP TABLE shop.more")
+            await settle("shop.notes", "shop.third")
+            await in_thread(execute, server_pair, "INSERT INTO shop.third VALUES ('here')")
+            await settle("shop.notes", "shop.third")
+            for server in (server_pair.source, server_pair.sink):
+                with server.connect() as connection, connection.cursor() as cursor:
+                    cursor.execute("SELECT (SELECT COUNT(*) FROM shop.notes), (SELECT COUNT(*) FROM shop.third)")
+                    assert cursor.fetchone() == (4, 2)
+            assert len(set(there.written)) == len(set(here.written)) == 6
+            for each in (forth, other):
+                states = {status.state for status in (await each.heartbeat(node)).dispatchers}
+                assert states == {pb.RUNNING}, states
+
+
 async def test_a_close_ends_within_its_deadline_while_the_sink_hangs(flavour: Flavour, start_pair: StartPair) -> None:
     pair = await in_thread(start_pair, flavour)
     workload = Workload(pair.source.root, seed=31)
