@@ -55,7 +55,7 @@ class Postpone:
 
 @dataclass(frozen=True, slots=True)
 class SetNormal:
-    """It works again."""
+    """It works again. The count of its failures stays: it may fail again in a moment."""
 
     name: str
 
@@ -128,7 +128,9 @@ def change_for(feed: Feed, decision: Write, now: float) -> Change:
             status.retry_at.CopyFrom(timestamp(retry_at))
             return Change(status=status)
         case SetNormal():
-            return Change(status=with_state(feed.status, next_state(feed.name, feed.status.state, Event.RECOVERED)))
+            status = with_state(feed.status, next_state(feed.name, feed.status.state, Event.RECOVERED))
+            status.attempts = feed.status.attempts
+            return Change(status=status)
         case SaveCheckpoint(_, checkpoint):
             return Change(status=with_checkpoint(feed.status, checkpoint))
         case MarkClosed(_, checkpoint):

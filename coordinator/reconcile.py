@@ -32,6 +32,7 @@ from coordinator.feed import Feed, seconds
 from coordinator.placement import choose, imbalance
 
 CHECKPOINT_SECONDS = 5.0
+HEALTHY_SECONDS = 60.0  # an owner that fails later than this after its start is not failing in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def reconcile(world: World) -> list[Decision]:
             loads[decision.node] += 1
             if feed.ownership.node in loads:
                 loads[feed.ownership.node] -= 1
-    if world.rebalance and settled(world) and (step := _balance(world, loads)) is not None:
+    if world.rebalance and (step := _balance(world, loads)) is not None:
         decisions = [decision for decision in decisions if decision.name != step.name] + [step]
     return decisions
 
@@ -106,10 +107,13 @@ def current_status(report: Mapping[str, mpb.MaintainerStatus] | None, feed: Feed
 def settled(world: World) -> bool:
     """Nobody is suspected, drains or is silent, and every running changefeed is maintained without an error."""
     return all(node.usable and node.report is not None for node in world.nodes.values()) and all(
-        feed.status.state == pb.NORMAL and (status := reported(world, feed)) and status.phase == mpb.MAINTAINING
-        for feed in world.feeds.values()
-        if feed.running
+        feed.status.state == pb.NORMAL and _maintained(world, feed) for feed in world.feeds.values() if feed.running
     )
+
+
+def _maintained(world: World, feed: Feed) -> bool:
+    status = reported(world, feed)
+    return status is not None and status.phase == mpb.MAINTAINING
 
 
 def _run(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None:
@@ -185,7 +189,7 @@ def _judge(world: World, feed: Feed, status: mpb.MaintainerStatus, loads: Mappin
         error = error or _gave_up(status)
         if fails(error):
             return _fail(feed, error, loads)
-        attempts = feed.status.attempts + 1
+        attempts = _failures(world, feed) + 1
         wait = backoff(attempts, jitter_of(feed.uid, attempts))
         return SetWarning(feed.name, error, attempts, world.now + wait)
     if error is not None and fails(error):
@@ -193,10 +197,16 @@ def _judge(world: World, feed: Feed, status: mpb.MaintainerStatus, loads: Mappin
     if error is not None and error.retriable:
         shown = feed.status.error
         if feed.status.state != pb.WARNING or (shown.code, shown.message) != (error.code, error.message):
-            return SetWarning(feed.name, error, feed.status.attempts, None)
+            return SetWarning(feed.name, error, _failures(world, feed), None)
     elif feed.status.state == pb.WARNING and status.phase == mpb.MAINTAINING:
         return SetNormal(feed.name)
     return _save(world, feed, status)
+
+
+def _failures(world: World, feed: Feed) -> int:
+    """In a row: an owner that has recovered, and that began long enough ago, has ended the row."""
+    lasted = world.now - seconds(feed.ownership.changes[-1].at) if feed.ownership.changes else 0.0
+    return 0 if feed.status.state == pb.NORMAL and lasted >= HEALTHY_SECONDS else feed.status.attempts
 
 
 def _gave_up(status: mpb.MaintainerStatus) -> pb.ChangefeedError:
@@ -276,5 +286,9 @@ def _balance(world: World, loads: Mapping[str, int]) -> Advance | None:
     if step is None:
         return None
     source, target = step
-    name = min(name for name, feed in world.feeds.items() if feed.running and feed.ownership.node == source)
+    there = [feed for feed in world.feeds.values() if feed.running and feed.ownership.node in step]
+    well = [feed for feed in there if feed.status.state == pb.NORMAL]
+    name = min((feed.name for feed in well if feed.ownership.node == source), default=None)
+    if name is None or not all(_maintained(world, feed) for feed in well):
+        return None  # one at a time: what was moved before is maintained again
     return Advance(name, target, f"balance: node {target} has fewer maintainers", "balance")

@@ -130,13 +130,23 @@ def test_every_second_retry_goes_to_another_node_where_there_is_one() -> None:
     assert retry.node == "a"
 
 
-def test_recovery_clears_the_warning_and_its_count() -> None:
+def test_recovery_clears_the_warning() -> None:
     shop = after(feed(), SetWarning("shop", RETRIABLE, 3, None))
     assert reconcile(world([shop], [node("a", [maintainer(shop, mpb.BOOTSTRAPPING)])])) == []
     (normal,) = reconcile(world([shop], [node("a", [maintainer(shop)])]))
     assert normal == SetNormal("shop")
     shop = after(shop, SetNormal("shop"))
-    assert (shop.status.state, shop.status.attempts, shop.status.HasField("error")) == (pb.NORMAL, 0, False)
+    assert (shop.status.state, shop.status.HasField("error")) == (pb.NORMAL, False)
+
+
+@pytest.mark.parametrize(("healthy_for", "attempts"), [(59.0, 4), (61.0, 1)])
+def test_only_an_owner_that_stays_healthy_ends_a_row_of_failures(healthy_for: float, attempts: int) -> None:
+    shop = after(feed(), SetWarning("shop", RETRIABLE, 3, None))
+    shop = after(shop, SetNormal("shop"))
+    nodes = [node("a", [maintainer(shop, mpb.ERRED, error=RETRIABLE)])]
+    (warning,) = reconcile(world([shop], nodes, now=NOW + healthy_for))
+    assert isinstance(warning, SetWarning)
+    assert warning.attempts == attempts
 
 
 def test_an_error_that_dispatchers_retry_is_only_shown() -> None:
@@ -268,9 +278,18 @@ def test_a_node_that_joins_takes_one_maintainer_at_a_time_while_all_is_calm() ->
     assert isinstance(step, Advance)
     assert (step.name, step.node, step.cause) == ("x", "b", "balance")
     assert reconcile(world(feeds, [busy, node("b")])) == []
-    assert reconcile(world(feeds, [busy, node("b"), node("c", None)], rebalance=True)) == []
     starting = node("a", [maintainer(each, mpb.BOOTSTRAPPING) for each in feeds])
     assert reconcile(world(feeds, [starting, node("b")], rebalance=True)) == []
+
+
+def test_trouble_elsewhere_does_not_keep_a_new_node_idle() -> None:
+    feeds = [feed(name, "a") for name in ("x", "y", "z")]
+    feeds[0] = after(feeds[0], SetWarning("x", RETRIABLE, 0, None))
+    busy = node("a", [maintainer(feeds[0], error=RETRIABLE), *(maintainer(each) for each in feeds[1:])])
+    others = [node("leaving", liveness=pb.DRAINING), node("silent", None), node("gone", suspected=True)]
+    (step,) = reconcile(world(feeds, [busy, node("b"), *others], rebalance=True))
+    assert isinstance(step, Advance)
+    assert (step.name, step.node, step.cause) == ("y", "b", "balance")
 
 
 def test_only_the_newest_changes_of_ownership_are_kept() -> None:
