@@ -175,7 +175,7 @@ class Cycle:
         if now >= self._advance_at:
             self._advance_at = now + ADVANCE_SECONDS
             for port in self._ports:
-                port.advance(router.position, router.foreign)
+                port.advance(router.position, router.foreign, router.own, now)
 
     def _timeout(self) -> float:
         return PUBLISH_SECONDS if self._unpublished else WAIT_SECONDS

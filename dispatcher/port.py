@@ -18,6 +18,7 @@ from common.mysql import Flavour
 from common.position import Position
 from dispatcher import metrics
 from dispatcher.feed import Feed, Target
+from dispatcher.pace import Pace
 from dispatcher.sink.batch import Batch
 from dispatcher.sink.coalesce import Coalescer
 from dispatcher.sink.lane import Applied, Lane
@@ -50,7 +51,7 @@ class Port:
         self._given_at: deque[tuple[int, float, Mapping[str, tuple[int, int]]]] = deque()
         self._busy_since = 0.0
         self._seen = Applied(positions={})
-        self._advanced = 0
+        self._pace = Pace(time.monotonic())
         self.keys: frozenset[str] = frozenset()
         self.targets: dict[str, Target] = {}
         self.lane = Lane(spec.sink, spec.flavour, writer, number, self._on_done)
@@ -101,14 +102,14 @@ class Port:
         """Of the source transaction that is being read."""
         return self._coalescer.open_bytes
 
-    def advance(self, position: Position, foreign: int) -> None:
-        """Lets the dispatchers without rows reach `position` in this lane's next transaction, if anything happened.
+    def advance(self, position: Position, foreign: int, own: int, now: float) -> None:
+        """Lets the dispatchers without rows reach `position` in this lane's next transaction, if that is due.
 
-        `foreign` counts the transactions that were read: where only our own were, there is nothing to record.
+        `foreign` and `own` count the transactions that were read, of others and of our changefeeds; `now` is on
+        time.monotonic().
         """
-        if foreign == self._advanced or self.feed.open:
+        if self.feed.open or not self._pace.is_due(foreign, own, now):
             return
-        self._advanced = foreign
         keys = [key for key, target in self.targets.items() if not target.ahead]
         if keys:
             self._coalescer.advance(keys, position)

@@ -70,7 +70,7 @@ class Router:
         self.by_gtid = bool(start.gtid_set) or not start.file
         self.ddl: pb.Ddl | None = None
         self.description: Event = b""  # a FORMAT_DESCRIPTION event that is to be accepted before anything behind it
-        self.foreign = 0  # transactions read so far that no changefeed of ours wrote
+        self.foreign = self.own = 0  # transactions read so far: those of others, and those of our changefeeds
         self._flavour: Flavour = flavour
         self._classify = classify
         self._statement: Statement | None = None
@@ -215,6 +215,7 @@ class Router:
         self._number += 1
         if self._skip:
             self._skip = False
+            self.own += 1
         else:
             self.foreign += 1
         for feed in self._open:
