@@ -221,6 +221,7 @@ class Cycle:
                 written = self._write(barrier, router.position) if write else set()
                 for key in passed & barrier.dropped:
                     router.drop(key)
+                    self._ports.drop(key)
                     self._standings[key].finish(barrier.position)
                 if not rows_follow:
                     self._reach(passed - barrier.dropped, barrier.position)

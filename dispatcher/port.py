@@ -118,6 +118,10 @@ class Port:
         """Lets these dispatchers reach `position`."""
         self._coalescer.advance(keys, position)
 
+    def drop(self, key: str) -> None:
+        """This dispatcher is gone: nothing may be written of it any more. Nothing is pending."""
+        self.targets.pop(key, None)
+
     # What it has been given.
 
     @property

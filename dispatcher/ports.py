@@ -115,6 +115,11 @@ class Ports:
         except (pymysql.MySQLError, OSError) as error:
             raise refusal(self._spec.sink, self._spec.flavour, error) from error
 
+    def drop(self, key: str) -> None:
+        """This dispatcher is gone: its progress row is not there any more. Nothing is pending."""
+        for port in self._all:
+            port.drop(key)
+
     # Filling.
 
     @property

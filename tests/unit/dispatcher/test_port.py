@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from common.pb.v1 import model_pb2 as pb
+from common.position import Position
 from dispatcher.port import Port
+from dispatcher.sink.batch import Batch
 from dispatcher.sink.writer import Writer
 from dispatcher.spec import Spec
 from dispatcher.wake import Wake
 
 
-def test_a_lane_that_was_never_asked_to_claim_is_idle(tmp_path: Path) -> None:
-    """A stream that is cancelled while it opens its lanes waits for those that work, and only for them."""
-    password = tmp_path / "password"
+def spec_in(directory: Path) -> Spec:
+    password = directory / "password"
     password.write_text("secret")
     uri = f"mysql://u@127.0.0.1:1/?password_file={password}"
-    spec = Spec.read(pb.ChangefeedSpec(name="f", uid="u", source=uri, sink=uri, flavour="mysql"))
+    return Spec.read(pb.ChangefeedSpec(name="f", uid="u", source=uri, sink=uri, flavour="mysql"))
+
+
+def test_a_lane_that_was_never_asked_to_claim_is_idle(tmp_path: Path) -> None:
+    """A stream that is cancelled while it opens its lanes waits for those that work, and only for them."""
     wake = Wake()
-    port = Port(0, spec, Writer("u", 1, "n1"), wake)
+    port = Port(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
     try:
         assert port.idle
     finally:
         port.lane.stop()
         wake.close()
+
+
+class GivenTo:
+    """A lane that notes what it is given."""
+
+    max_allowed_packet = 1 << 20
+    error = None
+
+    def __init__(self, *_: object) -> None:
+        self.batches: list[Batch] = []
+
+    def claim(self, generations: Mapping[str, int]) -> dict[str, Position]:
+        return dict.fromkeys(generations, Position(file="b.000001", offset=4, source_id="1"))
+
+    def submit(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+
+def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane that updates a row which is deleted takes itself for fenced."""
+    monkeypatch.setattr("dispatcher.port.Lane", GivenTo)
+    wake = Wake()
+    port = Port(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
+    wake.close()
+    port.claim({"s.a": 1, "s.b": 1})
+    port.drop("s.a")
+    end = Position(file="b.000001", offset=900, source_id="1")
+    port.advance(end, 1, 0, 0.0)
+    port.give(end)
+    (batch,) = port.lane.batches  # type: ignore[attr-defined]
+    assert batch.progress == {"s.b": end}
