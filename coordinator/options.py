@@ -50,6 +50,9 @@ def updated_spec(spec: pb.ChangefeedSpec, request: apb.UpdateChangefeedRequest) 
     uris = read_source_and_sink(source, sink)
     changed.source, changed.sink = str(uris[0]), str(uris[1])
     if request.HasField("filter"):
+        former = pb.Rules(rules=spec.filter)
+        if list(former.rules) != list(request.filter.rules) and former not in changed.former_filters:
+            changed.former_filters.append(former)
         del changed.filter[:]
         changed.filter.extend(read_filter(request.filter.rules))
     if request.HasField("options"):

@@ -69,7 +69,7 @@ class Maintainer:
         self._links = Links(stamp, spec, members, channels, self, self._seqs, self._timing)
         self._read: asyncio.Task[View] | None = None
         self._read_after = 0.0
-        self._ended_by: LostOwnership | None = None
+        self._ended_by: HedgerowError | None = None
         self._seen_epoch = 0
         self._phase: maintainer_pb2.MaintainerPhase = maintainer_pb2.BOOTSTRAPPING
         self._errors: dict[str, pb.ChangefeedError] = {}
@@ -235,9 +235,11 @@ class Maintainer:
                 return
             except HedgerowError as error:
                 self._log.warning("filter-not-checked", error=str(error))
-                report = report_error(error, self._stamp.node)
-                report.retriable = True  # it is retried here, and what is replicated already goes on
-                self._set_error("filter", report)
+                if not error.retriable:
+                    self._ended_by = self._ended_by or error
+                    self._wake.set()
+                    return
+                self._set_error("filter", report_error(error, self._stamp.node))
                 self._wake.set()
                 await asyncio.sleep(self._timing.read_retry)
 

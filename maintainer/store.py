@@ -7,8 +7,9 @@ The sink is the truth about what is replicated: the progress rows are the list o
   them: to begin again would apply everything a second time, so it is refused;
 - DDL, in the transaction that finishes it (dispatchers do that);
 - an updated filter: rows of tables that no longer match are deleted when the next maintainer takes over; a table that
-  matches and has no row although both servers have it begins at the schema dispatcher's progress row at that moment. (A
-  table that the sink does not have yet is not new to the filter: its CREATE TABLE is still to come, with its row.)
+  matches, that a former filter did not match, and that has no row although both servers have it begins at the schema
+  dispatcher's progress row at that moment. (A table that the sink does not have yet is not new to the filter: its
+  CREATE TABLE is still to come, with its row.) One that every filter has matched has lost its row: SinkRefused.
 
 A call that is cancelled leaves its thread to end by itself, bounded by the time-outs below; whatever it still writes is
 fenced. Errors: SinkUnavailable and SourceUnavailable, Fenced, SinkRefused where the server refuses a statement.
@@ -35,6 +36,7 @@ from common.metrics import rejected
 from common.mysql import Flavour, What, connect, unavailable
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
+from common.sinkjournal import STARTED
 from common.sinksessions import SessionRecord, kill_session
 from common.sinktables import SCHEMA_DISPATCHER, ProgressRow
 from common.uri import ServerUri
@@ -69,6 +71,7 @@ class Store:
         self._source = ServerUri.parse(spec.source)
         self._sink = ServerUri.parse(spec.sink)
         self._filter = TableFilter.parse(spec.filter)
+        self._formers = [TableFilter.parse(former.rules) for former in spec.former_filters]
         self._start = Position.read(spec.start_position)
         self.flavour = cast(Flavour, spec.flavour)
 
@@ -92,7 +95,8 @@ class Store:
         return await asyncio.to_thread(self._read)
 
     async def add_matching(self) -> bool:
-        """Inserts progress rows for existing tables that are new to the filter; whether there were any."""
+        """Inserts progress rows for existing tables that are new to the filter; whether there were any. Raises
+        SinkRefused where a table that is not new to it has lost its row."""
         return await asyncio.to_thread(self._add_matching)
 
     async def close(self, *, forget: bool) -> tuple[ProgressRow, ...]:
@@ -117,7 +121,7 @@ class Store:
             if not rows:
                 keys = [*self._tables("source", self._source), SCHEMA_DISPATCHER]
                 sinktables.insert_progress(sink, self._uid, self._epoch, keys, self._start)
-            elif leaving := [row.dispatcher for row in rows if not self._matches(row.dispatcher)]:
+            elif leaving := [row.dispatcher for row in rows if not _matches(self._filter, row.dispatcher)]:
                 with sinktables.transaction(sink) as cursor:
                     sinktables.check_fence(cursor, self._uid, self._epoch)
                     sinktables.delete_progress(cursor, self._uid, leaving)
@@ -161,14 +165,45 @@ class Store:
             return self._view(sink)
 
     def _add_matching(self) -> bool:
+        with self._connected() as sink:
+            before = self._known(sink)
         in_both = set(self._tables("source", self._source)) & set(self._tables("sink", self._sink))
         with self._connected() as sink:
+            after = self._known(sink)
             rows = {row.dispatcher: row for row in sinktables.list_progress(sink, self._uid)}
             missing = sorted(in_both - rows.keys())
+            if before is not None and after is not None:
+                self._check_none_lost([key for key in missing if key not in before | after])
+            missing = [key for key in missing if self._may_be_new(key)]
             if missing and SCHEMA_DISPATCHER in rows:
                 position = rows[SCHEMA_DISPATCHER].position
                 sinktables.insert_progress(sink, self._uid, self._epoch, missing, position)
             return bool(missing)
+
+    def _known(self, sink: Connection[Cursor]) -> set[str] | None:
+        """The tables that have rows; None while a DDL statement is under way, whose rows come with its end."""
+        with sink.cursor() as cursor:
+            cursor.execute(
+                f"SELECT COUNT(*) FROM {sinktables.SCHEMA}.ddl WHERE changefeed_uid = %s AND state = %s",
+                (self._uid, STARTED),
+            )
+            if cursor.fetchall() != ((0,),):
+                return None
+        return {row.dispatcher for row in sinktables.list_progress(sink, self._uid)}
+
+    def _check_none_lost(self, missing: list[str]) -> None:
+        lost = [key for key in missing if not self._may_be_new(key)]
+        if lost:
+            raise SinkRefused(
+                f"schema {sinktables.SCHEMA} of sink {self._sink.address} has no progress rows of {', '.join(lost)}, "
+                f"which changefeed {self._name} (uid {self._uid}) has always replicated: they were deleted, or the "
+                "tables were created in the sink by somebody else. Where they are to begin cannot be told. Mend: "
+                "restore the rows, and resume; or exclude the tables (changefeed update --filter), bring them in line, "
+                "and include them again"
+            )
+
+    def _may_be_new(self, key: str) -> bool:
+        return any(not _matches(former, key) for former in self._formers)
 
     def _close(self, forget: bool) -> tuple[ProgressRow, ...]:
         with self._connected() as sink:
@@ -190,12 +225,6 @@ class Store:
 
         return _with(what, uri, names)
 
-    def _matches(self, key: str) -> bool:
-        """A key is schema.table, and either name may hold a dot: it matches if any reading of it does."""
-        parts = key.split(".")
-        splits = ((".".join(parts[:at]), ".".join(parts[at:])) for at in range(1, len(parts)))
-        return key == SCHEMA_DISPATCHER or any(self._filter.matches(schema, table) for schema, table in splits)
-
     @contextmanager
     def _connected(self) -> Iterator[Connection[Cursor]]:
         try:
@@ -204,6 +233,13 @@ class Store:
         except Fenced as error:
             rejected("sink", "stale", uid=self._uid, epoch=self._epoch, what="maintainer", reason=str(error))
             raise
+
+
+def _matches(table_filter: TableFilter, key: str) -> bool:
+    """A key is schema.table, and either name may hold a dot: it matches if any reading of it does."""
+    parts = key.split(".")
+    splits = ((".".join(parts[:at]), ".".join(parts[at:])) for at in range(1, len(parts)))
+    return key == SCHEMA_DISPATCHER or any(table_filter.matches(schema, table) for schema, table in splits)
 
 
 def _with(what: What, uri: ServerUri, ask: Callable[[Connection[Cursor]], T]) -> T:

@@ -171,8 +171,14 @@ class ChangefeedOptions(_message.Message):
     batch_bytes: int
     def __init__(self, consistency: _Optional[_Union[Consistency, str]] = ..., lanes: _Optional[int] = ..., batch_transactions: _Optional[int] = ..., batch_bytes: _Optional[int] = ...) -> None: ...
 
+class Rules(_message.Message):
+    __slots__ = ("rules",)
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rules: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ChangefeedSpec(_message.Message):
-    __slots__ = ("name", "uid", "source", "sink", "filter", "start", "start_position", "flavour", "options", "created")
+    __slots__ = ("name", "uid", "source", "sink", "filter", "start", "start_position", "flavour", "options", "created", "former_filters")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +189,7 @@ class ChangefeedSpec(_message.Message):
     FLAVOUR_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
+    FORMER_FILTERS_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     source: str
@@ -193,7 +200,8 @@ class ChangefeedSpec(_message.Message):
     flavour: str
     options: ChangefeedOptions
     created: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., source: _Optional[str] = ..., sink: _Optional[str] = ..., filter: _Optional[_Iterable[str]] = ..., start: _Optional[str] = ..., start_position: _Optional[_Union[Position, _Mapping]] = ..., flavour: _Optional[str] = ..., options: _Optional[_Union[ChangefeedOptions, _Mapping]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    former_filters: _containers.RepeatedCompositeFieldContainer[Rules]
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., source: _Optional[str] = ..., sink: _Optional[str] = ..., filter: _Optional[_Iterable[str]] = ..., start: _Optional[str] = ..., start_position: _Optional[_Union[Position, _Mapping]] = ..., flavour: _Optional[str] = ..., options: _Optional[_Union[ChangefeedOptions, _Mapping]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., former_filters: _Optional[_Iterable[_Union[Rules, _Mapping]]] = ...) -> None: ...
 
 class OwnershipChange(_message.Message):
     __slots__ = ("epoch", "node", "role", "reason", "at")

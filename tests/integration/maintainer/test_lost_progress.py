@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from common import sinkjournal, sinktables
+from common.epoch import Stamp
+from common.errors import SinkRefused
 from common.pb.v1 import maintainer_pb2 as mpb
+from maintainer.store import Store
 from tests.integration.maintainer.conftest import START, Bench
 
 pytestmark = pytest.mark.timeout(60)
@@ -42,3 +46,32 @@ async def test_a_close_before_the_beginning_has_no_checkpoint_and_leaves_the_beg
     await bench.add(2)
     await bench.phase(mpb.MAINTAINING, 2)
     assert bench.progress() == {"shop.a": START, "*": START}
+
+
+async def test_a_table_whose_row_was_deleted_is_named_and_does_not_begin_at_a_later_position(bench: Bench) -> None:
+    bench.create_tables("a", "b")
+    await bench.add(1)
+    await bench.phase(mpb.MAINTAINING, 1)
+    bench.sink("DELETE FROM hedgerow.progress WHERE dispatcher = 'shop.a'")
+    bench.spec.former_filters.add(rules=["shop.*", "!shop.b"])  # b could be new, a is not
+    await bench.add(2, begun=True)
+    status = await bench.phase(mpb.ERRED, 2)
+    assert (status.error.code, status.error.retriable) == ("SinkRefused", False)
+    assert "no progress rows of shop.a, which changefeed feed" in status.error.message
+    assert bench.progress() == {"shop.b": START, "*": START}
+
+
+async def test_a_table_of_a_ddl_that_is_under_way_has_lost_nothing(bench: Bench) -> None:
+    bench.create_tables("a")
+    await bench.add(1)
+    await bench.phase(mpb.MAINTAINING, 1)
+    with bench.pair.sink.connect() as connection, sinktables.transaction(connection) as cursor:
+        session = sinktables.this_session(connection)
+        sinkjournal.write_started(cursor, bench.spec.uid, "0-1-11", "CREATE TABLE shop.c (id INT)", "", 1, session)
+    bench.create_tables("c")  # executed, and its row comes with its end
+    store = Store(bench.spec, Stamp(bench.spec.uid, 1, "n1"))
+    assert not await store.add_matching()
+    assert bench.progress() == {"shop.a": START, "*": START}
+    bench.sink("DELETE FROM hedgerow.ddl")
+    with pytest.raises(SinkRefused, match=r"no progress rows of shop\.c,"):
+        await store.add_matching()

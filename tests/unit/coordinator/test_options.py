@@ -40,7 +40,14 @@ def test_an_update_changes_what_it_names_and_nothing_else() -> None:
     changed = updated_spec(SPEC, apb.UpdateChangefeedRequest(sink="mysql://u@c/"))
     assert (changed.sink, changed.source, list(changed.filter)) == ("mysql://u@c:3306/", SPEC.source, ["shop.*"])
     assert reaches_other_data(SPEC, changed)
+    assert not changed.former_filters
     emptied = updated_spec(SPEC, apb.UpdateChangefeedRequest(filter=apb.FilterRules()))
     assert list(emptied.filter) == []
+    assert [list(former.rules) for former in emptied.former_filters] == [["shop.*"]]
+    again = updated_spec(emptied, apb.UpdateChangefeedRequest(filter=apb.FilterRules(rules=["shop.*"])))
+    assert [list(former.rules) for former in again.former_filters] == [["shop.*"], []]
+    assert updated_spec(again, apb.UpdateChangefeedRequest(filter=apb.FilterRules(rules=["shop.*"]))) == again
+    last = updated_spec(again, apb.UpdateChangefeedRequest(filter=apb.FilterRules()))
+    assert len(last.former_filters) == 2, "each one once"
     with pytest.raises(BadInput):
         updated_spec(SPEC, apb.UpdateChangefeedRequest(filter=apb.FilterRules(rules=["nonsense"])))
