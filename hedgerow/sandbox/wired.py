@@ -72,10 +72,12 @@ class WiredCluster(Cluster):
         return self.command("changefeed", "create", name, *uris, "--start", start, *options)
 
     def any_node(self) -> NodeProcess:
-        for node in self.nodes:
-            if node.process.running and node.name not in self._frozen | self._unwell:
-                return node
-        raise SandboxError("no node is well")
+        """One that no fault has touched, if there is any: one that was thawed may be about to begin anew."""
+        running = [node for node in self.nodes if node.process.running and node.name not in self._frozen]
+        running.sort(key=lambda node: node.name in self._unwell)
+        if not running:
+            raise SandboxError("every node is dead or frozen")
+        return running[0]
 
     def is_frozen(self, node: NodeProcess) -> bool:
         return node.name in self._frozen
@@ -85,6 +87,7 @@ class WiredCluster(Cluster):
     def freeze(self, node: NodeProcess) -> None:
         node.process.freeze()
         self._frozen.add(node.name)
+        self._unwell.add(node.name)
 
     def thaw(self, node: NodeProcess) -> None:
         node.process.thaw()
