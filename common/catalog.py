@@ -15,6 +15,7 @@ from typing import Any
 from pymysql.connections import Connection
 
 from common.filter import SYSTEM_SCHEMAS, TableFilter
+from common.mysql import Flavour
 from common.names import TableName
 
 _CASCADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
@@ -98,6 +99,35 @@ def columns(connection: Connection[Any], tables: Iterable[TableName]) -> dict[Ta
             if TableName(schema, table) in wanted:
                 found[TableName(schema, table)].append(_column(name, kind, charset, collation, nullable, extra))
     return {name: tuple(listed) for name, listed in found.items()}
+
+
+def column_counts(connection: Connection[Any], flavour: Flavour, schemas: Iterable[str]) -> dict[TableName, int]:
+    """How many columns the tables of these schemas have; tables that may have hidden ones are left out.
+
+    Those are: on MariaDB system-versioned tables and tables with a unique index over long values (HASH), on MySQL
+    tables with an index over an expression. Their rows in the binlog have more columns than the catalog shows.
+    """
+    counts: dict[TableName, int] = {}
+    for schema in sorted(set(schemas)):
+        hidden = {
+            str(name) for (name,) in _query(connection, _HIDING[flavour], (schema,) * _HIDING[flavour].count("%s"))
+        }
+        for table, count in _query(
+            connection,
+            "SELECT table_name, COUNT(*) FROM information_schema.columns WHERE table_schema = %s GROUP BY table_name",
+            (schema,),
+        ):
+            if table not in hidden:
+                counts[TableName(schema, table)] = int(count)
+    return counts
+
+
+_HIDING: dict[Flavour, str] = {
+    "mariadb": "SELECT table_name FROM information_schema.tables"
+    " WHERE table_schema = %s AND table_type <> 'BASE TABLE' "
+    "UNION SELECT table_name FROM information_schema.statistics WHERE table_schema = %s AND index_type = 'HASH'",
+    "mysql": "SELECT table_name FROM information_schema.statistics WHERE table_schema = %s AND expression IS NOT NULL",
+}
 
 
 def foreign_key_edges(connection: Connection[Any]) -> list[tuple[TableName, TableName]]:

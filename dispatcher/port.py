@@ -72,9 +72,10 @@ class Port:
         self.targets = {key: Target(key, self.feed, position) for key, position in positions.items()}
         return positions
 
-    def connect(self, tied: Collection[str], description: bytes) -> None:
-        """Collects anew, with these dispatchers tied by foreign keys. Nothing is pending."""
-        self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied))
+    def connect(self, tied: Collection[str], columns: Mapping[str, int], description: bytes) -> None:
+        """Collects anew, with these dispatchers tied by foreign keys, and so many columns in the sink's tables. Nothing
+        is pending."""
+        self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied), columns)
         self.feed.connect(self._coalescer)
         if description:
             self._coalescer.describe(description)

@@ -13,11 +13,11 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.catalog import foreign_key_edges
+from common.catalog import column_counts, foreign_key_edges
 from common.errors import Fenced
 from common.mysql import connect
 from common.position import Position
-from common.sinktables import list_progress
+from common.sinktables import SCHEMA_DISPATCHER, list_progress
 from common.sinkxa import list_prepared
 from dispatcher.feed import Target
 from dispatcher.port import Port
@@ -99,11 +99,15 @@ class Ports:
             return list_prepared(connection, self._spec.uid)
 
     def connect(self, description: bytes) -> None:
-        """Tells the lanes which tables foreign keys tie to others: the sink's engine carries out the cascades."""
+        """Tells the lanes what the sink's tables are like now: which ones foreign keys tie to others, because the
+        sink's engine carries out the cascades, and how many columns they have."""
+        schemas = {key.partition(".")[0] for port in self._all for key in port.keys if key != SCHEMA_DISPATCHER}
         with self._sink() as connection:
             tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
+            counts = column_counts(connection, self._spec.flavour, schemas)
+        columns = {table.key: count for table, count in counts.items()}
         for port in self._all:
-            port.connect(tied, description)
+            port.connect(tied, columns, description)
 
     @contextmanager
     def _sink(self) -> Iterator[Connection[Cursor]]:

@@ -27,7 +27,7 @@ covers it. Event layout: MySQL internals, "Binary Log", classes Table_map_event 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from common.errors import SinkRefused
@@ -81,10 +81,15 @@ class _Statement:
 class Coalescer:
     """Collects for one lane. `max_allowed_packet` is the sink's, in bytes.
 
-    `tied`: keys of dispatchers whose tables are tied to others by foreign keys.
+    `tied`: keys of dispatchers whose tables are tied to others by foreign keys. `columns`: how many columns the sink's
+    tables have, by dispatcher. Both servers drop the values of columns that a shorter table lacks at its end, without
+    an error; so it is refused here.
     """
 
-    def __init__(self, max_allowed_packet: int, tied: Collection[str] = ()) -> None:
+    def __init__(
+        self, max_allowed_packet: int, tied: Collection[str] = (), columns: Mapping[str, int] | None = None
+    ) -> None:
+        self._columns = columns or {}
         self._max_allowed_packet = max_allowed_packet
         self._limit = (max_allowed_packet - _SPARE) // 4 * 3
         self._tied = frozenset(tied)
@@ -219,6 +224,11 @@ class Coalescer:
                 f"max_allowed_packet of {self._max_allowed_packet} bytes (it needs {need * 4 // 3 + _SPARE}). "
                 f"Raise it in the sink: SET GLOBAL max_allowed_packet = 1073741824 is the largest"
             )
+        if (known := self._columns.get(dispatcher)) is not None and (count := column_count(table_map)) > known:
+            raise SinkRefused(
+                f"rows of table {name.key} have {count} columns in the source's binlog, and {known} in the sink: "
+                f"what it lacks would be lost. Give it the source's columns (ALTER TABLE), then resume"
+            )
         kind = KINDS[rows_event[TYPE]]
         alone = bool(self._xid) or (dispatcher in self._tied and not flags & NO_FOREIGN_KEY_CHECKS_F)
         statement = self._statement
@@ -264,3 +274,10 @@ def table_name(table_map: bytes) -> TableName:
     table_at = schema_end + 2
     table_end = table_at + table_map[schema_end + 1]
     return TableName(bytes(table_map[NAME + 1 : schema_end]).decode(), bytes(table_map[table_at:table_end]).decode())
+
+
+def column_count(table_map: bytes) -> int:
+    """Of the table that a table map names: a packed integer behind the two names (MySQL internals)."""
+    table_length_at = NAME + 1 + table_map[NAME] + 1
+    at = table_length_at + 1 + table_map[table_length_at] + 1
+    return table_map[at] if table_map[at] < 251 else int.from_bytes(table_map[at + 1 : at + 3], "little")

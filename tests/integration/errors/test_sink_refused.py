@@ -69,6 +69,19 @@ def test_columns_differ(replication: Replication, change: str, back: str) -> Non
     replication.assert_equal()
 
 
+def test_a_column_missing_at_the_end(replication: Replication) -> None:
+    """Both servers would drop its values without an error. Looked at when a stream begins, and after DDL."""
+    replication.create()
+    replication.pause()
+    replication.run(replication.sink, *silently("ALTER TABLE keyed DROP w"))
+    replication.write(5)
+    replication.resume()
+    replication.wait_failed("SinkRefused", "columns", f"{replication.schema}.keyed", "ALTER TABLE")
+    replication.run(replication.sink, *silently("ALTER TABLE keyed ADD w VARCHAR(2000)"))
+    replication.resume()
+    replication.assert_equal()
+
+
 def test_revoked_binlog_grant(replication: Replication, flavour: Flavour) -> None:
     replication.sink_uri = replication.account(replication.sink, "revoked", *GRANTS[flavour][SINK_USER]).uri
     replication.create()
