@@ -144,7 +144,8 @@ class Store:
             if int(epoch) > self._epoch or (int(epoch) == self._epoch and owner != self._owner):
                 raise Fenced(
                     f"changefeed {self._uid}: the sink's fence is at epoch {epoch} (owner {owner}), this owner is "
-                    f"{self._owner} at epoch {self._epoch}"
+                    f"{self._owner} at epoch {self._epoch}",
+                    int(epoch),
                 )
 
     def _end_rows_sessions(self, sink: Connection[Cursor], is_lost: Callable[[Incarnation], bool]) -> None:
