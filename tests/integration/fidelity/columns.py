@@ -40,7 +40,11 @@ def _texts(types: tuple[str, ...] = ("char(40)", "varchar(300)", "text")) -> lis
     ]
     columns += [
         Column("longtext", "longtext CHARACTER SET utf8mb4", ("''", "repeat('x', 70000)", "repeat('中', 30000)")),
-        Column("varchar_long", "varchar(8000) CHARACTER SET utf8mb4", ("''", "repeat('x', 255)", "repeat('x', 256)", "repeat('中', 8000)")),
+        Column(
+            "varchar_long",
+            "varchar(8000) CHARACTER SET utf8mb4",
+            ("''", "repeat('x', 255)", "repeat('x', 256)", "repeat('中', 8000)"),
+        ),
     ]
     return columns
 

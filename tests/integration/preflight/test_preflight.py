@@ -289,7 +289,10 @@ def test_settings_that_need_a_restart(start_pair: StartPair, flavour: str) -> No
     pair.source.restart()
     assert "max_allowed_packet" in only(list(check(pair).warnings)).found
     run(pair.source, "FLUSH BINARY LOGS")
-    run(pair.source, f"PURGE BINARY LOGS TO '{check(pair).start_position.file}'")
+    with pair.source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW BINARY LOGS")
+        last = cursor.fetchall()[-1][0]
+    run(pair.source, f"PURGE BINARY LOGS TO '{last}'")
     assert "purged" in only(problems(pair, start="file:binlog.000001:4")).found
 
 
