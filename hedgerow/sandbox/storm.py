@@ -165,7 +165,10 @@ class Storm:
         self.done["moved"] += 1
 
     def _move_dispatcher(self) -> None:
-        dispatcher = self._operator_random.choice(self._cluster.get(self._changefeed)["dispatchers"])["dispatcher"]
+        dispatchers = [each["dispatcher"] for each in self._cluster.get(self._changefeed)["dispatchers"]]
+        if not dispatchers:
+            raise SandboxError("no maintainer reports")
+        dispatcher = self._operator_random.choice(dispatchers)
         request = pb.MoveDispatcherRequest(name=self._changefeed, dispatcher=dispatcher, node=self._any_name())
         self._ask("MoveDispatcher", request)
         self.done["dispatcher moved"] += 1
