@@ -17,6 +17,7 @@ from common.pb.v1 import admin_pb2 as pb
 from common.pb.v1 import model_pb2
 from common.pb.v1.maintainer_pb2 import MaintainerStatus
 
+_PIPE_WIDTH = 240
 _STATE_COLOURS = {"normal": "green", "warning": "yellow", "failed": "red", "stopped": "cyan", "removed": "magenta"}
 
 
@@ -42,7 +43,10 @@ def _emit(document: Any, view: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
-        Console(highlight=False).print(view())
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console = Console(highlight=False, width=_PIPE_WIDTH)  # nothing is folded for what reads a pipe
+        console.print(view())
 
 
 def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
@@ -177,7 +181,7 @@ def _changefeeds_table(feeds: list[pb.Changefeed]) -> RenderableType:
 
 
 def _nodes_table(listed: list[pb.Node]) -> RenderableType:
-    table = _table("NODE", "ADDRESS", "LIVENESS", "ROLE", "REACHABLE", "MAINTAINS", "DISPATCHERS", "UP")
+    table = _table("NODE", "ADDRESS", "LIVENESS", "ROLE", "REACHED", "MAINTAINS", "TABLES", "UP")
     for node in listed:
         table.add_row(
             node.info.id,
