@@ -181,7 +181,7 @@ def _changefeeds_table(feeds: list[pb.Changefeed]) -> RenderableType:
 
 
 def _nodes_table(listed: list[pb.Node]) -> RenderableType:
-    table = _table("NODE", "ADDRESS", "LIVENESS", "ROLE", "REACHED", "MAINTAINS", "TABLES", "UP")
+    table = _table("NODE", "ADDRESS", "LIVENESS", "ROLE", "REACHED", "MAINTAINS", "DISPATCHERS", "UP")
     for node in listed:
         table.add_row(
             node.info.id,
