@@ -98,7 +98,7 @@ class Storm:
                     end = f"{node.name} ended with {node.process.returncode}"
                     raise SandboxError(f"{end}; its log ends:\n{node.process.log_tail()}")
                 self.done["started again"] += 1
-                node.process.start()
+                self._cluster.start_node(node)
 
     def _victim(self) -> NodeProcess:
         taken = [fault.node for fault in self._faults]
@@ -112,7 +112,7 @@ class Storm:
         node = self._victim()
         self._cluster.kill(node)
         self.done["killed"] += 1
-        return _Fault(node, self._until(), node.process.start)
+        return _Fault(node, self._until(), lambda: self._cluster.start_node(node))
 
     def _freeze(self) -> _Fault:
         node = self._victim()

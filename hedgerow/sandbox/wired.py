@@ -99,7 +99,13 @@ class WiredCluster(Cluster):
             if node.process.running and node.name not in self._frozen:
                 self._before_kill[node.name] = self._before_kill.get(node.name, Refusals()) + refusals(node.metrics)
         node.process.kill()
+        self._wires[node.name].inbound.cut()  # nobody listens there any more
         self._frozen.discard(node.name)
+
+    def start_node(self, node: NodeProcess) -> None:
+        """One that has ended; without waiting."""
+        self._wires[node.name].inbound.resume()
+        node.process.start()
 
     def cut_off_from_etcd(self, node: NodeProcess, how: How = "stall") -> None:
         self._unwell.add(node.name)
@@ -133,17 +139,20 @@ class WiredCluster(Cluster):
             member.thaw()
         for node in self.nodes:
             if not node.process.running:
-                node.process.start()
+                self.start_node(node)
         for node in self.nodes:
             node.process.wait_ready(node.answers, 30.0)
+        self._unwell.clear()
 
     def mend_wires(self) -> None:
-        for wires in self._wires.values():
-            for proxy in (*wires.etcd, wires.inbound):
+        for node in self.nodes:
+            wires = self._wires[node.name]
+            for proxy in wires.etcd:
                 proxy.resume()
+            if node.process.running:
+                wires.inbound.resume()
         self.source_proxy.resume()
         self.sink_proxy.resume()
-        self._unwell.clear()
 
     # -- what was refused ---------------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ def _nothing_is_applied(owner: NodeProcess, *drills: Drill) -> None:
     if cluster.is_frozen(owner):
         cluster.thaw(owner)
     else:
-        owner.process.start()
+        cluster.start_node(owner)
     owner.process.wait_ready(owner.answers, 30.0)
     written = drills[0].workload.transactions
     assert wait_until(lambda: drills[0].workload.transactions > written + 150, 30.0)
