@@ -135,9 +135,9 @@ class Lane:
     def cancel(self) -> None:
         """End now, without waiting for anything: when this returns nothing more is sent to the sink, and what it has
         not committed it rolls back. The thread ends by itself; stop() awaits it."""
+        self._stopping = True  # first: the thread that finds its connection cut knows then why
         self._cut.cut()
         with self._condition:
-            self._stopping = True
             self._condition.notify_all()
 
     def stop(self) -> None:

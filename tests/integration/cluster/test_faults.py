@@ -90,5 +90,7 @@ def _orders(cluster: Cluster) -> int:
     """The latest order that has arrived: it only grows. 0 while the table is not there yet."""
     try:
         return int(query(cluster.pair.sink, f"SELECT COALESCE(MAX(id), 0) FROM {SCHEMA}.orders")[0][0])
-    except pymysql.err.ProgrammingError:
+    except (pymysql.err.ProgrammingError, pymysql.err.OperationalError) as error:
+        if error.args[0] not in (1049, 1146):  # no such database, no such table
+            raise
         return 0

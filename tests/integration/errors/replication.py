@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+from pymysql.connections import Connection
 
 from common.errors import HedgerowError
 from common.pb.v1 import admin_pb2 as pb
@@ -125,18 +126,20 @@ class Replication:
 
     def write(self, transactions: int = 10, server: Server | None = None) -> None:
         """Rows come, change and go in both tables, doubled ones among them."""
-        statements = ["SET autocommit = 0"]
-        for n in range(self._written + 1, self._written + transactions + 1):
-            statements += [
-                f"INSERT INTO keyed VALUES ({n}, {n % 7}, 'row {n}')",
-                f"INSERT INTO keyless VALUES ({n % 5}, 'w'), ({n % 5}, 'w')",
-                f"UPDATE keyed SET v = v + 1 WHERE id = {max(1, n - 3)}",
-                f"UPDATE keyless SET v = v + 1 WHERE v = {n % 3} LIMIT 1",
-                f"DELETE FROM keyless WHERE v = {n % 6} LIMIT 1",
-                "COMMIT",
-            ]
+        with (server or self.source).connect(database=self.schema, autocommit=False) as connection:
+            for n in range(self._written + 1, self._written + transactions + 1):
+                _transact(connection, self._transaction(n))
         self._written += transactions
-        self.run(server or self.source, *statements)
+
+    @staticmethod
+    def _transaction(n: int) -> tuple[str, ...]:
+        return (
+            f"INSERT INTO keyed VALUES ({n}, {n % 7}, 'row {n}')",
+            f"INSERT INTO keyless VALUES ({n % 5}, 'w'), ({n % 5}, 'w')",
+            f"UPDATE keyed SET v = v + 1 WHERE id = {max(1, n - 3)}",
+            f"UPDATE keyless SET v = v + 1 WHERE v = {n % 3} LIMIT 1",
+            f"DELETE FROM keyless WHERE v = {n % 6} LIMIT 1",
+        )
 
     def run(self, server: Server, *statements: str) -> list[tuple[Any, ...]]:
         """In the schema; the rows of the last statement."""
@@ -210,6 +213,21 @@ def run(server: Server, *statements: str) -> list[tuple[Any, ...]]:
         for statement in statements:
             cursor.execute(statement)
         return list(cursor.fetchall())
+
+
+def _transact(connection: Connection[Any], statements: tuple[str, ...]) -> None:
+    """One transaction; again, whole, where it was the victim of a deadlock with what replication writes here."""
+    while True:
+        try:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+            connection.commit()
+            return
+        except pymysql.err.OperationalError as error:
+            if error.args[0] != 1213:
+                raise
+            connection.rollback()
 
 
 def poll(condition: Callable[[], bool], seconds: float) -> bool:
