@@ -128,7 +128,7 @@ class Replication:
         """Rows come, change and go in both tables, doubled ones among them."""
         with (server or self.source).connect(database=self.schema, autocommit=False) as connection:
             for n in range(self._written + 1, self._written + transactions + 1):
-                _transact(connection, self._transaction(n))
+                transact(connection, self._transaction(n))
         self._written += transactions
 
     @staticmethod
@@ -215,7 +215,7 @@ def run(server: Server, *statements: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def _transact(connection: Connection[Any], statements: tuple[str, ...]) -> None:
+def transact(connection: Connection[Any], statements: tuple[str, ...]) -> None:
     """One transaction; again, whole, where it was the victim of a deadlock with what replication writes here."""
     while True:
         try:

@@ -11,7 +11,7 @@ from common.pb.v1 import model_pb2
 from hedgerow.sandbox.accounts import SINK_USER, SOURCE_USER
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import Server
-from tests.integration.errors.replication import Replication, poll, run, show
+from tests.integration.errors.replication import Replication, poll, run, show, transact
 
 pytestmark = pytest.mark.timeout(90)
 QUIET_SECONDS = 4.0  # more than the interval at which positions are recorded
@@ -36,7 +36,9 @@ def test_opposite_directions_do_not_loop(replication: Replication) -> None:
             statements += [f"INSERT INTO keyed VALUES ({n}, 1, 'x')", f"UPDATE keyed SET v = v + 1 WHERE id = {n}"]
             statements += [f"INSERT INTO keyless VALUES ({n}, 'x'), ({n}, 'x')"]
             statements += [f"DELETE FROM keyless WHERE v = {n} LIMIT 1"] if n % 3 else []
-        replication.run(server, *statements)
+        with server.connect(database=replication.schema, autocommit=False) as connection:
+            for statement in statements:
+                transact(connection, (statement,))
 
     both = [threading.Thread(target=write, args=args) for args in ((here, 0), (there, 10_000))]
     for thread in both:
