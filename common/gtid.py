@@ -14,7 +14,7 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from common.errors import BadInput
@@ -104,6 +104,10 @@ class MysqlGtidSet:
             flat[-1] = number + 1
         elif not bisect_right(flat, number) & 1:
             self._sources[source] = _sweep(flat, [number, number + 1], _either)
+
+    def has(self, source: bytes, number: int) -> bool:
+        """Whether this transaction is in the set."""
+        return bool(bisect_right(self._sources.get(source, ()), number) & 1)
 
     def add_gtid(self, gtid: str) -> None:
         """Add one transaction, or an interval of them, in text; raises BadInput."""
@@ -268,6 +272,26 @@ GtidSet: TypeAlias = MysqlGtidSet | MariadbGtidSet
 def gtid_set(flavour: Flavour, text: str) -> GtidSet:
     """The set that `text` writes in the notation of `flavour`; raises BadInput."""
     return MysqlGtidSet.parse(text) if flavour == "mysql" else MariadbGtidSet.parse(text)
+
+
+def union(first: GtidSet, second: GtidSet) -> GtidSet:
+    """Of two sets of the same flavour, like the functions that follow."""
+    return first.union(_same(first, second))
+
+
+def intersection(first: GtidSet, second: GtidSet) -> GtidSet:
+    return first.intersection(_same(first, second))
+
+
+def is_subset(first: GtidSet, second: GtidSet) -> bool:
+    return first.is_subset(_same(first, second))
+
+
+def _same(first: GtidSet, second: GtidSet) -> Any:
+    """The second; raises TypeError where the flavours differ."""
+    if type(first) is not type(second):
+        raise TypeError(f"{first!r} and {second!r} are of different flavours")
+    return second
 
 
 def _either(first: int, second: int) -> int:

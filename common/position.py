@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.errors import BadInput, HistoryDiverged
-from common.gtid import GtidSet, MariadbGtidSet, MysqlGtidSet, gtid_set
+from common.gtid import GtidSet, gtid_set, intersection, union
 from common.mysql import Flavour
 from common.pb.v1 import model_pb2 as pb
 
@@ -103,7 +103,7 @@ def least(positions: Sequence[Position], flavour: Flavour) -> Position:
         raise ValueError("least of no positions")
     if len(positions) == 1:
         return positions[0]
-    common = functools.reduce(_intersection, (gtid_set(flavour, text) for text in {p.gtid_set for p in positions}))
+    common = functools.reduce(intersection, (gtid_set(flavour, text) for text in {p.gtid_set for p in positions}))
     time = min(position.commit_time for position in positions)
     servers = {position.source_id for position in positions}
     if len(servers) == 1:
@@ -122,7 +122,7 @@ def farthest(positions: Sequence[Position], flavour: Flavour) -> Position:
     that the latest is of. Raises ValueError when there are none."""
     if not positions:
         raise ValueError("farthest of no positions")
-    every = functools.reduce(_union, (gtid_set(flavour, text) for text in {p.gtid_set for p in positions}))
+    every = functools.reduce(union, (gtid_set(flavour, text) for text in {p.gtid_set for p in positions}))
     server = max(positions, key=lambda position: position.commit_time).source_id
     last = max((position for position in positions if position.source_id == server), key=_place)
     return Position(str(every), last.file, last.offset, server, last.commit_time)
@@ -135,28 +135,12 @@ def advanced(reached: Position, to: Position, flavour: Flavour) -> Position:
         return to
     if reached.source_id == to.source_id:
         return farthest([reached, to], flavour)
-    both = _union(gtid_set(flavour, reached.gtid_set), gtid_set(flavour, to.gtid_set))
+    both = union(gtid_set(flavour, reached.gtid_set), gtid_set(flavour, to.gtid_set))
     return replace(to, gtid_set=str(both))
 
 
 def _place(position: Position) -> tuple[str, int, int]:
     return (*file_order(position.file), position.offset) if position.file else ("", 0, 0)
-
-
-def _intersection(first: GtidSet, second: GtidSet) -> GtidSet:
-    if isinstance(first, MysqlGtidSet) and isinstance(second, MysqlGtidSet):
-        return first.intersection(second)
-    assert isinstance(first, MariadbGtidSet)
-    assert isinstance(second, MariadbGtidSet)
-    return first.intersection(second)
-
-
-def _union(first: GtidSet, second: GtidSet) -> GtidSet:
-    if isinstance(first, MysqlGtidSet) and isinstance(second, MysqlGtidSet):
-        return first.union(second)
-    assert isinstance(first, MariadbGtidSet)
-    assert isinstance(second, MariadbGtidSet)
-    return first.union(second)
 
 
 @functools.lru_cache(maxsize=64)

@@ -106,7 +106,11 @@ class Cycle:
         self._prove_at = time.monotonic() + PROOF_SECONDS
         self.has_begun = True
         self._tell(0.0)
-        self._pump(self._router, reader)
+        try:
+            self._pump(self._router, reader)
+        except Cancelled:
+            self._leave(self._router)
+            raise
 
     def abort(self) -> None:
         """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
@@ -176,6 +180,16 @@ class Cycle:
             self._advance_at = now + ADVANCE_SECONDS
             for port in self._ports:
                 port.advance(router.position, router.foreign, router.own, now)
+
+    def _leave(self, router: Router) -> None:
+        """Hands over what was collected, and moves those without rows to where the stream is: whoever takes them over
+        begins at the least position of all. What has no room is read again."""
+        if self._ports.is_cut or router.ddl is not None:  # some may be past the DDL already
+            return
+        for port in self._ports:
+            port.advance(router.position, router.foreign, router.own, time.monotonic())
+            if port.pending and port.has_room and not port.feed.open:
+                port.give(router.position)
 
     def _timeout(self) -> float:
         return PUBLISH_SECONDS if self._unpublished else WAIT_SECONDS

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from common.errors import Fenced, HedgerowError
-from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from common.gtid import gtid_set, union
 from common.metrics import rejected
 from common.mysql import Flavour
 from common.position import Position
@@ -211,7 +211,7 @@ class Port:
 
     def _merge(self, key: str, position: Position) -> Position:
         """Of a dispatcher that got rows before it was overtaken: it has applied what the stream has read, and more."""
-        both = _union(
+        both = union(
             gtid_set(self._flavour, self.targets[key].position.gtid_set), gtid_set(self._flavour, position.gtid_set)
         )
         return replace(position, gtid_set=str(both))
@@ -220,7 +220,3 @@ class Port:
         """Rows events and transactions, up to this batch, of the dispatchers that it advances."""
         targets = (self.targets[key] for key in batch.progress if key in self.targets)
         return {target.key: (target.rows_events, target.transactions) for target in targets}
-
-
-def _union(one: MysqlGtidSet | MariadbGtidSet, other: MysqlGtidSet | MariadbGtidSet) -> MysqlGtidSet | MariadbGtidSet:
-    return one.union(other)  # type: ignore[arg-type]

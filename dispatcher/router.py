@@ -95,10 +95,11 @@ class Router:
 
     def drop(self, key: str) -> None:
         """Routes nothing to this dispatcher any more."""
-        self._targets.pop(key, None)
+        target = self._targets.pop(key, None)
+        if target is not None:
+            self._ahead.drop(target)
         for keys in self._prepared.values():
             keys.discard(key)
-        self._ahead.drop(key)
         self._known.clear()
         self._maps.clear()
 
@@ -148,7 +149,7 @@ class Router:
             elif what == NOTHING:
                 continue
             elif what == BEGIN:
-                if ahead.targets:
+                if ahead.groups:
                     ahead.begin()
             elif what == END:
                 self._end()
@@ -165,7 +166,7 @@ class Router:
                     return at
             elif what == XA_BEGIN:
                 self._xid = tracker.xid
-                if ahead.targets:
+                if ahead.groups:
                     ahead.begin()
             else:
                 self._xa(what)
@@ -225,7 +226,7 @@ class Router:
                 feed.oldest = self.tracker.commit_time
         self._open.clear()
         self._maps.clear()
-        if self._ahead.targets:
+        if self._ahead.groups:
             self._ahead.end()
 
     def _xa(self, what: int) -> None:
@@ -239,7 +240,7 @@ class Router:
             if what == XA_ONE_PHASE:
                 self._settle(xid, commit=True)
         else:
-            if self._ahead.targets:
+            if self._ahead.groups:
                 self._ahead.finished()
             self._settle(xid, commit=what == XA_COMMIT)
         self._end()
@@ -283,7 +284,7 @@ class Router:
     def _ddl(self) -> None:
         statement = self.tracker.statement
         assert statement is not None
-        if self._ahead.targets and not statement.rows_follow:
+        if self._ahead.groups and not statement.rows_follow:
             self._ahead.begin()
         everyone_has_it = all(target.covered for target in self._targets.values())
         ddl = None if self._skip or everyone_has_it else self._classify(statement)

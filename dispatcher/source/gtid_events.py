@@ -53,6 +53,13 @@ def xid_text(format_id: int, gtrid: bytes, bqual: bytes) -> str:
     return f"X'{gtrid.hex()}',X'{bqual.hex()}',{format_id}"
 
 
+def mysql_gtid(event: bytes) -> tuple[bytes, int]:
+    """(source key as in MysqlGtidSet, transaction number) of a GTID or GTID_TAGGED event; raises BinlogCorrupt."""
+    if event[e.TYPE_AT] == e.GTID_TAGGED:
+        return tagged_gtid(event)
+    return event[20:36], int.from_bytes(event[36:44], "little")
+
+
 def tagged_gtid(event: bytes) -> tuple[bytes, int]:
     """(source key as in MysqlGtidSet, transaction number) of a GTID_TAGGED event; raises BinlogCorrupt."""
     fields = _tagged_fields(event)

@@ -15,11 +15,11 @@ import struct
 from typing import Final
 
 from common.errors import BinlogCorrupt, HistoryDiverged, UnsupportedEvent
-from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from common.gtid import GtidSet, MariadbGtidSet, MysqlGtidSet, gtid_set, is_subset
 from common.mysql import Flavour
 from common.position import Position
 from dispatcher.source import events as e
-from dispatcher.source.gtid_events import commit_micros, mariadb_gtid, mariadb_xid, tagged_gtid, xid_text
+from dispatcher.source.gtid_events import commit_micros, mariadb_gtid, mariadb_xid, mysql_gtid, tagged_gtid, xid_text
 from dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
 
 NOTHING: Final = 0  # an event that concerns nobody
@@ -109,13 +109,26 @@ class Tracker:
         return self._commit_time
 
     @property
-    def inside_transaction(self) -> bool:
-        return self._inside
-
-    @property
     def gtid(self) -> str:
         """Of the transaction at hand (of the last one, after its end); empty where it has none."""
         return self._gtid_text(self._gtid or self._end_gtid)
+
+    @property
+    def has_gtid(self) -> bool:
+        event = self._gtid or self._end_gtid
+        return bool(event) and event[e.TYPE_AT] != e.ANONYMOUS_GTID
+
+    def is_in(self, gtids: GtidSet) -> bool:
+        """Whether that GTID is in this set."""
+        event = self._gtid or self._end_gtid
+        if isinstance(gtids, MariadbGtidSet):
+            domain, _, number = mariadb_gtid(event)
+            return number <= gtids.last(domain)
+        return gtids.has(*mysql_gtid(event))
+
+    def has_read(self, gtids: GtidSet) -> bool:
+        """Whether everything of this set lies before `position()`."""
+        return is_subset(gtids, self._gtids)
 
     # -- what the stream feeds
 
@@ -294,7 +307,5 @@ class Tracker:
         if event[e.TYPE_AT] == e.MARIADB_GTID:
             return "-".join(map(str, mariadb_gtid(event)))
         one = MysqlGtidSet()
-        one.add(
-            *tagged_gtid(event) if event[e.TYPE_AT] == e.GTID_TAGGED else (event[20:36], *_U64.unpack_from(event, 36))
-        )
+        one.add(*mysql_gtid(event))
         return str(one)

@@ -76,6 +76,20 @@ async def test_a_dispatcher_that_joins_at_an_older_position_loses_nothing(server
         await assert_equal(server_pair)
 
 
+async def test_a_dispatcher_that_leaves_is_where_its_stream_was(server_pair: ServerPair) -> None:
+    """Also one that had no rows for long: else whoever takes it over reads again what the others have applied."""
+    _, changefeed = await prepared(server_pair, 6)
+    async with nodes("a") as (node,):
+        await changefeed.run(node)
+        with server_pair.source.connect(autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO shop.audit VALUES (NOW(), 'a', 1, 1)")
+        await assert_equal(server_pair)
+        await changefeed.schedule(node, remove=["shop.stock"])
+        await changefeed.wait(node, lambda found: "shop.stock" not in found)
+        rows = await in_thread(changefeed.progress)
+        assert rows["shop.stock"].position.gtid_set == rows["shop.audit"].position.gtid_set
+
+
 async def test_a_dispatcher_moves_between_nodes_under_load(server_pair: ServerPair) -> None:
     workload, changefeed = await prepared(server_pair, 5, lanes=3)
     async with nodes("a", "b") as (first, second):

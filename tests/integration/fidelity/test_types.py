@@ -46,7 +46,7 @@ def test_every_type_survives(cluster: Cluster, image: str) -> None:
         cursor.execute(f"CREATE DATABASE {schema} CHARACTER SET utf8mb4")
         for column in columns:
             _write(cursor, f"{schema}.{column.name}", column)
-    comparison = wait_until_equal(cluster.pair.source.root, cluster.pair.sink.root, schema, seconds=150)
+    comparison = wait_until_equal(cluster.pair.source.root, cluster.pair.sink.root, schema, seconds=60)
     assert comparison.equal, "\n".join(map(str, comparison.unequal))
     assert len(comparison.tables) == len(columns)
     assert comparison.rows >= 2 * len(columns)

@@ -42,6 +42,7 @@ def test_mysql_operations_agree_with_sets(first: Model, second: Model, random: o
     assert one.intersection(other) == build(first & second)
     assert one.is_subset(other) == (first <= second)
     assert bool(one) == bool(first)
+    assert {pair for pair in first | second if one.has(*pair)} == first
 
 
 @given(models)
