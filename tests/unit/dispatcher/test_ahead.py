@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.gtid import MysqlGtidSet, union
+from common.gtid import MysqlGtidSet
 from common.mysql import Flavour
 from common.position import Position, least
 from dispatcher.feed import Feed, Target
 from dispatcher.router import Router
-from tests.unit.dispatcher.binlog import Binlog
+from tests.unit.dispatcher.binlog import SOURCE, Binlog
 from tests.unit.dispatcher.test_router import FILE, MANY, Collected, classify
 
 TRANSACTIONS = 12
-ONE = "00000000-0000-0000-0000-000000000001"
 
 
 def written(flavour: Flavour) -> tuple[list[list[bytes]], list[int]]:
@@ -44,8 +41,10 @@ def received(flavour: Flavour, positions: list[Position], events: list[list[byte
 
 
 def mysql_set(numbers: set[int]) -> str:
-    sets = [MysqlGtidSet.parse(f"{ONE}:{number}") for number in numbers]
-    return str(functools.reduce(union, sets, MysqlGtidSet()))
+    result = MysqlGtidSet()
+    for number in numbers:
+        result.add(SOURCE, number)
+    return str(result)
 
 
 @settings(max_examples=500, deadline=None)
