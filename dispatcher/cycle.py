@@ -296,6 +296,11 @@ class Cycle:
 
     # Telling.
 
+    @property
+    def rows(self) -> int:
+        """That were changed in the sink."""
+        return self._ports.rows
+
     def lag(self) -> float:
         """Age of the oldest transaction that the source has sent and that is not durable in the sink, in seconds."""
         times = [port.oldest for port in self._ports if port.oldest]

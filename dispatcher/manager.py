@@ -87,6 +87,7 @@ class Manager:
         self._journal = Journal()
         self._dispatchers: dict[str, Dispatcher] = {}
         self._lag = 0.0
+        self._rows = self._rows_before = 0  # of the stream, and of those that have ended
         self._stream: StreamLike | None = None
         self._stream_spec = spec
         self._served: tuple[Placement, ...] = ()
@@ -153,6 +154,11 @@ class Manager:
     @property
     def lag_seconds(self) -> float:
         return self._lag
+
+    @property
+    def rows(self) -> int:
+        """Changed in the sink since the changefeed came to this node."""
+        return self._rows_before + self._rows
 
     @property
     def dispatcher_count(self) -> int:
@@ -242,6 +248,7 @@ class Manager:
         self._mailbox.flush()
         self._mailbox = self._stream = None
         self._served = ()
+        self._rows_before, self._rows = self.rows, 0
         for dispatcher in self._dispatchers.values():
             dispatcher.stream_ended()
 
@@ -257,6 +264,7 @@ class Manager:
 
     def _take(self, report: Report) -> None:
         self._lag = report.lag_seconds
+        self._rows = report.rows
         metrics.LAG.labels(self.spec.name).set(report.lag_seconds)
         begun = []
         for one in report.dispatchers:

@@ -8,6 +8,9 @@ TRANSACTIONS = Counter(
     "hedgerow_applied_transactions_total", "Source transactions that are durable in the sink", ["changefeed"]
 )
 ROWS_EVENTS = Counter("hedgerow_applied_rows_events_total", "Rows events that are durable in the sink", ["changefeed"])
+ROWS = Counter(
+    "hedgerow_applied_rows_total", "Rows that the sink's server has changed for the lanes of this node", ["changefeed"]
+)
 BYTES = Counter("hedgerow_applied_bytes_total", "Binlog bytes that are durable in the sink", ["changefeed"])
 BATCHES = Counter("hedgerow_applied_batches_total", "Sink transactions that committed", ["changefeed"])
 LANE_BUSY = Counter(

@@ -193,6 +193,7 @@ class Port:
             (metrics.BATCHES, applied.batches - before.batches),
             (metrics.TRANSACTIONS, applied.transactions - before.transactions),
             (metrics.ROWS_EVENTS, applied.rows_events - before.rows_events),
+            (metrics.ROWS, applied.rows - before.rows),
             (metrics.BYTES, applied.bytes - before.bytes),
         ):
             metric.labels(self._changefeed).inc(delta)

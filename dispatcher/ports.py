@@ -142,6 +142,11 @@ class Ports:
         return port.transactions >= self._spec.batch_transactions or port.bytes >= self._spec.batch_bytes
 
     @property
+    def rows(self) -> int:
+        """That the sink's server has changed for the lanes."""
+        return sum(port.lane.applied.rows for port in self._all)
+
+    @property
     def have_room(self) -> bool:
         return not any(self.is_full(port) for port in self._all)
 

@@ -37,8 +37,11 @@ class DispatcherReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """`rows`: changed in the sink since the stream began."""
+
     dispatchers: tuple[DispatcherReport, ...]
     lag_seconds: float = 0.0
+    rows: int = 0
 
 
 class Mailbox(Generic[T]):

@@ -116,6 +116,7 @@ class DispatchService(dispatch_pb2_grpc.DispatchServicer):
                 version=manager.version,
                 dispatchers=manager.statuses(),
                 lag_seconds=manager.lag_seconds,
+                rows=manager.rows,
             )
 
     async def Barrier(self, request: pb.BarrierRequest, context: Any) -> pb.BarrierResponse:

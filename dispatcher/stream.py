@@ -60,6 +60,7 @@ class Stream:
         self._decisions = Decisions(self._wake.set)
         self._cycle: Cycle | None = None
         self._lag = 0.0
+        self._rows = 0  # of cycles that have ended
         self._log = log.bind(changefeed=spec.name, uid=spec.uid)
         self._thread = threading.Thread(target=self._run, name=f"stream-{spec.name}", daemon=True)
 
@@ -124,6 +125,7 @@ class Stream:
             finally:
                 cycle.close()
                 self._cycle = None
+                self._rows += cycle.rows
             failures = 0 if cycle.has_worked else failures + 1
             began = time.monotonic()
             self._publish(self._lag)
@@ -199,4 +201,5 @@ class Stream:
         now = time.monotonic()
         lag_seconds = max(lag_seconds, *(standing.lag(now) for standing in self._standings.values()))
         self._lag = lag_seconds
-        self._post(Report(tuple(standing.report() for standing in self._standings.values()), lag_seconds))
+        rows = self._rows + (self._cycle.rows if self._cycle else 0)
+        self._post(Report(tuple(standing.report() for standing in self._standings.values()), lag_seconds, rows))

@@ -63,24 +63,26 @@ class Applied:
     A source transaction counts once for each dispatcher that it has rows for."""
 
     def __init__(self) -> None:
-        self.rows_events = 0
+        self.rows = 0
         self.transactions = 0
-        self._last: dict[tuple[str, str, int], tuple[int, int]] = {}
+        self._rows: dict[str, int] = {}  # by node
+        self._last: dict[tuple[str, str, int], int] = {}
 
     def adopt(self, node: str, statuses: Iterable[pb.DispatcherStatus]) -> None:
         """What was applied before this maintainer began, or while a node was out of reach, does not count."""
+        self._rows.pop(node, None)
         for status in statuses:
-            self._last[node, status.dispatcher, status.generation] = (status.rows_events, status.transactions)
+            self._last[node, status.dispatcher, status.generation] = status.transactions
 
-    def observe(self, node: str, statuses: Iterable[pb.DispatcherStatus]) -> None:
-        """A whole heartbeat of one node. Counters that went back were reset there."""
+    def observe(self, node: str, statuses: Iterable[pb.DispatcherStatus], rows: int) -> None:
+        """A whole heartbeat of one node. Counters that went back were reset there. `rows` count from its first one."""
+        self.rows += _step(self._rows.get(node, rows), rows)
+        self._rows[node] = rows
         kept = {index: last for index, last in self._last.items() if index[0] != node}
         for status in statuses:
             index = (node, status.dispatcher, status.generation)
-            rows, transactions = self._last.get(index, (0, 0))
-            self.rows_events += _step(rows, status.rows_events)
-            self.transactions += _step(transactions, status.transactions)
-            kept[index] = (status.rows_events, status.transactions)
+            self.transactions += _step(self._last.get(index, 0), status.transactions)
+            kept[index] = status.transactions
         self._last = kept
 
 

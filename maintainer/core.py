@@ -92,7 +92,7 @@ class Core:
 
     def observe(self, node: str, beat: dispatch_pb2.HeartbeatResponse, seq: int) -> None:
         """A heartbeat that was requested at `seq`."""
-        self.applied.observe(node, beat.dispatchers)
+        self.applied.observe(node, beat.dispatchers, beat.rows)
         self._lags[node] = beat.lag_seconds
         if self._inventories is None:
             self._fleet.observe(node, beat.dispatchers, seq)

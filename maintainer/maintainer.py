@@ -110,7 +110,7 @@ class Maintainer:
             phase=self._phase,
             error=worst(self._errors.values()),
             lag_seconds=self._core.lag_seconds,
-            rows_events=self._core.applied.rows_events,
+            rows=self._core.applied.rows,
             transactions=self._core.applied.transactions,
             seen_epoch=self._seen_epoch,
         )

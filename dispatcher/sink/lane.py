@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 ATTEMPTS = 10  # of a batch that meets locks
 LOCK_WAITS = 2  # the same, of LOCK_WAIT seconds each; then the lane's owner tells about it, and tries again
+COUNT_SECONDS = 1.0  # between two questions how many rows were written
 STOP_SECONDS = 0.5  # that an idle lane has to end in order
 
 
@@ -45,11 +46,13 @@ class LaneStopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a lane has made durable since it began. `refused`: source transactions that the fence kept out."""
+    """What a lane has made durable since it began. `refused`: source transactions that the fence kept out. `rows`: that
+    the sink's server has changed for it, a second late; where it tried a batch again, more than once."""
 
     batches: int = 0
     transactions: int = 0
     rows_events: int = 0
+    rows: int = 0
     bytes: int = 0
     refused: int = 0
     retries: int = 0
@@ -68,7 +71,8 @@ class Lane:
     def __init__(
         self, uri: ServerUri, flavour: Flavour, writer: Writer, number: int, wake: Callable[[], None] = lambda: None
     ) -> None:
-        """`wake` is called, from the lane's thread, after each commit and when the lane fails; it must not block."""
+        """`wake` is called, from the lane's thread, after each piece of work and when the lane fails. It must not
+        block."""
         self._uri, self._flavour, self._writer, self._wake = uri, flavour, writer, wake
         self._condition = threading.Condition()
         self._slot: deque[Batch | _Claim] = deque()
@@ -80,6 +84,9 @@ class Lane:
         self._session: Session | None = None
         self._transaction: Transaction | None = None
         self._recorded: dict[str, Incarnation] = {}
+        self._not_rows = 0  # what the server counts that is no row of a table: claims and progress
+        self._counted_at = 0.0  # on time.monotonic()
+        self._uncounted = False
         self._thread = threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
         self._thread.start()
 
@@ -180,6 +187,9 @@ class Lane:
                     self._busy = False
                     self._condition.notify_all()
                 self._wake()
+            if self._session is not None and self._uncounted:
+                with contextlib.suppress(pymysql.MySQLError, OSError):  # it may have been cut
+                    self._count(self._session)
         except Exception as error:  # nobody else would tell those who wait
             self._fail(error)
         finally:
@@ -190,7 +200,8 @@ class Lane:
         """The next piece of work; None when the lane is to stop. Keeps the session alive meanwhile."""
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._slot or self._stopping, PING_INTERVAL)
+                pause = COUNT_SECONDS if self._uncounted else PING_INTERVAL
+                self._condition.wait_for(lambda: self._slot or self._stopping, pause)
                 if self._stopping:
                     return None
                 if self._slot:
@@ -198,8 +209,17 @@ class Lane:
                     work = self._slot.popleft()
                     self._condition.notify_all()
                     return work
-            if self._session is not None:
+            if self._session is None:
+                continue
+            if self._uncounted:
+                self._count(self._session)
+            else:
                 self._session.ping()
+
+    def _count(self, session: Session) -> None:
+        """Between two transactions."""
+        self._counted_at, self._uncounted = time.monotonic(), False
+        self._applied = replace(self._applied, rows=session.rows_written() - self._not_rows)
 
     def _claim(self, claim: _Claim) -> None:
         epoch = self._writer.epoch
@@ -208,6 +228,7 @@ class Lane:
             session = self._session = Session(self._uri, self._flavour, self._cut)
         positions = sinktables.claim(session.connection, self._writer.uid, epoch, claim.generations)
         self._recorded.update({key: (epoch, generation) for key, generation in claim.generations.items()})
+        self._not_rows = session.rows_written() - self._applied.rows
         with self._condition:
             self._applied = replace(self._applied, positions={**self._applied.positions, **positions})
             claim.positions = positions
@@ -245,6 +266,8 @@ class Lane:
                 self._transaction = None if batch.final else transaction
                 if batch.final:
                     self._commit(transaction, batch)
+                    if time.monotonic() - self._counted_at >= COUNT_SECONDS:
+                        self._count(session)
                 return
 
     def _is_overtaken(self, transaction: Transaction) -> bool:
@@ -257,6 +280,8 @@ class Lane:
             durable = transaction.commit()
         except pymysql.MySQLError as error:
             raise self._refusal(error, batch) from error
+        self._not_rows += transaction.progress_updates
+        self._uncounted = True
         for key in durable:
             self._recorded[key] = (transaction.epoch, self._recorded[key][1])
         done = self._applied

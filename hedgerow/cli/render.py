@@ -76,7 +76,7 @@ def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
         "closed": ownership.closed,
         "checkpoint": _position_dict(checkpoint),
         "lag_seconds": round(live.lag_seconds, 3) if live is not None else None,
-        "rows_events": live.rows_events if live is not None else None,
+        "rows": live.rows if live is not None else None,
         "transactions": live.transactions if live is not None else None,
         "error": _error_dict(_error(status, live)),
         "attempts": status.attempts,
@@ -197,7 +197,7 @@ def _nodes_table(listed: list[pb.Node]) -> RenderableType:
 
 
 def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = None) -> RenderableType:
-    """The whole of one changefeed; `rates` are transactions and rows events per second, for the live view."""
+    """The whole of one changefeed; `rates` are transactions and rows per second, for the live view."""
     shown = changefeed_dict(feed)
     head = Table.grid(padding=(0, 2))
     head.add_column(style="bold")
@@ -211,7 +211,7 @@ def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = Non
     head.add_row("position", position_text(shown["checkpoint"]))
     head.add_row("lag", lag_text(shown["lag_seconds"]))
     if rates is not None:
-        head.add_row("rate", f"{rates[0]:,.0f} transactions/s  {rates[1]:,.0f} rows events/s")
+        head.add_row("rate", f"{rates[0]:,.0f} transactions/s  {rates[1]:,.0f} rows/s")
     if shown["error"]:
         error = shown["error"]
         head.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))

@@ -16,7 +16,7 @@ from hedgerow.cli import render
 
 
 class Rates:
-    """Transactions and rows events per second between two looks at one maintainer's counters."""
+    """Transactions and rows per second between two looks at one maintainer's counters."""
 
     def __init__(self) -> None:
         self._epoch, self._at, self._transactions, self._rows = -1, 0.0, 0, 0
@@ -24,11 +24,11 @@ class Rates:
     def update(self, feed: pb.Changefeed, now: float) -> tuple[float, float]:
         live, rates = feed.live, (0.0, 0.0)
         elapsed = now - self._at
-        if feed.ownership.epoch == self._epoch and elapsed > 0 and live.rows_events >= self._rows:
+        if feed.ownership.epoch == self._epoch and elapsed > 0 and live.rows >= self._rows:
             transactions = max(live.transactions - self._transactions, 0)
-            rates = (transactions / elapsed, (live.rows_events - self._rows) / elapsed)
+            rates = (transactions / elapsed, (live.rows - self._rows) / elapsed)
         self._epoch, self._at = feed.ownership.epoch, now
-        self._transactions, self._rows = live.transactions, live.rows_events
+        self._transactions, self._rows = live.transactions, live.rows
         return rates
 
 
@@ -58,9 +58,9 @@ async def show_live(feeds: AsyncIterator[pb.Changefeed], count: int | None, *, a
 def _line(feed: pb.Changefeed, rate: tuple[float, float], as_json: bool) -> str:
     shown = render.changefeed_dict(feed)
     if as_json:
-        return json.dumps({**shown, "transactions_per_second": rate[0], "rows_events_per_second": rate[1]})
+        return json.dumps({**shown, "transactions_per_second": rate[0], "rows_per_second": rate[1]})
     return (
         f"{shown['name']} {shown['state']} epoch {shown['epoch']} owner {shown['owner'] or '-'} "
         f"position {render.position_text(shown['checkpoint'])} lag {render.lag_text(shown['lag_seconds'])} "
-        f"{rate[0]:,.0f} transactions/s {rate[1]:,.0f} rows events/s {len(shown['dispatchers'])} dispatchers"
+        f"{rate[0]:,.0f} transactions/s {rate[1]:,.0f} rows/s {len(shown['dispatchers'])} dispatchers"
     )

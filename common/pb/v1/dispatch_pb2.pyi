@@ -80,18 +80,20 @@ class HeartbeatRequest(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., seen_version: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
 
 class HeartbeatResponse(_message.Message):
-    __slots__ = ("stamp", "rejection", "version", "dispatchers", "lag_seconds")
+    __slots__ = ("stamp", "rejection", "version", "dispatchers", "lag_seconds", "rows")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     REJECTION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DISPATCHERS_FIELD_NUMBER: _ClassVar[int]
     LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
     stamp: _model_pb2.Stamp
     rejection: _model_pb2.Rejection
     version: int
     dispatchers: _containers.RepeatedCompositeFieldContainer[_model_pb2.DispatcherStatus]
     lag_seconds: float
-    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., rejection: _Optional[_Union[_model_pb2.Rejection, _Mapping]] = ..., version: _Optional[int] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., lag_seconds: _Optional[float] = ...) -> None: ...
+    rows: int
+    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., rejection: _Optional[_Union[_model_pb2.Rejection, _Mapping]] = ..., version: _Optional[int] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., lag_seconds: _Optional[float] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class BarrierRequest(_message.Message):
     __slots__ = ("stamp", "ddl", "action", "dispatchers")

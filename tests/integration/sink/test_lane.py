@@ -77,6 +77,26 @@ def test_exactly_once_over_broken_connections(
     assert feed.equal()
 
 
+def test_it_counts_the_rows_that_it_has_changed(server_pair: ServerPair) -> None:
+    feed = Feed(server_pair, TABLES)
+    values = ", ".join(f"({number}, 1)" for number in range(300))
+    statements = [
+        f"INSERT INTO {SCHEMA}.keyed VALUES {values}",
+        f"UPDATE {SCHEMA}.keyed SET v = 2 WHERE id < 50",
+        f"DELETE FROM {SCHEMA}.keyed WHERE id < 7",
+        f"INSERT INTO {SCHEMA}.keyless VALUES (1, 'a'), (1, 'a')",
+    ]
+    run(server_pair.source.connect(autocommit=True), *statements)
+    description, transactions = feed.read()
+    with feed.lane() as lane:
+        positions = lane.claim(dict.fromkeys(feed.keys, 1))
+        apply(lane, description, transactions[:2], positions, 1)
+        assert wait_until(lambda: lane.applied.rows == 350, 5), lane.applied
+        apply(lane, description, transactions, lane.applied.positions, 1)
+    assert lane.applied.rows == 359
+    assert feed.equal()
+
+
 @pytest.mark.parametrize(("epoch", "generation"), [(2, 1), (1, 2)])
 def test_a_writer_is_fenced_by_epoch_and_by_generation(server_pair: ServerPair, epoch: int, generation: int) -> None:
     feed = Feed(server_pair, TABLES)

@@ -44,7 +44,7 @@ def feed(*, transactions: int = 0, rows: int = 0, epoch: int = 3) -> pb.Changefe
             checkpoint=position,
             lag_seconds=1.25,
             transactions=transactions,
-            rows_events=rows,
+            rows=rows,
             dispatchers=[
                 model_pb2.DispatcherStatus(
                     dispatcher="shop.orders", node="n1-1", epoch=3, generation=1, state=model_pb2.RUNNING
@@ -114,5 +114,5 @@ async def test_watch_redraws_on_a_terminal(capsys: pytest.CaptureFixture[str], m
     await show_live(_two_updates(), None, as_json=False)
     out = capsys.readouterr().out
     assert "\x1b[" in out
-    assert "rows events/s" in out
+    assert "rows/s" in out
     assert "shop.orders" in out

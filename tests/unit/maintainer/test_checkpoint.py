@@ -60,10 +60,15 @@ def test_there_is_none_before_there_are_dispatchers() -> None:
 def test_counters_begin_with_the_maintainer_and_outlive_a_restart_of_a_stream() -> None:
     applied = Applied()
     applied.adopt("n1", [status("s.a", rows=100)])
-    applied.observe("n1", [status("s.a", rows=130)])
-    applied.observe("n1", [status("s.a", rows=5)])
-    applied.observe("n2", [status("s.a", generation=2, rows=7)])
-    assert (applied.rows_events, applied.transactions) == (42, 42)
+    applied.observe("n1", [status("s.a", rows=130)], 1000)
+    applied.observe("n1", [status("s.a", rows=5)], 1300)
+    applied.observe("n2", [status("s.a", generation=2, rows=7)], 0)
+    applied.observe("n2", [status("s.a", generation=2, rows=7)], 50)
+    applied.observe("n1", [status("s.a", rows=5)], 20)
+    assert (applied.rows, applied.transactions) == (370, 42)
+    applied.adopt("n1", [status("s.a", rows=5)])
+    applied.observe("n1", [status("s.a", rows=5)], 500)
+    assert (applied.rows, applied.transactions) == (370, 42)
 
 
 def test_it_follows_the_source_to_another_server() -> None:
