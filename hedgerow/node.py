@@ -47,6 +47,7 @@ async def run_node(config: NodeConfig) -> int:
     if config.metrics is not None:
         _serve_metrics(config.metrics)
     joined_before = False
+    former: int | None = None  # the lease of the life before
     while not stop.asked.is_set():
         try:
             async with Etcd(_etcd_config(config)) as etcd:
@@ -59,6 +60,9 @@ async def run_node(config: NodeConfig) -> int:
                     ttl=config.lease_ttl,
                 )
                 joined_before = True
+                if former is not None:
+                    await _revoke(etcd, former)
+                former = membership.session.lease
                 await _Life(config, etcd, membership).run(stop)
         except (EtcdUnavailable, EtcdRefused, LostOwnership) as error:
             if not joined_before:
@@ -68,6 +72,13 @@ async def run_node(config: NodeConfig) -> int:
             await asyncio.sleep(_REJOIN_PAUSE_SECONDS)
     log.info("stopped")
     return 0
+
+
+async def _revoke(etcd: Etcd, lease: int) -> None:
+    """A lease of a lost session has expired, unless keepalives that the network held back have prolonged it: then peers
+    take the former life for a member that does not answer."""
+    with contextlib.suppress(EtcdUnavailable, EtcdRefused):
+        await etcd.revoke_lease(lease)
 
 
 class _Stop:
