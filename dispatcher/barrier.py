@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from common.errors import HedgerowError
+from common.errors import Fenced, HedgerowError
+from common.metrics import rejected
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
@@ -78,6 +79,8 @@ class Barrier:
                 executed=self._statement.is_ours,
             )
         except HedgerowError as error:
+            if isinstance(error, Fenced):
+                rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
 
 
