@@ -24,12 +24,11 @@ _NOT_SYSTEM = "NOT IN (" + ", ".join(f"'{schema}'" for schema in sorted(SYSTEM_S
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A base table, system-versioned table or sequence. `engine` and `row_format` as the server writes them."""
+    """A base table, system-versioned table or sequence. `engine` as the server writes it."""
 
     name: TableName
     kind: str
     engine: str
-    row_format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +75,10 @@ def user_tables(connection: Connection[Any], table_filter: TableFilter) -> list[
     """The tables that match, in the order of their names."""
     rows = _query(
         connection,
-        "SELECT table_schema, table_name, table_type, COALESCE(engine, ''), COALESCE(row_format, '') "
-        "FROM information_schema.tables "
+        "SELECT table_schema, table_name, table_type, COALESCE(engine, '') FROM information_schema.tables "
         f"WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') AND table_schema {_NOT_SYSTEM}",
     )
-    tables = (Table(TableName(schema, name), kind, engine, form) for schema, name, kind, engine, form in rows)
+    tables = (Table(TableName(schema, name), kind, engine) for schema, name, kind, engine in rows)
     return sorted((table for table in tables if table_filter.matches(*table.name)), key=lambda table: table.name)
 
 

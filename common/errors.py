@@ -29,9 +29,9 @@
         ├── SinkRefused           the sink refuses for a reason that a retry does not mend (grant, packet size, table)
         └── DdlFailed             a DDL statement failed in the sink
 
-`retriable`: trying again, unchanged, may succeed. `fails_changefeed`: the changefeed goes to `failed` and waits for a
-user. `status`: what a gRPC caller gets. `code` is stable, for scripts. Messages say what was found, where, and what to
-do; they never hold a password.
+`retriable`: trying again, unchanged, may succeed. After any other ReplicationError the changefeed is `failed` and waits
+for a user. `status`: what a gRPC caller gets. `code` is stable, for scripts. Messages say what was found, where, and
+what to do; they never hold a password.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class HedgerowError(Exception):
     """The root. Raise a leaf."""
 
     retriable: ClassVar[bool] = False
-    fails_changefeed: ClassVar[bool] = False
     status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
 
     @property
@@ -149,7 +148,6 @@ class SessionLost(LostOwnership):
 
 
 class ReplicationError(HedgerowError):
-    fails_changefeed = True
     status = grpc.StatusCode.FAILED_PRECONDITION
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from common.ddlscope import dropped, touched
 from common.errors import Fenced, HedgerowError
 from common.metrics import rejected
 from common.pb.v1 import dispatch_pb2
@@ -39,12 +40,8 @@ class Barrier:
     def block(self, targets: Iterable[Target]) -> set[str]:
         """Which of these dispatchers wait: those that the DDL touches, and the one that executes it."""
         keys = {target.key for target in targets}
-        tables = keys - {SCHEMA_DISPATCHER}
-        self.dropped = frozenset(_among(tables, self._ddl.drops))
-        if self._ddl.scope == pb.EVERYTHING:
-            return keys
-        touched = _among(tables, self._ddl.touches) | self.dropped
-        return touched | (keys & {SCHEMA_DISPATCHER})
+        self.dropped = dropped(self._ddl, keys)
+        return {*touched(self._ddl, keys), *self.dropped, *(keys & {SCHEMA_DISPATCHER})}
 
     def read(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[bool, set[str]]:
         """(whether the schema dispatcher is to write the DDL, dispatchers that are to pass)."""
@@ -82,10 +79,3 @@ class Barrier:
             if isinstance(error, Fenced):
                 rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
-
-
-def _among(keys: Iterable[str], names: Iterable[pb.TableName]) -> set[str]:
-    """The keys of these tables; a name without table means all of its schema."""
-    exact = {f"{name.schema}.{name.table}" for name in names if name.table}
-    schemas = tuple(f"{name.schema}." for name in names if not name.table)
-    return {key for key in keys if key in exact or key.startswith(schemas)}

@@ -35,6 +35,7 @@ from maintainer.host import HostService
 log = structlog.get_logger()
 
 _REJOIN_PAUSE_SECONDS = 0.5
+_REVOKE_SECONDS = 1.0
 _SERVER_GRACE_SECONDS = 0.5
 # After the drain deadline, everything that is left is cut; what hangs even then is left to the fence.
 _HARD_STOP_SECONDS = 10.0
@@ -78,7 +79,7 @@ async def _revoke(etcd: Etcd, lease: int) -> None:
     """A lease of a lost session has expired, unless keepalives that the network held back have prolonged it: then peers
     take the former life for a member that does not answer."""
     with contextlib.suppress(EtcdUnavailable, EtcdRefused):
-        await etcd.revoke_lease(lease)
+        await etcd.revoke_lease(lease, timeout=_REVOKE_SECONDS)
 
 
 class _Stop:

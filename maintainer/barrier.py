@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from common.ddlscope import touched
 from common.mysql import Flavour
-from common.names import TableName
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, has_reached
@@ -48,19 +48,6 @@ def is_past(position: Position, ddl: pb.Ddl, flavour: Flavour) -> bool:
     """Whether `position` has reached K. Raises HistoryDiverged where they cannot be compared."""
     at = ddl.position
     return has_reached(position, gtid=ddl.gtid, file=at.file, offset=at.offset, source_id=at.source_id, flavour=flavour)
-
-
-def touched(ddl: pb.Ddl, keys: Iterable[str]) -> frozenset[str]:
-    """The dispatchers of `keys` that must be flushed before the DDL; never the schema dispatcher."""
-    names = [TableName.read(name) for name in ddl.touches]
-    tables = {name.key for name in names if name.table}
-    schemas = tuple(f"{name.schema}." for name in names if not name.table)
-    everything = ddl.scope not in (pb.TABLES, pb.SCHEMA)
-    return frozenset(
-        key
-        for key in keys
-        if key != SCHEMA_DISPATCHER and (everything or key in tables or (schemas and key.startswith(schemas)))
-    )
 
 
 def decide(

@@ -50,7 +50,3 @@ class Classified:
     needs: tuple[TableName, ...] = ()
     ignorable: bool = False
     reason: str = ""
-
-    @property
-    def is_transaction_control(self) -> bool:
-        return self.kind is Kind.TRANSACTION

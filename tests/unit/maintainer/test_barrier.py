@@ -7,10 +7,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.ddlscope import dropped, touched
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 from common.sinktables import SCHEMA_DISPATCHER
-from maintainer.barrier import Barrier, OpenBarriers, Placed, SentBarriers, decide, touched
+from maintainer.barrier import Barrier, OpenBarriers, Placed, SentBarriers, decide
 from tests.unit.maintainer.builders import at, ddl_at, status
 
 K = ddl_at(10, "s.a")
@@ -75,6 +76,10 @@ def test_a_statement_of_unknown_scope_and_one_on_a_schema_wait_for_all_they_may_
     assert touched(ddl_at(1, scope=pb.DDL_SCOPE_UNSPECIFIED), keys) == {"s.a", "s.b", "t.a"}
     assert touched(ddl_at(1, "s.", scope=pb.SCHEMA), keys) == {"s.a", "s.b"}
     assert touched(ddl_at(1), keys) == frozenset()
+    assert dropped(pb.Ddl(drops=[pb.TableName(schema="s"), pb.TableName(schema="t", table="b")]), keys) == {
+        "s.a",
+        "s.b",
+    }
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=4, unique=True), st.integers(1, 4), st.randoms())

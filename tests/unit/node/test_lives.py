@@ -21,6 +21,7 @@ FULL = EtcdRefused("etcd 127.0.0.1:2379 refused: mvcc: database space exceeded")
 
 class FakeSession:
     def __init__(self) -> None:
+        self.lease = 7
         self.lost = asyncio.Event()
         self.reason = ""
 
@@ -70,7 +71,12 @@ def lives(monkeypatch: pytest.MonkeyPatch, joins: list[Exception | None]) -> lis
             if not joins:
                 stop.asked.set()
 
+    async def revoke(etcd: Etcd, lease: int, *, timeout: float) -> None:
+        begun.append(f"revoked {lease}")
+        raise LeaseNotFound("requested lease not found")
+
     monkeypatch.setattr(Membership, "join", join)
+    monkeypatch.setattr(Etcd, "revoke_lease", revoke)
     monkeypatch.setattr(node, "_Life", Life)
     return begun
 
@@ -85,7 +91,7 @@ async def test_a_node_that_was_a_member_waits_until_etcd_takes_it_again(
 ) -> None:
     begun = lives(monkeypatch, [None, refusal, refusal, None])
     assert await node.run_node(config) == 0
-    assert begun == ["life", "life"]
+    assert begun == ["life", "revoked 7", "life"]
 
 
 async def test_an_etcd_that_refuses_the_first_join_is_an_error(

@@ -26,7 +26,7 @@ def column(name: str, kind: str, charset: str = "") -> Column:
 
 def tables(*columns: Column, keys: tuple[ForeignKey, ...] = ()) -> Tables:
     names = (CHILD, PARENT)
-    return Tables({n: Table(n, "BASE TABLE", "InnoDB", "Dynamic") for n in names}, dict.fromkeys(names, columns), keys)
+    return Tables({n: Table(n, "BASE TABLE", "InnoDB") for n in names}, dict.fromkeys(names, columns), keys)
 
 
 def facts(
@@ -121,7 +121,7 @@ def test_chains() -> None:
 
 @pytest.mark.parametrize("name", [TableName("a.b", "c"), TableName("a", "b.c")])
 def test_names_with_a_dot(name: TableName) -> None:
-    both = Tables({name: Table(name, "BASE TABLE", "InnoDB", "Dynamic")}, {name: ()}, ())
+    both = Tables({name: Table(name, "BASE TABLE", "InnoDB")}, {name: ()}, ())
     (dotted,) = table_problems(facts(tables=both), facts(tables=both, identity="2"), EVERYTHING)
     assert name.quoted in dotted.found
     assert f"--filter '!{name.quoted}'" in dotted.mend
