@@ -41,7 +41,7 @@ class Transaction:
         self._locked: set[str] = set()
         self._progress: dict[str, Position] = {}
         self._begun = False
-        self.progress_updates = 0  # rows of hedgerow.progress that were written, some of them twice
+        self.progress_updates = 0  # rows of hedgerow.progress that were changed, some of them twice
 
     @property
     def begun(self) -> bool:
@@ -106,7 +106,7 @@ class Transaction:
         if not packet:
             return
         results = list(self._session.run(packet))
-        self.progress_updates += sum(wanted for _, wanted in checks)
+        self.progress_updates += sum(result.changed for result in results[len(head) :])
         if head:
             judge_fence(self._uid, self._epoch, results[1].rows)
         for (_, wanted), result in zip(checks, results[len(head) :], strict=True):

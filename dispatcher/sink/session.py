@@ -6,6 +6,7 @@ One thread uses a Session; its Cut ends it from any other.
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,15 +36,17 @@ _SETTINGS = (
 _MARIADB_SETTINGS = f"SET SESSION idle_transaction_timeout = {IDLE_TIMEOUT}"
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"  # no gap locks between lanes
 _ROWS_WRITTEN = "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_write', 'Handler_update', 'Handler_delete')"
+_CHANGED = re.compile(rb"Changed: ([0-9]+)")
 _MULTI_STATEMENTS_ON = struct.pack("<H", 0)  # MYSQL_OPTION_MULTI_STATEMENTS_ON
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Of one statement. `matched`: rows that an UPDATE found, changed or not."""
+    """Of one statement. `matched`: rows that an UPDATE found; `changed`: those that it found otherwise than wanted."""
 
     rows: Sequence[tuple[Any, ...]]
     matched: int
+    changed: int
 
 
 class Session:
@@ -81,7 +84,7 @@ class Session:
         with self.connection.cursor() as cursor:
             cursor.execute(packet)  # type: ignore[arg-type]
             while True:
-                yield Result(cursor.fetchall() if cursor.description else (), cursor.rowcount)
+                yield Result(cursor.fetchall() if cursor.description else (), cursor.rowcount, _changed(cursor))
                 if not cursor.nextset():
                     return
 
@@ -107,3 +110,10 @@ class Session:
         if self.connection.open:
             with contextlib.suppress(pymysql.MySQLError, OSError):
                 self.connection.close()
+
+
+def _changed(cursor: Cursor) -> int:
+    """An OK packet counts what was found (CLIENT_FOUND_ROWS); of an UPDATE, its text says both."""
+    result: Any = vars(cursor)["_result"]
+    said = _CHANGED.search(result.message or b"")
+    return int(said[1]) if said else 0

@@ -30,7 +30,7 @@ STATEMENTS = st.one_of(
     statement("INSERT IGNORE INTO {t} VALUES ({a}, {b})"),
     statement("REPLACE INTO {t} VALUES ({a}, {b}), ({b}, {a})"),
     statement("UPDATE IGNORE {t} SET v = {b} WHERE id = {a}"),
-    statement("UPDATE {t} SET v = v + 100"),
+    statement("UPDATE IGNORE {t} SET v = v + 100"),
     statement("DELETE FROM {t} WHERE id = {a}"),
     statement("FLUSH TABLES {t}"),  # a new table id
     st.sampled_from(
