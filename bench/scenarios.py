@@ -125,17 +125,23 @@ def _range(chunk: int) -> str:
     return f"id BETWEEN {chunk * _BULK_ROWS} AND {chunk * _BULK_ROWS + _BULK_ROWS - 1}"
 
 
+_WIDE_TABLES = ("wide1", "wide2", "wide3", "wide4")
 _WIDE_ROWS = 10
 
 
-def _wide(rng: random.Random, size: int) -> Iterator[Transaction]:
-    keys = _Keys()
-    for _ in range(size):
-        if len(keys.alive) < 100 or rng.random() < 0.75:
-            rows = (f"({keys.new()}, {_blob(rng)}, '{_document(rng)}')" for _ in range(_WIDE_ROWS))
-            yield (f"INSERT INTO wide VALUES {', '.join(rows)}",)
-        else:
-            yield tuple(f"UPDATE wide SET data = {_blob(rng)} WHERE id = {keys.some(rng)}" for _ in range(_WIDE_ROWS))
+def _wide(tables: tuple[str, ...]) -> Generator:
+    def transactions(rng: random.Random, size: int) -> Iterator[Transaction]:
+        keys = {table: _Keys() for table in tables}
+        for _ in range(size):
+            table = rng.choice(tables)
+            if len(keys[table].alive) < 100 or rng.random() < 0.75:
+                rows = (f"({keys[table].new()}, {_blob(rng)}, '{_document(rng)}')" for _ in range(_WIDE_ROWS))
+                yield (f"INSERT INTO {table} VALUES {', '.join(rows)}",)
+            else:
+                changed = (keys[table].some(rng) for _ in range(_WIDE_ROWS))
+                yield tuple(f"UPDATE {table} SET data = {_blob(rng)} WHERE id = {key}" for key in changed)
+
+    return transactions
 
 
 def _blob(rng: random.Random) -> str:
@@ -160,6 +166,7 @@ def _hot(rng: random.Random, size: int) -> Iterator[Transaction]:
 
 
 _ROW = "id INT PRIMARY KEY, customer INT, amount DECIMAL(20, 2), note VARCHAR(40), changed DATETIME(6)"
+_WIDE_ROW = "id INT PRIMARY KEY, data BLOB, document JSON"
 
 SCENARIOS = (
     Scenario(
@@ -183,11 +190,20 @@ SCENARIOS = (
     ),
     Scenario(
         "wide",
-        "rows of 4 KiB with BLOB and JSON in transactions of 10 rows, inserts and updates",
-        ("wide",),
-        "id INT PRIMARY KEY, data BLOB, document JSON",
-        _wide,
-        3_000,
+        "rows of 4 KiB with BLOB and JSON in transactions of 10 rows, inserts and updates over 4 tables",
+        _WIDE_TABLES,
+        _WIDE_ROW,
+        _wide(_WIDE_TABLES),
+        6_000,
+        400,
+    ),
+    Scenario(
+        "one-table",
+        "the same in a single table",
+        _WIDE_TABLES[:1],
+        _WIDE_ROW,
+        _wide(_WIDE_TABLES[:1]),
+        6_000,
         400,
     ),
     Scenario("hot", "one-row updates of 8 rows of one table", ("hot",), _ROW, _hot, 50_000, 5_000),

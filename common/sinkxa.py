@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from pybase64 import b64encode
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
@@ -31,15 +32,14 @@ def list_prepared(conn: Connection[Cursor], uid: str) -> dict[str, set[str]]:
 
 
 def insert_text(
-    conn: Connection[Any], uid: str, xid: str, dispatcher: str, number: int, format_description: bytes, base64: bytes
+    conn: Connection[Any], uid: str, xid: str, dispatcher: str, number: int, format_description: bytes, events: bytes
 ) -> bytes:
-    """`base64`: of the events."""
     head = ", ".join(map(conn.escape, (uid, xid, dispatcher)))
     return b"".join(
         (
             f"INSERT INTO {SCHEMA}.xa (changefeed_uid, xid, dispatcher, number, format_description, events)"
             f" VALUES ({head}, {number:d}, X'{format_description.hex()}', FROM_BASE64('".encode(),
-            base64,
+            b64encode(events),
             b"'))",
         )
     )

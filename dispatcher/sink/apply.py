@@ -64,7 +64,7 @@ class Transaction:
         self._guard(head, checks)
         for statement in batch.statements:
             if isinstance(statement, bytes):
-                self._session.execute(statement)
+                self._session.apply(statement)
             elif isinstance(statement, Prepared):
                 xa.store(self._session, self._uid, statement, batch.format_description)
             else:

@@ -13,13 +13,13 @@ from common.position import Position
 class Prepared:
     """Rows events of one dispatcher in an XA transaction that is not decided: they are stored, not applied.
 
-    `number` orders them within the XA transaction; `base64` is what would be in the BINLOG statement.
+    `number` orders them within the XA transaction; `events` are what would be in the BINLOG statement.
     """
 
     xid: str
     dispatcher: str
     number: int
-    base64: bytes
+    events: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Decided:
 class Batch:
     """What a lane applies in one sink transaction, or, where not final, one part of it.
 
-    `statements`: in order; bytes are the text of a BINLOG statement. `progress` has the position that each dispatcher
-    has reached when the sink transaction commits; a part of an unfinished source transaction names its dispatchers in
-    `touched` only.
+    `statements`: in order; bytes are the events of one BINLOG statement. `progress` has the position that each
+    dispatcher has reached when the sink transaction commits; a part of an unfinished source transaction names its
+    dispatchers in `touched` only.
     """
 
     format_description: bytes

@@ -26,7 +26,6 @@ covers it. Event layout: MySQL internals, "Binary Log", classes Table_map_event 
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -49,7 +48,8 @@ WRITE, UPDATE, DELETE = "write", "update", "delete"
 KINDS = {23: WRITE, 24: UPDATE, 25: DELETE, 30: WRITE, 31: UPDATE, 32: DELETE, 39: UPDATE}
 MYSQL_ROWS = frozenset({30, 31, 32, 39})
 
-_PREFIX, _SUFFIX = b"BINLOG '", b"'"
+# Bytes of events in one statement. 4 MiB took MariaDB 49 ms in statements of this size, 61 in one, 84 in 64 KiB each.
+_STATEMENT = 768 << 10
 _SPARE = 64  # bytes of a packet that are not base64
 _SPARE_STORED = 2048  # the same, where the statement stores events, in bytes of events
 
@@ -68,14 +68,14 @@ class _Statement:
     rows_size: int = 0
     size: int = 0
 
-    def base64(self) -> bytes:
+    def joined(self) -> bytes:
         rows = bytearray(b"".join(self.rows))
         low, high = self.flags & 0xFF, self.flags >> 8
         for offset in self.flag_offsets:
             rows[offset] = low
             rows[offset + 1] = high
         rows[self.flag_offsets[-1]] |= STMT_END_F
-        return binascii.b2a_base64(b"".join((*self.events, rows)), newline=False)
+        return b"".join((*self.events, rows))
 
 
 class Coalescer:
@@ -92,6 +92,7 @@ class Coalescer:
         self._columns = columns or {}
         self._max_allowed_packet = max_allowed_packet
         self._limit = (max_allowed_packet - _SPARE) // 4 * 3
+        self._target = min(self._limit, _STATEMENT)
         self._tied = frozenset(tied)
         self._format_description = b""
         self._xid = ""  # of the XA transaction whose rows come
@@ -144,7 +145,7 @@ class Coalescer:
         if (
             statement is None
             or flags != statement.flags
-            or statement.size + size > self._limit
+            or statement.size + size > self._target
             or (statement.alone and KINDS[rows_event[TYPE]] != statement.kind)
             or statement.maps.get(table_id) != table_map[HEADER:]
         ):
@@ -235,7 +236,7 @@ class Coalescer:
         if (
             statement is None
             or flags != statement.flags
-            or statement.size + need > self._limit
+            or statement.size + need > self._target
             or alone
             or statement.alone
             or table_id in statement.maps
@@ -255,17 +256,12 @@ class Coalescer:
         statement, self._statement = self._statement, None
         if statement is None:
             return
-        base64 = statement.base64()
+        events = statement.joined()
         if self._xid:
             self._number += 1
-            self._statements.append(Prepared(self._xid, statement.dispatcher, self._number, base64))
+            self._statements.append(Prepared(self._xid, statement.dispatcher, self._number, events))
         else:
-            self._statements.append(b"".join((_PREFIX, base64, _SUFFIX)))
-
-
-def binlog_statement(event: bytes) -> bytes:
-    """One event as a statement of its own."""
-    return b"".join((_PREFIX, binascii.b2a_base64(event, newline=False), _SUFFIX))
+            self._statements.append(events)
 
 
 def table_name(table_map: bytes) -> TableName:

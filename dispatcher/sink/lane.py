@@ -1,7 +1,7 @@
 """A lane: one thread, one sink connection, the events of some dispatchers in order.
 
 The stream's thread submits batches, the lane's thread applies them. There is one slot between them: while the server
-executes one batch the stream collects and encodes the next, and blocks when that waits too (back-pressure down to the
+executes one batch the stream collects the next, and blocks when that waits too (back-pressure down to the
 source's socket). Batches are applied in the order of submit(); each final one is one sink transaction, or is not
 applied at all. The lane tries a batch again only where nothing of it can have been committed (deadlock, lock wait).
 Anything else ends the lane with an `error`: whoever owns it makes a new one and claims again, and the progress rows

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pymysql
+from pybase64 import b64encode
 from pymysql.connections import Connection
 from pymysql.constants import COMMAND
 from pymysql.cursors import Cursor
@@ -20,7 +21,7 @@ from pymysql.cursors import Cursor
 from common.mysql import Flavour, connect, detect_dead_peer
 from common.sinktables import SessionRecord, this_session
 from common.uri import ServerUri
-from dispatcher.sink.coalesce import HEADER, binlog_statement
+from dispatcher.sink.coalesce import HEADER
 from dispatcher.sink.cut import Cut
 
 IDLE_TIMEOUT = 10  # seconds without a statement, after which the server ends the session and frees its locks
@@ -88,11 +89,15 @@ class Session:
                 if not cursor.nextset():
                     return
 
+    def apply(self, events: bytes) -> None:
+        """Let the server apply these binlog events."""
+        self.execute(b"".join((b"BINLOG '", b64encode(events), b"'")))
+
     def describe(self, format_description: bytes) -> None:
         """Make the server read rows events in the source's format; nothing to do where it does already."""
         if format_description[HEADER:] == self._format_description[HEADER:]:
             return
-        self.execute(binlog_statement(format_description))
+        self.apply(format_description)
         if self.flavour == "mysql":
             self.execute("SET gtid_next = 'AUTOMATIC'")  # BINLOG leaves it undetermined: error 1782 with gtid_mode=ON
         self._format_description = format_description

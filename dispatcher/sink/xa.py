@@ -9,7 +9,7 @@ from __future__ import annotations
 from common import sinkxa
 from common.errors import SinkRefused
 from dispatcher.sink.batch import Decided, Prepared
-from dispatcher.sink.coalesce import HEADER, binlog_statement
+from dispatcher.sink.coalesce import HEADER
 from dispatcher.sink.session import Session
 
 # Of a FORMAT_DESCRIPTION: binlog version 2, server version 50, created 4, the layout of events, checksums 5.
@@ -25,7 +25,7 @@ def store(session: Session, uid: str, prepared: Prepared, format_description: by
             prepared.dispatcher,
             prepared.number,
             format_description,
-            prepared.base64,
+            prepared.events,
         )
     )
 
@@ -44,5 +44,5 @@ def decide(session: Session, uid: str, decided: Decided, format_description: byt
                     f"hand, delete its rows from hedgerow.xa there, then resume"
                 )
             events = session.execute(sinkxa.fetch_text(connection, uid, xid, dispatcher, number)).rows[0][0]
-            session.execute(binlog_statement(events))
+            session.apply(events)
     session.execute(sinkxa.delete_text(connection, uid, xid, decided.dispatchers))

@@ -13,7 +13,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from typing import Final
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 from common.errors import BinlogCorrupt, UnsupportedEvent
 from dispatcher.source import events as e
