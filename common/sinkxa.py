@@ -32,7 +32,13 @@ def list_prepared(conn: Connection[Cursor], uid: str) -> dict[str, set[str]]:
 
 
 def insert_text(
-    conn: Connection[Any], uid: str, xid: str, dispatcher: str, number: int, format_description: bytes, events: bytes
+    conn: Connection[Any],
+    uid: str,
+    xid: str,
+    dispatcher: str,
+    number: int,
+    format_description: bytes,
+    events: bytearray,
 ) -> bytes:
     head = ", ".join(map(conn.escape, (uid, xid, dispatcher)))
     return b"".join(

@@ -63,7 +63,7 @@ class Transaction:
         head = [] if self._begun else ["BEGIN", fence_query(self._session.connection, self._uid)]
         self._guard(head, checks)
         for statement in batch.statements:
-            if isinstance(statement, bytes):
+            if isinstance(statement, bytearray):
                 self._session.apply(statement)
             elif isinstance(statement, Prepared):
                 xa.store(self._session, self._uid, statement, batch.format_description)

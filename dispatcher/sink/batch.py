@@ -19,7 +19,7 @@ class Prepared:
     xid: str
     dispatcher: str
     number: int
-    events: bytes
+    events: bytearray
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Decided:
 class Batch:
     """What a lane applies in one sink transaction, or, where not final, one part of it.
 
-    `statements`: in order; bytes are the events of one BINLOG statement. `progress` has the position that each
+    `statements`: in order; a bytearray is the events of one BINLOG statement. `progress` has the position that each
     dispatcher has reached when the sink transaction commits; a part of an unfinished source transaction names its
     dispatchers in `touched` only.
     """
 
     format_description: bytes
-    statements: tuple[bytes | Prepared | Decided, ...]
+    statements: tuple[bytearray | Prepared | Decided, ...]
     progress: Mapping[str, Position]
     touched: frozenset[str]
     tables: frozenset[TableName]

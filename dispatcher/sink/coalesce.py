@@ -68,14 +68,15 @@ class _Statement:
     rows_size: int = 0
     size: int = 0
 
-    def joined(self) -> bytes:
-        rows = bytearray(b"".join(self.rows))
+    def joined(self) -> bytearray:
+        joined = bytearray().join((*self.events, *self.rows))
+        begin = len(joined) - self.rows_size
         low, high = self.flags & 0xFF, self.flags >> 8
         for offset in self.flag_offsets:
-            rows[offset] = low
-            rows[offset + 1] = high
-        rows[self.flag_offsets[-1]] |= STMT_END_F
-        return b"".join((*self.events, rows))
+            joined[begin + offset] = low
+            joined[begin + offset + 1] = high
+        joined[begin + self.flag_offsets[-1]] |= STMT_END_F
+        return joined
 
 
 class Coalescer:
@@ -105,7 +106,7 @@ class Coalescer:
         self.bytes = 0
         self._whole = 0  # bytes of whole source transactions
         self._statement: _Statement | None = None
-        self._statements: list[bytes | Prepared | Decided] = []
+        self._statements: list[bytearray | Prepared | Decided] = []
         self._open: set[str] = set()  # touched by the transaction that has not ended
         self._ended: set[str] = set()
         self._position: Position | None = None

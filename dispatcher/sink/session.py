@@ -89,7 +89,7 @@ class Session:
                 if not cursor.nextset():
                     return
 
-    def apply(self, events: bytes) -> None:
+    def apply(self, events: bytes | bytearray) -> None:
         """Let the server apply these binlog events."""
         self.execute(b"".join((b"BINLOG '", b64encode(events), b"'")))
 

@@ -55,11 +55,11 @@ added = st.builds(
 )
 
 
-def split(data: bytes) -> list[bytes]:
+def split(data: bytes | bytearray) -> list[bytes]:
     events = []
     while data:
         (size,) = struct.unpack_from("<I", data, 9)
-        events.append(data[:size])
+        events.append(bytes(data[:size]))
         data = data[size:]
     return events
 
@@ -81,7 +81,7 @@ def test_every_statement_keeps_the_rules(items: list[Added]) -> None:
     batch = collect(items, tied="c")
     remaining = iter(items)
     for statement in batch.statements:
-        assert isinstance(statement, bytes)
+        assert isinstance(statement, bytearray)
         assert len(statement) < PACKET
         events = split(statement)
         maps = [e for e in events if e[TYPE] == 19]
@@ -109,7 +109,7 @@ def test_transactions_of_several_tables_become_one_statement() -> None:
     items = [Added("ab"[n % 2], n % 2, 1, n, 30, STMT_END_F, 0) for n in range(12)]
     batch = collect(items)
     (statement,) = batch.statements
-    assert isinstance(statement, bytes)
+    assert isinstance(statement, bytearray)
     assert [e[TYPE] for e in split(statement)] == [19, 19] + [30] * 12
     assert batch.progress == dict.fromkeys("ab", Position(file="f", offset=1))
 
@@ -157,8 +157,8 @@ def test_prepared_rows_are_stored_by_table_and_in_order() -> None:
     coalescer.end_transaction(Position(file="f", offset=2))
     applied, *stored = part.statements
     rest, plain, decided = coalescer.take().statements
-    assert isinstance(applied, bytes)
-    assert isinstance(plain, bytes)
+    assert isinstance(applied, bytearray)
+    assert isinstance(plain, bytearray)
     assert decided == Decided("y", True, frozenset({"c.d"}))
     found = [one for one in (*stored, rest) if isinstance(one, Prepared)]
     assert [(one.xid, one.number, one.dispatcher) for one in found] == [
