@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.aims import judge_apply, judge_latency
 from bench.results import ApplyRun, FireRun, IdleRun, LatencyRun, PeerRun, apply_rows, latency_rows
 
 DIRECTORY = Path(__file__).parent / "results"
@@ -48,13 +49,20 @@ class Section:
         return not self.failure and all(run.equal for run in self.compared)
 
 
-def show(console: Console, section: Section) -> None:
+def show(console: Console, section: Section, *, judged: bool) -> None:
+    """`judged`: whether the figures are told against their aims."""
     console.print(f"\n[bold]{section.flavour} {section.version}, {section.scenario}[/bold]: {section.what}")
     if section.facts:
         console.print("  " + ", ".join(f"{name} {_number(value)}" for name, value in section.facts.items()))
     for table in (_apply_table(section.apply), _latency_table(section.latency), _idle_table(section.idle)):
         if table is not None:
             console.print(table)
+    if judged:
+        for aim in (
+            *judge_apply(section.flavour, section.scenario, apply_rows(section.apply)),
+            *judge_latency(latency_rows(section.latency)),
+        ):
+            console.print(f"  {aim.text}: {'met' if aim.met else '[red]MISSED[/red]'}")
     for peer in section.peer:
         console.print(escape(_peer_line(peer)))
     for fire in section.fire:

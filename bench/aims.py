@@ -1,0 +1,58 @@
+"""What the figures of `make bench` are wanted to be, and whether they are. Pure. `--quick` figures are not judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.results import ApplyRow, LatencyRow
+
+OURS = "hedgerow"
+MEMORY = 150e6  # bytes, of the node
+SMALL_CPU = 20.0  # microseconds of the node, per transaction of scenario small
+P50_RATIO, P99_RATIO, MOST = 1.5, 2.0, 0.1
+
+# By title of a section: how many times as fast as the best native setting, per flavour.
+SPEED: Mapping[str, Mapping[str, float]] = {
+    "small, sink durable": {"mariadb": 4.0, "mysql": 7.0},
+    "bulk, sink durable": {"mariadb": 1.2, "mysql": 1.2},
+    "bulk, sink not durable": {"mariadb": 1.0, "mysql": 1.0},
+    "wide, sink durable": {"mariadb": 1.0, "mysql": 1.0},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One aim: its text with what was found, and whether it is met."""
+
+    text: str
+    met: bool
+
+
+def judge_apply(flavour: str, title: str, rows: Sequence[ApplyRow]) -> Iterator[Judged]:
+    for row in rows:
+        if row.contender != OURS:
+            continue
+        wanted = SPEED.get(title, {}).get(flavour)
+        if wanted is not None and row.ratio is not None:
+            yield Judged(f"at least {wanted:g} times the best native setting: {row.ratio:.2f}", row.ratio >= wanted)
+        if title.startswith("small") and row.node_cpu_microseconds is not None:
+            found = row.node_cpu_microseconds
+            yield Judged(f"at most {SMALL_CPU:g} µs of the node's CPU per transaction: {found:.1f}", found <= SMALL_CPU)
+        yield from _judge_memory(row.node_peak_resident)
+
+
+def judge_latency(rows: Sequence[LatencyRow]) -> Iterator[Judged]:
+    for row in rows:
+        if row.contender != OURS:
+            continue
+        for name, ratio, wanted in (("p50", row.p50_ratio, P50_RATIO), ("p99", row.p99_ratio, P99_RATIO)):
+            if ratio is not None:
+                yield Judged(f"{name} at most {wanted:g} times the best native setting's: {ratio:.2f}", ratio <= wanted)
+        yield Judged(f"never above {MOST * 1000:g} ms: {row.most * 1000:.1f}", row.most <= MOST)
+        yield from _judge_memory(row.node_peak_resident)
+
+
+def _judge_memory(peak: int | None) -> Iterator[Judged]:
+    if peak is not None:
+        yield Judged(f"at most {MEMORY / 1e6:g} MB of the node's memory: {peak / 1e6:.0f}", peak <= MEMORY)
