@@ -4,8 +4,9 @@ A Reader belongs to one thread, which calls `connect` once and then `read`; `clo
 running call. It never reconnects by itself: its owner makes a new Reader from a position that is durable in the sink,
 so nothing can be skipped between what was read and what was applied.
 
-Start: by GTID set where the position has one and the source has GTIDs (MariaDB always, MySQL with gtid_mode=ON),
-otherwise by file and offset, which mean something on the server that the position is of and on no other.
+Start: by GTID set where the position has one and the source has GTIDs (MariaDB always, MySQL with gtid_mode=ON), from
+the position's file and offset on where they can be trusted (dispatcher/source/place.py); otherwise by file and offset
+alone, which mean something on the server that the position is of and on no other.
 
 Protocol: MySQL manual "COM_BINLOG_DUMP", "COM_BINLOG_DUMP_GTID"; MariaDB "Replica registration".
 """
@@ -23,17 +24,21 @@ import uuid
 from typing import Any, Final
 
 import pymysql
+import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.errors import BinlogPurged, HistoryDiverged, SourceUnavailable
+from common.errors import BinlogCorrupt, BinlogPurged, HistoryDiverged, SourceUnavailable, UnsupportedEvent
 from common.gtid import MysqlGtidSet
 from common.mysql import Flavour, ServerInfo, connect, server_info, set_timeouts, unavailable
 from common.position import Position
 from common.uri import ServerUri
 from dispatcher.source import events as e
 from dispatcher.source.framing import Framer, StreamEnded
+from dispatcher.source.place import Doubted, Proof, has_place
 from dispatcher.source.refusals import check_applied, check_file, check_gtids, refusal
+
+log = structlog.get_logger()
 
 _COM_BINLOG_DUMP: Final = 0x12
 _COM_BINLOG_DUMP_GTID: Final = 0x1E
@@ -74,6 +79,7 @@ class Reader:
         self._heartbeat = heartbeat_seconds
         self._silence = max(_LEAST_SILENCE_SECONDS, _SILENT_HEARTBEATS * heartbeat_seconds)
         self._framer = Framer()
+        self._proof: Proof | None = None  # of a stream that has begun at a file and offset, though it has GTIDs
         self._connection: Connection[Cursor] | None = None
         self._socket: socket.socket | None = None
         self._poll = select.poll()
@@ -102,19 +108,7 @@ class Reader:
         Raises SourceUnavailable, BinlogPurged, BinlogReset, HistoryDiverged, BadInput.
         """
         with self._busy:
-            try:
-                connection = connect(self._uri, "source", read_timeout=_SETUP_SECONDS)
-                self._connection = connection
-                self._check_open()
-                self._request_dump(connection)
-            except (pymysql.MySQLError, OSError) as error:
-                raise unavailable(self._uri, "source", error) from error
-            raw = vars(connection)["_sock"]
-            assert isinstance(raw, socket.socket)
-            raw.setblocking(False)  # TLS hands out whole records: what poll sees may be a part of one, or none of ours
-            self._socket = raw
-            self._poll.register(raw, select.POLLIN)
-            self._heard = self._moved = time.monotonic()
+            self._open(may_use_place=True)
 
     def read(self, timeout: float, wake_fd: int | None = None) -> list[bytes]:
         """All complete events that have arrived; waits for the first for `timeout` seconds, or until `wake_fd` becomes
@@ -130,14 +124,13 @@ class Reader:
                 raise RuntimeError("read before connect")
             deadline = time.monotonic() + timeout
             try:
-                while True:
-                    if self._framer.more:
-                        events = self._framer.cut()
-                        if events:
-                            self._watch(events[-1])
-                            return events
-                    elif not self._receive(deadline, wake_fd):
-                        return []
+                try:
+                    return self._next(deadline, wake_fd)
+                except (Doubted, StreamEnded, BinlogCorrupt, UnsupportedEvent) as doubt:
+                    if self._proof is None or self._proof.done:
+                        raise
+                    self._begin_by_gtid(doubt)
+                    return self._next(deadline, wake_fd)
             except StreamEnded as end:
                 self._check_open()
                 raise refusal(self._uri.address, self._start, end.code, end.text) from end
@@ -162,11 +155,50 @@ class Reader:
                 self._connection._force_close()  # type: ignore[attr-defined]
                 self._connection = self._socket = None
 
+    def _open(self, *, may_use_place: bool) -> None:
+        try:
+            connection = connect(self._uri, "source", read_timeout=_SETUP_SECONDS)
+            self._connection = connection
+            self._check_open()
+            self._request_dump(connection, may_use_place)
+        except (pymysql.MySQLError, OSError) as error:
+            raise unavailable(self._uri, "source", error) from error
+        raw = vars(connection)["_sock"]
+        assert isinstance(raw, socket.socket)
+        raw.setblocking(False)  # TLS hands out whole records: what poll sees may be a part of one, or none of ours
+        self._socket = raw
+        self._poll.register(raw, select.POLLIN)
+        self._heard = self._moved = time.monotonic()
+
+    def _begin_by_gtid(self, doubt: Exception) -> None:
+        """Nothing that came was of any transaction, so that the stream begins anew unnoticed."""
+        assert self._connection is not None
+        log.info("source-place-doubted", source=self._uri.address, position=str(self._start), doubt=str(doubt))
+        former = self.source_id
+        self._poll.unregister(self._socket)  # type: ignore[arg-type]
+        self._connection._force_close()  # type: ignore[attr-defined]
+        self._framer = Framer()
+        self._open(may_use_place=False)
+        if self.source_id != former:
+            raise SourceUnavailable(f"source {self._uri.address} has become another server while a stream began")
+
+    def _next(self, deadline: float, wake_fd: int | None) -> list[bytes]:
+        while True:
+            if self._framer.more:
+                events = self._framer.cut()
+                if events:
+                    if self._proof is not None:
+                        self._proof.judge(events)
+                    self._watch(events[-1])
+                    return events
+            elif not self._receive(deadline, wake_fd):
+                return []
+
     def _check_open(self) -> None:
         if self._closed:
             raise SourceUnavailable(f"the stream from source {self._uri.address} was closed")
 
-    def _request_dump(self, connection: Connection[Cursor]) -> None:
+    def _request_dump(self, connection: Connection[Cursor], may_use_place: bool) -> None:
         source = self.source = server_info(connection)
         if source.flavour != self._flavour:
             raise HistoryDiverged(
@@ -178,6 +210,8 @@ class Reader:
         if not by_gtid:
             check_file(connection, source, self._uri.address, start)
             check_file(connection, source, self._uri.address, self._applied)
+        at_place = by_gtid and may_use_place and has_place(start, source.source_id, source.flavour)
+        self._proof = Proof(start, source.flavour) if at_place else None
         nanoseconds = int(self._heartbeat * 1e9)
         settings = {
             "master_heartbeat_period": nanoseconds,
@@ -190,27 +224,27 @@ class Reader:
             settings["slave_uuid"] = settings["replica_uuid"] = str(uuid.uuid4())
         else:
             settings["mariadb_slave_capability"] = 4
-            if by_gtid:
+            if by_gtid and not at_place:
                 settings["slave_connect_state"] = start.gtid_set
                 settings["slave_gtid_strict_mode"] = 1
                 settings["slave_gtid_ignore_duplicates"] = 0
         with connection.cursor() as cursor:
             cursor.execute("SET " + ", ".join(f"@{name} = %s" for name in settings), list(settings.values()))
-        command = self._command(by_gtid)
+        command = self._command(by_gtid, at_place)
         set_timeouts(connection, None)
         raw = vars(connection)["_sock"]
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         raw.sendall(len(command).to_bytes(3, "little") + b"\0" + command)
 
-    def _command(self, by_gtid: bool) -> bytes:
+    def _command(self, by_gtid: bool, at_place: bool) -> bytes:
+        file, offset = b"", _FIRST_EVENT
+        if at_place or not by_gtid:
+            file, offset = self._start.file.encode(), self._start.offset
         if by_gtid and self._flavour == "mysql":
             gtids = MysqlGtidSet.parse(self._start.gtid_set).encode()
-            head = struct.pack(
-                "<BHIIQI", _COM_BINLOG_DUMP_GTID, _THROUGH_GTID, self._server_id, 0, _FIRST_EVENT, len(gtids)
-            )
-            return head + gtids
-        file, offset = ("", _FIRST_EVENT) if by_gtid else (self._start.file, self._start.offset)
-        return struct.pack("<BIHI", _COM_BINLOG_DUMP, offset, 0, self._server_id) + file.encode()
+            head = struct.pack("<BHII", _COM_BINLOG_DUMP_GTID, _THROUGH_GTID, self._server_id, len(file))
+            return head + file + struct.pack("<QI", offset, len(gtids)) + gtids
+        return struct.pack("<BIHI", _COM_BINLOG_DUMP, offset, 0, self._server_id) + file
 
     def _receive(self, deadline: float, wake_fd: int | None) -> bool:
         """Receive something before `deadline` (monotonic); False: nothing came, or the owner was woken."""
