@@ -109,7 +109,7 @@ def least(positions: Sequence[Position], flavour: Flavour) -> Position:
     if len(servers) == 1:
         first = min(positions, key=_place)
         return Position(str(common), first.file, first.offset, first.source_id, time)
-    if not all(position.gtid_set for position in positions):
+    if not all(position.gtid_set or not position.file for position in positions):  # neither: before the first GTID
         raise HistoryDiverged(
             f"positions are of several servers ({', '.join(sorted(servers))}) and not all have GTIDs, so they cannot "
             f"be compared. Enable GTIDs on the source, or create the changefeed anew"

@@ -70,3 +70,11 @@ def test_a_dump_begins_in_the_next_file_where_an_offset_has_more_than_four_bytes
     assert readable(Position(file="b.000009", offset=(1 << 32) - 1)) == Position(file="b.000009", offset=(1 << 32) - 1)
     assert readable(Position("g", "b.000009", 1 << 32, "s", 7.0)) == Position("g", "b.000010", 4, "s", 7.0)
     assert readable(Position(file="b.999999", offset=9 << 32)).file == "b.1000000"
+
+
+def test_the_place_before_the_first_gtid_can_be_compared_with_any_server() -> None:
+    """A dispatcher that had nothing to apply yet, when the source became another server."""
+    beginning = Position(source_id="s")
+    assert least([beginning, Position("0-1-5", "b.000001", 9, "t", 2.0)], "mariadb") == Position()
+    with pytest.raises(HistoryDiverged):
+        least([at("b.000001", 5), Position("0-1-5", "b.000001", 9, "t", 2.0)], "mariadb")
