@@ -187,7 +187,7 @@ class Lane:
                     self._busy = False
                     self._condition.notify_all()
                 self._wake()
-            if self._session is not None and self._uncounted:
+            if self._session is not None and self._can_count:
                 with contextlib.suppress(pymysql.MySQLError, OSError):  # it may have been cut
                     self._count(self._session)
         except Exception as error:  # nobody else would tell those who wait
@@ -200,7 +200,7 @@ class Lane:
         """The next piece of work; None when the lane is to stop. Keeps the session alive meanwhile."""
         while True:
             with self._condition:
-                pause = COUNT_SECONDS if self._uncounted else PING_INTERVAL
+                pause = COUNT_SECONDS if self._can_count else PING_INTERVAL
                 self._condition.wait_for(lambda: self._slot or self._stopping, pause)
                 if self._stopping:
                     return None
@@ -211,15 +211,20 @@ class Lane:
                     return work
             if self._session is None:
                 continue
-            if self._uncounted:
+            if self._can_count:
                 self._count(self._session)
             else:
                 self._session.ping()
 
+    @property
+    def _can_count(self) -> bool:
+        """What an open transaction has written in progress is known to be no row only when it commits."""
+        return self._uncounted and self._transaction is None
+
     def _count(self, session: Session) -> None:
-        """Between two transactions."""
         self._counted_at, self._uncounted = time.monotonic(), False
-        self._applied = replace(self._applied, rows=session.rows_written() - self._not_rows)
+        rows = session.rows_written() - self._not_rows
+        self._applied = replace(self._applied, rows=max(rows, self._applied.rows))
 
     def _claim(self, claim: _Claim) -> None:
         epoch = self._writer.epoch
