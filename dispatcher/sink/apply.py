@@ -1,12 +1,12 @@
 """The sink transaction of a lane: fence, progress, rows, commit.
 
-    BEGIN; SELECT fence ... LOCK IN SHARE MODE; UPDATE progress ...    one packet
-    BINLOG ...                                                         one packet each
-    COMMIT                                                             after all answers were read and checked
+    SELECT fence ... LOCK IN SHARE MODE; UPDATE progress ...    one packet, which begins the transaction
+    BINLOG ...                                                  the first is sent at once, others after the answers
+    COMMIT                                                      after all answers were read and checked
 
-Progress is updated before the rows: the binlog of the sink shows from the first event that the transaction is ours, and
-a fenced writer does no work. A source transaction in several parts keeps the sink transaction open from its first part
-to its final one.
+Progress is updated before the rows: the binlog of the sink shows from the first event that the transaction is ours. A
+fenced writer learns that it is one when the server has tried its first rows; they are rolled back. A source transaction
+in several parts keeps the sink transaction open from its first part to its final one.
 
 COMMIT is a packet of its own: a server that finds a transaction in a dead connection's buffers can only roll it back.
 BINLOG is one too, because in a packet of several statements both servers answer it twice (tried).
@@ -17,6 +17,7 @@ Rows of an XA transaction that is only prepared are stored instead of applied; s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from common.errors import Fenced
 from common.position import Position
@@ -24,6 +25,7 @@ from common.sinktables import chunks, fence_query, judge_fence, progress_update
 from dispatcher.sink import xa
 from dispatcher.sink.batch import Batch, Prepared
 from dispatcher.sink.session import Session
+from dispatcher.sink.wire import Result
 from dispatcher.sink.writer import Writer
 
 Incarnation = tuple[int, int]  # epoch, generation
@@ -60,7 +62,7 @@ class Transaction:
             self._locked |= new
             stamped = {key: (self._epoch, self._recorded[key][1]) for key in new}
             self._recorded = {**self._recorded, **stamped}
-        head = [] if self._begun else ["BEGIN", fence_query(self._session.connection, self._uid)]
+        head = [] if self._begun else [fence_query(self._session.connection, self._uid)]
         self._guard(head, checks)
         for statement in batch.statements:
             if isinstance(statement, bytearray):
@@ -71,6 +73,7 @@ class Transaction:
                 xa.decide(self._session, self._uid, statement, batch.format_description)
         if batch.final and self._begun:
             self._guard([], list(self._updates(self._progress)))
+        self._session.settle()
         self._begun = True
 
     def commit(self) -> dict[str, Position]:
@@ -102,17 +105,20 @@ class Transaction:
                 yield statement, len(chunk)
 
     def _guard(self, head: list[str], checks: list[tuple[str, int]]) -> None:
+        """Sends them; the rows that follow need not wait for the answer, the commit does."""
         packet = ";".join([*head, *(statement for statement, _ in checks)])
-        if not packet:
-            return
-        results = list(self._session.run(packet))
-        self.progress_updates += sum(result.changed for result in results[len(head) :])
-        if head:
-            judge_fence(self._uid, self._epoch, results[1].rows)
-        for (_, wanted), result in zip(checks, results[len(head) :], strict=True):
-            if result.matched != wanted:
+        if packet:
+            self._session.post(packet, partial(self._judge, bool(head), [wanted for _, wanted in checks]))
+
+    def _judge(self, with_fence: bool, wanted: list[int], results: list[Result]) -> None:
+        if with_fence:
+            fence, *results = results
+            judge_fence(self._uid, self._epoch, fence.rows)
+        self.progress_updates += sum(result.changed for result in results)
+        for rows, result in zip(wanted, results, strict=True):
+            if result.matched != rows:
                 raise Fenced(
-                    f"changefeed {self._uid}: {wanted - result.matched} of {wanted} progress rows no longer carry the "
+                    f"changefeed {self._uid}: {rows - result.matched} of {rows} progress rows no longer carry the "
                     f"incarnation of this writer (epoch {self._epoch}): another has claimed them; its transaction was "
                     "rolled back"
                 )

@@ -255,17 +255,17 @@ class Lane:
                 if code(error) not in TRY_AGAIN or begun or attempt >= attempts:
                     raise self._refusal(error, batch) from error
                 log.info("sink transaction met a lock, tried again", error=str(error), attempt=attempt)
-                session.execute("ROLLBACK")
+                session.rollback()
                 self._applied = replace(self._applied, retries=self._applied.retries + 1)
                 time.sleep(0.01 * attempt)
             except Fenced:
                 if transaction is not None and self._is_overtaken(transaction) and attempt < ATTEMPTS:
-                    session.execute("ROLLBACK")
+                    session.rollback()
                     self._applied = replace(self._applied, retries=self._applied.retries + 1)
                     continue
                 self._applied = replace(self._applied, refused=self._applied.refused + max(1, batch.transactions))
                 with contextlib.suppress(pymysql.MySQLError, OSError):
-                    session.execute("ROLLBACK")
+                    session.rollback()
                 raise
             else:
                 self._transaction = None if batch.final else transaction

@@ -24,9 +24,9 @@ _LOST_TOO = frozenset({0, 1040, 1129, 1130, 1203, 1226, 3169, 4030, 4031})  # 0:
 _READ_ONLY = frozenset({1290, 1792, 1836, 3989})
 _DISK_FULL = frozenset({3, 28, 1021, 1026, 1114, 3675})
 _CORRUPT = frozenset({1034, 1035, 1194, 1195, 1712})
-# Out of memory, commit failed, table definition changed, too many transactions; not ready to serve (Galera), and a
-# transaction that a group refused (Group Replication).
-_PASSING = frozenset({1037, 1041, 1047, 1180, 1412, 1637, 3100, 3101})
+# Out of memory, commit failed, table definition changed, too many prepared statements, too many transactions; not ready
+# to serve (Galera), and a transaction that a group refused (Group Replication).
+_PASSING = frozenset({1037, 1041, 1047, 1180, 1412, 1461, 1637, 3100, 3101})
 _DIVERGED = frozenset({1022, 1032, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762})
 _MISSING = frozenset({1049, 1051, 1146})
 _SHAPE = frozenset({1054, 1136, 1364, 1535, 1610, 1677, 3546, 4078})

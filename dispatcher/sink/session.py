@@ -1,21 +1,21 @@
-"""One connection to the sink, as a lane uses it: its settings, and packets of several statements.
+"""One connection to the sink, as a lane uses it: its settings, and events for the server to apply.
 
-One thread uses a Session; its Cut ends it from any other.
+It is not in autocommit mode: whatever fails, and whatever was sent behind it, only COMMIT commits. So rows may be sent
+before the statement that guards them is answered. One thread uses a Session; its Cut ends it from any other.
+
+MariaDB takes events from user variables (knowledge base, "BINLOG"), which a prepared statement sets without anything
+being parsed: its server then needs two thirds of the time for large rows. MySQL takes them from a literal only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
-import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from collections.abc import Callable
 
 import pymysql
 from pybase64 import b64encode
 from pymysql.connections import Connection
-from pymysql.constants import COMMAND
 from pymysql.cursors import Cursor
 
 from common.mysql import Flavour, connect, detect_dead_peer
@@ -23,6 +23,7 @@ from common.sinktables import SessionRecord, this_session
 from common.uri import ServerUri
 from dispatcher.sink.coalesce import HEADER
 from dispatcher.sink.cut import Cut
+from dispatcher.sink.wire import Result, Wire
 
 IDLE_TIMEOUT = 10  # seconds without a statement, after which the server ends the session and frees its locks
 PING_INTERVAL = 3.0  # seconds
@@ -37,24 +38,19 @@ _SETTINGS = (
 _MARIADB_SETTINGS = f"SET SESSION idle_transaction_timeout = {IDLE_TIMEOUT}"
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"  # no gap locks between lanes
 _ROWS_WRITTEN = "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_write', 'Handler_update', 'Handler_delete')"
-_CHANGED = re.compile(rb"Changed: ([0-9]+)")
-_MULTI_STATEMENTS_ON = struct.pack("<H", 0)  # MYSQL_OPTION_MULTI_STATEMENTS_ON
+_SET_EVENTS = b"SET @hedgerow_events = ?, @hedgerow_rest = ''"  # MariaDB wants two; BINLOG empties both
+_BINLOG_EVENTS = b"BINLOG @hedgerow_events, @hedgerow_rest"
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Of one statement. `matched`: rows that an UPDATE found; `changed`: those that it found otherwise than wanted."""
-
-    rows: Sequence[tuple[Any, ...]]
-    matched: int
-    changed: int
+Judge = Callable[[list[Result]], None]
 
 
 class Session:
     def __init__(self, uri: ServerUri, flavour: Flavour, cut: Cut) -> None:
         """Connect and set up. Raises SinkUnavailable, or pymysql.MySQLError where a setting is refused."""
         self.flavour = flavour
-        self.connection: Connection[Cursor] = connect(uri, "sink", found_rows=True)
+        self.connection: Connection[Cursor] = connect(uri, "sink", autocommit=False, found_rows=True)
+        self._wire = Wire(self.connection)
+        self._unanswered: deque[Judge] = deque()
         self._format_description = b""
         try:
             cut.attach(self.connection)
@@ -65,33 +61,54 @@ class Session:
             self.execute(_ISOLATION)
             self.max_allowed_packet = int(self.execute("SELECT @@SESSION.max_allowed_packet").rows[0][0])
             self.record: SessionRecord = this_session(self.connection)
-            # The URI's connection has no multi-statements; the protocol turns them on for a session (COM_SET_OPTION).
-            raw: Any = self.connection
-            raw._execute_command(COMMAND.COM_SET_OPTION, _MULTI_STATEMENTS_ON)
-            raw._read_packet()
+            self._wire.allow_multi_statements()
+            self._set_events = self._wire.prepare(_SET_EVENTS) if flavour == "mariadb" else 0
         except BaseException:
             self.close()
             raise
 
     def execute(self, statement: str | bytes) -> Result:
-        (result,) = self.run(statement)
+        results: list[Result] = []
+        self.post(statement, results.extend)
+        self.settle()
+        (result,) = results
         return result
 
-    def run(self, packet: str | bytes) -> Iterator[Result]:
-        """Send statements joined by `;` in one packet and yield each result in order.
+    def post(self, packet: str | bytes, judge: Judge) -> None:
+        """Send statements joined by `;` and do not wait: `judge` gets their results before any later answer is used.
 
-        The server stops at the first error, which is raised as pymysql.MySQLError after the results before it.
+        Only what is short behind what is short: a server that works for long would not take what follows, and that
+        counts as a dead peer.
         """
-        with self.connection.cursor() as cursor:
-            cursor.execute(packet)  # type: ignore[arg-type]
-            while True:
-                yield Result(cursor.fetchall() if cursor.description else (), cursor.rowcount, _changed(cursor))
-                if not cursor.nextset():
-                    return
+        self._wire.query(packet.encode() if isinstance(packet, str) else packet)
+        self._unanswered.append(judge)
+
+    def settle(self) -> None:
+        """Wait for all answers. Raises the first pymysql.MySQLError, or what a judge raises; later ones may be
+        unanswered then, and `rollback` is due."""
+        while self._unanswered:
+            judge = self._unanswered.popleft()
+            judge(self._wire.results())
+
+    def rollback(self) -> None:
+        """Whatever is still to be answered."""
+        while self._unanswered and self.connection.open:
+            self._unanswered.popleft()
+            with contextlib.suppress(pymysql.MySQLError):
+                self._wire.results()
+        self.execute("ROLLBACK")
 
     def apply(self, events: bytes | bytearray) -> None:
-        """Let the server apply these binlog events."""
-        self.execute(b"".join((b"BINLOG '", b64encode(events), b"'")))
+        """Let the server apply these binlog events; waits for all answers, as `settle` does."""
+        encoded = b64encode(events)
+        if self.flavour == "mariadb":
+            self._wire.execute(self._set_events, encoded)
+            self._unanswered.append(_nothing)
+            self._wire.query(_BINLOG_EVENTS)
+        else:
+            self._wire.query(b"BINLOG '", encoded, b"'")
+        self._unanswered.append(_nothing)
+        self.settle()
 
     def describe(self, format_description: bytes) -> None:
         """Make the server read rows events in the source's format; nothing to do where it does already."""
@@ -117,8 +134,5 @@ class Session:
                 self.connection.close()
 
 
-def _changed(cursor: Cursor) -> int:
-    """An OK packet counts what was found (CLIENT_FOUND_ROWS); of an UPDATE, its text says both."""
-    result: Any = vars(cursor)["_result"]
-    said = _CHANGED.search(result.message or b"")
-    return int(said[1]) if said else 0
+def _nothing(results: list[Result]) -> None:
+    """That a statement did not fail is all there is to know."""
