@@ -151,11 +151,11 @@ class Cycle:
                     self.has_worked = True
                 else:
                     self._wake.clear()
-            self._unread = at < len(events) or reader.ready()
             self._advance(router)
             for port in self._ports:
                 if port.pending:
                     self._hand_over(port, router)
+            self._unread = at < len(events) or reader.ready()
             self._tell(PUBLISH_SECONDS)
 
     def _check(self) -> None:

@@ -23,7 +23,7 @@ from common.errors import Fenced
 from common.position import Position
 from common.sinktables import chunks, fence_query, judge_fence, progress_update
 from dispatcher.sink import xa
-from dispatcher.sink.batch import Batch, Prepared
+from dispatcher.sink.batch import Batch, Decided, Prepared
 from dispatcher.sink.session import Session
 from dispatcher.sink.wire import Result
 from dispatcher.sink.writer import Writer
@@ -50,9 +50,8 @@ class Transaction:
         """Whether an earlier part is in the open sink transaction, which a replay would lose."""
         return self._begun
 
-    def apply(self, batch: Batch) -> None:
-        """Send a batch and check every answer. Raises Fenced, pymysql.MySQLError, OSError."""
-        checks: list[tuple[str, int]] = []
+    def send(self, batch: Batch) -> None:
+        """Send the guard of a batch, and its first rows behind it. Raises as `finish`."""
         self._progress.update(batch.progress)
         if batch.final and not self._begun:
             checks = list(self._updates(self._progress))
@@ -64,13 +63,15 @@ class Transaction:
             self._recorded = {**self._recorded, **stamped}
         head = [] if self._begun else [fence_query(self._session.connection, self._uid)]
         self._guard(head, checks)
-        for statement in batch.statements:
-            if isinstance(statement, bytearray):
-                self._session.apply(statement)
-            elif isinstance(statement, Prepared):
-                xa.store(self._session, self._uid, statement, batch.format_description)
-            else:
-                xa.decide(self._session, self._uid, statement, batch.format_description)
+        if batch.statements:
+            self._apply(batch.statements[0], batch.format_description)
+
+    def finish(self, batch: Batch) -> None:
+        """Send what is left of a batch that was sent, and check every answer. Raises Fenced, pymysql.MySQLError,
+        OSError."""
+        for statement in batch.statements[1:]:
+            self._session.settle()
+            self._apply(statement, batch.format_description)
         if batch.final and self._begun:
             self._guard([], list(self._updates(self._progress)))
         self._session.settle()
@@ -85,6 +86,14 @@ class Transaction:
     def epoch(self) -> int:
         """What the progress rows carry after the commit."""
         return self._epoch
+
+    def _apply(self, statement: bytearray | Prepared | Decided, format_description: bytes) -> None:
+        if isinstance(statement, bytearray):
+            self._session.post_events(statement)
+        elif isinstance(statement, Prepared):
+            xa.store(self._session, self._uid, statement, format_description)
+        else:
+            xa.decide(self._session, self._uid, statement, format_description)
 
     def _updates(self, positions: Mapping[str, Position | None]) -> Iterator[tuple[str, int]]:
         """Statements and the number of rows that each must match."""

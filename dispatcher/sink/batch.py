@@ -49,3 +49,8 @@ class Batch:
     rows_events: int
     bytes: int
     final: bool = True
+
+    @property
+    def is_plain(self) -> bool:
+        """Without XA transactions."""
+        return all(isinstance(statement, bytearray) for statement in self.statements)

@@ -2,10 +2,13 @@
 
 The stream's thread submits batches, the lane's thread applies them. There is one slot between them: while the server
 executes one batch the stream collects the next, and blocks when that waits too (back-pressure down to the
-source's socket). Batches are applied in the order of submit(); each final one is one sink transaction, or is not
-applied at all. The lane tries a batch again only where nothing of it can have been committed (deadlock, lock wait).
-Anything else ends the lane with an `error`: whoever owns it makes a new one and claims again, and the progress rows
-tell where each dispatcher is, also when it is unknown whether a COMMIT arrived.
+source's socket). A small batch for a lane that waits is sent by the stream's thread at once, so that the server works
+while the lane's thread wakes up.
+
+Batches are applied in the order of submit(); each final one is one sink transaction, or is not applied at all. The lane
+tries a batch again only where nothing of it can have been committed (deadlock, lock wait). Anything else ends the lane
+with an `error`: whoever owns it makes a new one and claims again, and the progress rows tell where each dispatcher is,
+also when it is unknown whether a COMMIT arrived.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ ATTEMPTS = 10  # of a batch that meets locks
 LOCK_WAITS = 2  # the same, of LOCK_WAIT seconds each; then the lane's owner tells about it, and tries again
 COUNT_SECONDS = 1.0  # between two questions how many rows were written
 STOP_SECONDS = 0.5  # that an idle lane has to end in order
+AT_ONCE = 4 << 10  # bytes of events that an idle connection's buffers take without waiting
 
 
 class LaneStopped(Exception):
@@ -65,6 +69,14 @@ class _Claim:
     positions: dict[str, Position] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """`sent`: the transaction that has sent the beginning of the batch already."""
+
+    batch: Batch
+    sent: Transaction | None
+
+
 class Lane:
     """Every method may be called from any thread but the lane's own."""
 
@@ -75,7 +87,7 @@ class Lane:
         block."""
         self._uri, self._flavour, self._writer, self._wake = uri, flavour, writer, wake
         self._condition = threading.Condition()
-        self._slot: deque[Batch | _Claim] = deque()
+        self._slot: deque[_Work | _Claim] = deque()
         self._busy = False
         self._stopping = False
         self._error: HedgerowError | None = None
@@ -99,6 +111,7 @@ class Lane:
         """
         claim = _Claim(generations)
         with self._condition:
+            self._await_slot()
             self._put(claim)
             self._condition.wait_for(lambda: claim.positions is not None or not self._alive)
             if claim.positions is None:
@@ -109,7 +122,8 @@ class Lane:
     def submit(self, batch: Batch) -> None:
         """Hand over a batch; blocks while the one before it waits. Raises the lane's error, LaneStopped."""
         with self._condition:
-            self._put(batch)
+            self._await_slot()
+            self._put(_Work(batch, self._send(batch)))
 
     def drain(self, timeout: float) -> bool:
         """Wait until all that was submitted is durable; False after `timeout` seconds. Raises as submit() does."""
@@ -168,11 +182,27 @@ class Lane:
         if self._stopping:
             raise LaneStopped
 
-    def _put(self, work: Batch | _Claim) -> None:
+    def _await_slot(self) -> None:
         self._condition.wait_for(lambda: not self._slot or not self._alive)
         self._raise()
+
+    def _put(self, work: _Work | _Claim) -> None:
         self._slot.append(work)
         self._condition.notify_all()
+
+    def _send(self, batch: Batch) -> Transaction | None:
+        """The lane's thread has no work, so it does not use the session. A lost connection is for it to find."""
+        session = self._session
+        if not self.idle or self._transaction is not None or session is None:
+            return None
+        if batch.bytes > AT_ONCE or not batch.is_plain or not session.knows(batch.format_description):
+            return None
+        transaction = Transaction(session, self._writer, self._recorded)
+        try:
+            transaction.send(batch)
+        except pymysql.MySQLError:
+            return None
+        return transaction
 
     # The lane's thread.
 
@@ -182,7 +212,7 @@ class Lane:
                 if isinstance(work, _Claim):
                     self._claim(work)
                 else:
-                    self._apply(work)
+                    self._apply(work.batch, work.sent)
                 with self._condition:
                     self._busy = False
                     self._condition.notify_all()
@@ -196,7 +226,7 @@ class Lane:
             if self._session is not None:
                 self._session.close()
 
-    def _next(self) -> Batch | _Claim | None:
+    def _next(self) -> _Work | _Claim | None:
         """The next piece of work; None when the lane is to stop. Keeps the session alive meanwhile."""
         while True:
             with self._condition:
@@ -204,17 +234,22 @@ class Lane:
                 self._condition.wait_for(lambda: self._slot or self._stopping, pause)
                 if self._stopping:
                     return None
+                self._busy = True
                 if self._slot:
-                    self._busy = True
                     work = self._slot.popleft()
                     self._condition.notify_all()
                     return work
-            if self._session is None:
-                continue
-            if self._can_count:
-                self._count(self._session)
-            else:
-                self._session.ping()
+            if self._session is not None:
+                self._keep_alive(self._session)
+            with self._condition:
+                self._busy = False
+                self._condition.notify_all()
+
+    def _keep_alive(self, session: Session) -> None:
+        if self._can_count:
+            self._count(session)
+        else:
+            session.ping()
 
     @property
     def _can_count(self) -> bool:
@@ -238,17 +273,20 @@ class Lane:
             self._applied = replace(self._applied, positions={**self._applied.positions, **positions})
             claim.positions = positions
 
-    def _apply(self, batch: Batch) -> None:
+    def _apply(self, batch: Batch, sent: Transaction | None) -> None:
         session = self._session
         if session is None:
             raise ValueError("a batch before the first claim")
         for attempt in range(1, ATTEMPTS + 1):
-            transaction = self._transaction
+            transaction = sent or self._transaction
             try:
                 if transaction is None:
                     session.describe(batch.format_description)
                     transaction = Transaction(session, self._writer, self._recorded)
-                transaction.apply(batch)
+                if sent is None:
+                    transaction.send(batch)
+                sent = None
+                transaction.finish(batch)
             except pymysql.MySQLError as error:
                 begun = transaction is not None and transaction.begun
                 attempts = LOCK_WAITS if code(error) == LOCK_WAIT_TIMEOUT else ATTEMPTS

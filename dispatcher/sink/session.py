@@ -40,6 +40,7 @@ _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"  # no gap 
 _ROWS_WRITTEN = "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_write', 'Handler_update', 'Handler_delete')"
 _SET_EVENTS = b"SET @hedgerow_events = ?, @hedgerow_rest = ''"  # MariaDB wants two; BINLOG empties both
 _BINLOG_EVENTS = b"BINLOG @hedgerow_events, @hedgerow_rest"
+_LITERAL = 16 << 10  # bytes of a literal that are parsed sooner than another statement is executed
 
 Judge = Callable[[list[Result]], None]
 
@@ -98,21 +99,29 @@ class Session:
                 self._wire.results()
         self.execute("ROLLBACK")
 
-    def apply(self, events: bytes | bytearray) -> None:
-        """Let the server apply these binlog events; waits for all answers, as `settle` does."""
+    def post_events(self, events: bytes | bytearray) -> None:
+        """Let the server apply these binlog events, and do not wait."""
         encoded = b64encode(events)
-        if self.flavour == "mariadb":
+        if self.flavour == "mariadb" and len(encoded) > _LITERAL:
             self._wire.execute(self._set_events, encoded)
             self._unanswered.append(_nothing)
             self._wire.query(_BINLOG_EVENTS)
         else:
             self._wire.query(b"BINLOG '", encoded, b"'")
         self._unanswered.append(_nothing)
+
+    def apply(self, events: bytes | bytearray) -> None:
+        """Let the server apply these binlog events; waits for all answers, as `settle` does."""
+        self.post_events(events)
         self.settle()
+
+    def knows(self, format_description: bytes) -> bool:
+        """Whether the server reads rows events in this format."""
+        return format_description[HEADER:] == self._format_description[HEADER:]
 
     def describe(self, format_description: bytes) -> None:
         """Make the server read rows events in the source's format; nothing to do where it does already."""
-        if format_description[HEADER:] == self._format_description[HEADER:]:
+        if self.knows(format_description):
             return
         self.apply(format_description)
         if self.flavour == "mysql":
