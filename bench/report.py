@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.aims import judge_apply, judge_latency
-from bench.results import ApplyRun, FireRun, IdleRun, LatencyRun, PeerRun, apply_rows, latency_rows
+from bench.aims import judge_apply, judge_huge, judge_latency
+from bench.results import ApplyRun, FireRun, HugeRun, IdleRun, LatencyRun, PeerRun, apply_rows, latency_rows
 
 DIRECTORY = Path(__file__).parent / "results"
 
@@ -34,14 +34,15 @@ class Section:
     facts: dict[str, Any] = field(default_factory=dict)
     apply: list[ApplyRun] = field(default_factory=list)
     latency: list[LatencyRun] = field(default_factory=list)
+    huge: list[HugeRun] = field(default_factory=list)
     idle: list[IdleRun] = field(default_factory=list)
     peer: list[PeerRun] = field(default_factory=list)
     fire: list[FireRun] = field(default_factory=list)
     failure: str = ""
 
     @property
-    def compared(self) -> list[ApplyRun | LatencyRun | FireRun]:
-        return [*self.apply, *self.latency, *self.fire]
+    def compared(self) -> list[ApplyRun | LatencyRun | HugeRun | FireRun]:
+        return [*self.apply, *self.latency, *self.huge, *self.fire]
 
     @property
     def passed(self) -> bool:
@@ -54,13 +55,19 @@ def show(console: Console, section: Section, *, judged: bool) -> None:
     console.print(f"\n[bold]{section.flavour} {section.version}, {section.scenario}[/bold]: {section.what}")
     if section.facts:
         console.print("  " + ", ".join(f"{name} {_number(value)}" for name, value in section.facts.items()))
-    for table in (_apply_table(section.apply), _latency_table(section.latency), _idle_table(section.idle)):
+    for table in (
+        _apply_table(section.apply),
+        _latency_table(section.latency),
+        _huge_table(section.huge),
+        _idle_table(section.idle),
+    ):
         if table is not None:
             console.print(table)
     if judged:
         for aim in (
             *judge_apply(section.flavour, section.scenario, apply_rows(section.apply)),
             *judge_latency(latency_rows(section.latency)),
+            *judge_huge(section.huge),
         ):
             console.print(f"  {aim.text}: {'met' if aim.met else '[red]MISSED[/red]'}")
     for peer in section.peer:
@@ -143,6 +150,17 @@ def _latency_table(runs: Sequence[LatencyRun]) -> Table | None:
             _share(row.node_cpu_share),
             _megabytes(row.node_peak_resident),
             _equal(row.equal),
+        )
+    return table
+
+
+def _huge_table(runs: Sequence[HugeRun]) -> Table | None:
+    if not runs:
+        return None
+    table = _table("one round", "rows", "seconds", "node peak", "")
+    for run in runs:
+        table.add_row(
+            run.contender, f"{run.rows:,}", f"{run.seconds:.1f}", _megabytes(run.node_peak_resident), _equal(run.equal)
         )
     return table
 

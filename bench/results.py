@@ -159,6 +159,20 @@ class IdleRun:
 
 
 @dataclass(frozen=True, slots=True)
+class HugeRun:
+    """One source transaction of so many rows with so many `bytes`. `seconds`: from the source's commit until it was
+    visible in the sink."""
+
+    contender: str
+    rows: int
+    bytes: int
+    seconds: float
+    node_peak_resident: int | None
+    equal: bool
+    difference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerRun:
     """mysql-replication reading a binlog and applying nothing. `failure`: why it could not."""
 

@@ -11,6 +11,7 @@ from bench.apply import apply_rounds
 from bench.binlog import Written, write
 from bench.contender import Contender
 from bench.fire import fire
+from bench.huge import ROW, huge_runs
 from bench.idle import TABLES, idle_runs
 from bench.latency import latency_rounds
 from bench.native import WORKERS, Native
@@ -23,8 +24,9 @@ from common.errors import HedgerowError
 from common.mysql import Flavour
 from hedgerow.sandbox.servers import Server
 
-LATENCY, IDLE = "latency", "idle"
-NAMES = (*(scenario.name for scenario in SCENARIOS), LATENCY, IDLE)
+LATENCY, HUGE, IDLE = "latency", "huge", "idle"
+NAMES = (*(scenario.name for scenario in SCENARIOS), LATENCY, HUGE, IDLE)
+HUGE_BYTES = 2 << 30
 PEER_SCENARIOS = ("small", "bulk")
 
 Say = Callable[[str], None]
@@ -49,6 +51,10 @@ class Plan:
         return 5.0 if self.quick else 30.0
 
     @property
+    def huge_rows(self) -> int:
+        return HUGE_BYTES // ROW // (10 if self.quick else 1)
+
+    @property
     def idle_seconds(self) -> float:
         return 5.0 if self.quick else 60.0
 
@@ -64,6 +70,8 @@ def run_plan(flavour: Flavour, version: str, plan: Plan, say: Say) -> Iterator[S
             yield from _apply_sections(flavour, version, scenario, plan, say)
     if LATENCY in plan.scenarios:
         yield _latency_section(flavour, version, plan, say)
+    if HUGE in plan.scenarios:
+        yield _huge_section(flavour, version, plan, say)
     if IDLE in plan.scenarios:
         yield _idle_section(flavour, version, plan, say)
 
@@ -104,6 +112,14 @@ def _latency_section(flavour: Flavour, version: str, plan: Plan, say: Say) -> Se
         section.latency.extend(
             latency_rounds(flavour, plan.contenders, plan.rounds, rate=plan.rate, seconds=plan.latency_seconds, say=say)
         )
+    return section
+
+
+def _huge_section(flavour: Flavour, version: str, plan: Plan, say: Say) -> Section:
+    section = Section(flavour, version, HUGE, f"one source transaction of {plan.huge_rows * ROW / 2**30:g} GiB")
+    say(f"{flavour}, {HUGE}")
+    with _Failures(section):
+        section.huge.extend(huge_runs(flavour, [Native(1), Hedgerow(plan.options)], plan.huge_rows, say))
     return section
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.aims import Judged, judge_apply, judge_latency
-from bench.results import ApplyRun, LatencyRun, apply_rows, latency_rows, percentile
+from bench.aims import Judged, judge_apply, judge_huge, judge_latency
+from bench.results import ApplyRun, HugeRun, LatencyRun, apply_rows, latency_rows, percentile
 
 
 def apply_run(contender: str, seconds: float, *, number: int = 1, peak: int | None = None) -> ApplyRun:
@@ -57,3 +57,9 @@ def test_latency_takes_the_worst_of_all_rounds_and_ratios_of_medians() -> None:
 def test_percentiles_are_by_nearest_rank() -> None:
     values = [float(number) for number in range(100)]
     assert [percentile(values, share) for share in (0.5, 0.99, 1.0)] == [50.0, 99.0, 99.0]
+
+
+def test_one_huge_transaction_may_take_more_memory() -> None:
+    run = HugeRun("hedgerow", 8192, 2 << 30, 30.0, 299_000_000, True)
+    assert met(list(judge_huge([run, replace(run, node_peak_resident=301_000_000)]))) == [True, False]
+    assert list(judge_huge([replace(run, node_peak_resident=None)])) == []
