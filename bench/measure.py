@@ -34,6 +34,14 @@ def usage(pid: int) -> Usage:
     return Usage(cpu_seconds(pid), _kilobytes(status, "VmRSS"), _kilobytes(status, "VmHWM"))
 
 
+def machine_ticks() -> tuple[int, int]:
+    """Since the machine was started, over all cores: clock ticks, and those of them that the host took for others."""
+    user, nice, system, idle, iowait, irq, softirq, steal, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    )
+    return user + nice + system + idle + iowait + irq + softirq + steal, steal
+
+
 def _kilobytes(status: str, name: str) -> int:
     found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
     return int(found.group(1)) * 1024 if found else 0

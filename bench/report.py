@@ -20,12 +20,14 @@ from rich.table import Table
 from bench.aims import judge_apply, judge_huge, judge_latency
 from bench.results import ApplyRun, FireRun, HugeRun, IdleRun, LatencyRun, PeerRun, apply_rows, latency_rows
 
+_MUCH = 0.02  # of the CPU
 DIRECTORY = Path(__file__).parent / "results"
 
 
 @dataclass(slots=True)
 class Section:
-    """What one scenario on one flavour gave. `failure`: why it gave less."""
+    """What one scenario on one flavour gave. `stolen`: the share of the CPU that the host of a virtual machine gave to
+    others meanwhile. `failure`: why it gave less."""
 
     flavour: str
     version: str
@@ -38,6 +40,7 @@ class Section:
     idle: list[IdleRun] = field(default_factory=list)
     peer: list[PeerRun] = field(default_factory=list)
     fire: list[FireRun] = field(default_factory=list)
+    stolen: float = 0.0
     failure: str = ""
 
     @property
@@ -63,6 +66,8 @@ def show(console: Console, section: Section, *, judged: bool) -> None:
     ):
         if table is not None:
             console.print(table)
+    if section.stolen >= _MUCH:
+        console.print(f"  [yellow]the host took {section.stolen:.0%} of the CPU meanwhile[/yellow]")
     if judged:
         for aim in (
             *judge_apply(section.flavour, section.scenario, apply_rows(section.apply)),

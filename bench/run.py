@@ -14,6 +14,7 @@ from bench.fire import fire
 from bench.huge import ROW, huge_runs
 from bench.idle import TABLES, idle_runs
 from bench.latency import latency_rounds
+from bench.measure import machine_ticks
 from bench.native import WORKERS, Native
 from bench.ours import Hedgerow
 from bench.peer import read_with_peer
@@ -78,7 +79,7 @@ def run_plan(flavour: Flavour, version: str, plan: Plan, say: Say) -> Iterator[S
 
 def run_fire(flavour: Flavour, version: str, plan: Plan, say: Say) -> Section:
     section = Section(flavour, version, "fire", "live workloads, and SIGKILL to the node again and again")
-    with _Failures(section):
+    with _Measuring(section):
         section.fire.append(fire(flavour, plan.fire_seconds, say))
     return section
 
@@ -90,7 +91,7 @@ def _apply_sections(flavour: Flavour, version: str, scenario: Scenario, plan: Pl
         for durable in scenario.durable:
             sink = "sink durable" if durable else "sink not durable"
             section = Section(flavour, version, f"{scenario.name}, {sink}", scenario.what, _facts(written))
-            with _Failures(section):
+            with _Measuring(section):
                 say(f"{flavour}, {scenario.name}, {sink}")
                 section.apply.extend(
                     apply_rounds(source, written, plan.contenders, plan.rounds, durable=durable, say=say)
@@ -108,7 +109,7 @@ def _latency_section(flavour: Flavour, version: str, plan: Plan, say: Say) -> Se
     what = f"from source commit to visible in the sink, oltp_read_write mix, {plan.rate:g} txn/s, sink durable"
     section = Section(flavour, version, LATENCY, what)
     say(f"{flavour}, {LATENCY}")
-    with _Failures(section):
+    with _Measuring(section):
         section.latency.extend(
             latency_rounds(flavour, plan.contenders, plan.rounds, rate=plan.rate, seconds=plan.latency_seconds, say=say)
         )
@@ -118,7 +119,7 @@ def _latency_section(flavour: Flavour, version: str, plan: Plan, say: Say) -> Se
 def _huge_section(flavour: Flavour, version: str, plan: Plan, say: Say) -> Section:
     section = Section(flavour, version, HUGE, f"one source transaction of {plan.huge_rows * ROW / 2**30:g} GiB")
     say(f"{flavour}, {HUGE}")
-    with _Failures(section):
+    with _Measuring(section):
         section.huge.extend(huge_runs(flavour, [Native(1), Hedgerow(plan.options)], plan.huge_rows, say))
     return section
 
@@ -126,21 +127,23 @@ def _huge_section(flavour: Flavour, version: str, plan: Plan, say: Say) -> Secti
 def _idle_section(flavour: Flavour, version: str, plan: Plan, say: Say) -> Section:
     section = Section(flavour, version, IDLE, f"a node with one changefeed over {TABLES} tables and nothing to do")
     say(f"{flavour}, {IDLE}")
-    with _Failures(section):
+    with _Measuring(section):
         section.idle.extend(idle_runs(flavour, plan.idle_seconds))
     return section
 
 
-class _Failures:
-    """Keeps what ends a measurement as its section's failure."""
+class _Measuring:
+    """Notes in a section what ends its measurement, and how much of the CPU the host gave to others meanwhile."""
 
     def __init__(self, section: Section) -> None:
         self._section = section
 
     def __enter__(self) -> None:
-        return None
+        self._before = machine_ticks()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> bool:
+        ticks, stolen = (now - before for now, before in zip(machine_ticks(), self._before, strict=True))
+        self._section.stolen = stolen / max(1, ticks)
         if isinstance(error, HedgerowError | pymysql.MySQLError | OSError):
             self._section.failure = f"{type(error).__name__}: {error}"
             return True
