@@ -175,8 +175,8 @@ SCENARIOS = (
         _SMALL_TABLES,
         _ROW + ", KEY (customer)",
         _small,
-        80_000,
-        8_000,
+        40_000,
+        4_000,
     ),
     Scenario(
         "bulk",
@@ -184,8 +184,8 @@ SCENARIOS = (
         _BULK_TABLES,
         _ROW,
         _bulk,
-        8_000,
-        1_200,
+        4_000,
+        600,
         (True, False),
     ),
     Scenario(
@@ -194,7 +194,7 @@ SCENARIOS = (
         _WIDE_TABLES,
         _WIDE_ROW,
         _wide(_WIDE_TABLES),
-        6_000,
+        3_000,
         400,
     ),
     Scenario(
@@ -203,8 +203,8 @@ SCENARIOS = (
         _WIDE_TABLES[:1],
         _WIDE_ROW,
         _wide(_WIDE_TABLES[:1]),
-        6_000,
+        3_000,
         400,
     ),
-    Scenario("hot", "one-row updates of 8 rows of one table", ("hot",), _ROW, _hot, 50_000, 5_000),
+    Scenario("hot", "one-row updates of 8 rows of one table", ("hot",), _ROW, _hot, 20_000, 2_000),
 )
