@@ -154,6 +154,9 @@ class FaultProxy:
         self._is_cut = True
         server, self._server = self._server, None
         if server is not None:
+            for listening in server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(0)  # asyncio loses a connection that was accepted in the iteration of the close
             server.close()
         await self._reset()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import socket
 import subprocess
 import sys
@@ -141,6 +143,26 @@ def test_a_target_that_refuses_is_a_reset(fault_proxy: Start) -> None:
         # The reset may come while the client is still connecting.
         with pytest.raises(ConnectionResetError), client(proxy) as connection:
             connection.recv(1)
+
+
+@pytest.mark.parametrize("iterations", range(4))
+def test_a_connection_that_comes_with_the_cut_is_reset(
+    fault_proxy: Start, echo_port: int, iterations: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy = fault_proxy(echo_port)
+    clients: list[socket.socket] = []
+
+    async def connect_and_cut() -> None:
+        clients.append(socket.create_connection((proxy.host, proxy.port), timeout=10))
+        for _ in range(iterations):  # of the loop: so far it has got with accepting it
+            await asyncio.sleep(0)
+        await proxy._cut()
+
+    proxy._call(connect_and_cut())
+    with clients[0] as connection, pytest.raises(ConnectionResetError):
+        connection.recv(1)
+    gc.collect()  # a connection that was lost would be found now, and be an error
+    assert caplog.records == []
 
 
 def test_close_frees_everything(echo_port: int) -> None:
