@@ -217,7 +217,7 @@ class Lane:
                     self._busy = False
                     self._condition.notify_all()
                 self._wake()
-            if self._session is not None and self._can_count:
+            if self._session is not None and self._can_count and not self._slot:  # what waits there may be sent already
                 with contextlib.suppress(pymysql.MySQLError, OSError):  # it may have been cut
                     self._count(self._session)
         except Exception as error:  # nobody else would tell those who wait
