@@ -1,7 +1,7 @@
 """One connection to the sink, as a lane uses it: its settings, and events for the server to apply.
 
 It is not in autocommit mode: whatever fails, and whatever was sent behind it, only COMMIT commits. So rows may be sent
-before the statement that guards them is answered. One thread uses a Session; its Cut ends it from any other.
+before the statement that guards them is answered. One thread at a time uses a Session; its Cut ends it from any other.
 
 MariaDB takes events from user variables (knowledge base, "BINLOG"), which a prepared statement sets without anything
 being parsed: its server then needs two thirds of the time for large rows. MySQL takes them from a literal only.

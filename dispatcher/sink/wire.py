@@ -1,7 +1,7 @@
 """The client protocol where PyMySQL stops: commands that are sent before earlier ones are answered, and statements with
 a parameter in binary form.
 
-MySQL internals, "Client/Server Protocol": COM_QUERY, COM_STMT_PREPARE, COM_STMT_EXECUTE. One thread uses a Wire.
+MySQL internals, "Client/Server Protocol": COM_QUERY, COM_STMT_PREPARE, COM_STMT_EXECUTE. One thread at a time uses it.
 """
 
 from __future__ import annotations

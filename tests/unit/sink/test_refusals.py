@@ -17,7 +17,7 @@ def refused(number: int, text: str = "as the server says it") -> HedgerowError:
     return refusal(URI, "mysql", pymysql.OperationalError(number, text), [TableName("d", "t")])
 
 
-@pytest.mark.parametrize("number", [1037, 1041, 1047, 1180, 1412, 1637, 3100, 3101])
+@pytest.mark.parametrize("number", [1037, 1041, 1047, 1180, 1412, 1461, 1637, 3100, 3101])
 def test_a_state_that_passes_is_tried_again(number: int) -> None:
     error = refused(number)
     assert isinstance(error, SinkUnavailable)
