@@ -48,6 +48,13 @@ class Plan:
         return [*(Native(workers) for workers in WORKERS), Hedgerow(self.options)]
 
     @property
+    def latency_contenders(self) -> list[Contender]:
+        """And with one lane, which applies a source transaction whole, as native replication does."""
+        if "--consistency" in self.options:
+            return self.contenders
+        return [*self.contenders, Hedgerow((*self.options, "--consistency", "transaction"))]
+
+    @property
     def latency_seconds(self) -> float:
         return 5.0 if self.quick else 30.0
 
@@ -111,7 +118,9 @@ def _latency_section(flavour: Flavour, version: str, plan: Plan, say: Say) -> Se
     say(f"{flavour}, {LATENCY}")
     with _Measuring(section):
         section.latency.extend(
-            latency_rounds(flavour, plan.contenders, plan.rounds, rate=plan.rate, seconds=plan.latency_seconds, say=say)
+            latency_rounds(
+                flavour, plan.latency_contenders, plan.rounds, rate=plan.rate, seconds=plan.latency_seconds, say=say
+            )
         )
     return section
 

@@ -24,6 +24,7 @@ from dispatcher.decision import Decisions
 from dispatcher.port import Port
 from dispatcher.ports import Ports
 from dispatcher.router import Router
+from dispatcher.silence import Silence
 from dispatcher.sink.writer import Writer
 from dispatcher.source.reader import Reader
 from dispatcher.spec import Spec
@@ -32,7 +33,7 @@ from dispatcher.statements import Classifier
 from dispatcher.wake import Wake
 
 WAIT_SECONDS = 1.0  # at most between two looks at everything
-PUBLISH_SECONDS = 0.1
+PUBLISH_SECONDS = 0.5  # between two reports, where nothing but positions and counts has changed
 ADVANCE_SECONDS = 3.0
 PROOF_SECONDS = 2.0
 
@@ -75,6 +76,7 @@ class Cycle:
         self._unpublished = False
         self._advance_at = time.monotonic() + ADVANCE_SECONDS
         self._unproven: list[Port] = []  # of dispatchers whose lane has failed before
+        self._silence = Silence(spec.sink.address)
         self._prove_at = 0.0
         self.has_begun = False  # all connections are made
         self.has_worked = False  # something was read from the source: the errors before are over
@@ -323,6 +325,8 @@ class Cycle:
         for port in self._ports:
             if port.harvest(self._standings):
                 self._unpublished = True
+        if self._silence.look(self._ports, self._standings, time.monotonic()):
+            self._unpublished = True
         if self._unproven:
             self._prove()
         lag = self.lag()

@@ -50,6 +50,7 @@ class Port:
         self._given, self._done = 0, 0  # pieces of work; the claim is the first
         self._given_at: deque[tuple[int, float, Mapping[str, tuple[int, int]]]] = deque()
         self._busy_since = 0.0
+        self._work_began_at = 0.0  # on time.monotonic(); of the piece that the lane is at
         self._seen = Applied(positions={})
         self._pace = Pace(time.monotonic())
         self.keys: frozenset[str] = frozenset()
@@ -146,7 +147,7 @@ class Port:
             batch = replace(batch, progress={**batch.progress, **ahead})
         counts = self._count(batch)
         if self.idle:
-            self._busy_since = time.monotonic()
+            self._busy_since = self._work_began_at = time.monotonic()
         self._given += 1
         if batch.final:
             self._given_at.append((self._given, self.feed.oldest, counts))
@@ -162,6 +163,10 @@ class Port:
         if error is not None:
             raise LaneFailed(self.keys, error)
 
+    def at_work(self, now: float) -> float:
+        """Seconds that the lane has been at the piece of work it has; 0 without one. `now` is on time.monotonic()."""
+        return 0.0 if self.idle else now - self._work_began_at
+
     @property
     def oldest(self) -> float:
         """Commit time of the oldest transaction that is not durable, 0 where all are."""
@@ -173,6 +178,7 @@ class Port:
 
     def _on_done(self) -> None:
         """By the lane's thread, after each piece of work."""
+        self._work_began_at = time.monotonic()  # of the next, if there is one
         self._done += 1
         self._wake.set()
 

@@ -25,7 +25,7 @@ import structlog
 
 from common import sinktables
 from common.errors import Fenced, HedgerowError, SinkRefused
-from common.mysql import Flavour
+from common.mysql import Flavour, set_timeouts
 from common.position import Position
 from common.uri import ServerUri
 from dispatcher.sink.apply import Incarnation, Transaction
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 ATTEMPTS = 10  # of a batch that meets locks
 LOCK_WAITS = 2  # the same, of LOCK_WAIT seconds each; then the lane's owner tells about it, and tries again
+CLAIM_SECONDS = 15.0  # that a statement of a claim may take; it waits for locks for a second at a time
 COUNT_SECONDS = 1.0  # between two questions how many rows were written
 STOP_SECONDS = 0.5  # that an idle lane has to end in order
 AT_ONCE = 4 << 10  # bytes of events that an idle connection's buffers take without waiting
@@ -266,7 +267,9 @@ class Lane:
         session = self._session
         if session is None:
             session = self._session = Session(self._uri, self._flavour, self._cut)
+        set_timeouts(session.connection, CLAIM_SECONDS)
         positions = sinktables.claim(session.connection, self._writer.uid, epoch, claim.generations)
+        set_timeouts(session.connection, None)
         self._recorded.update({key: (epoch, generation) for key, generation in claim.generations.items()})
         self._not_rows = session.rows_written() - self._applied.rows
         with self._condition:

@@ -1,4 +1,4 @@
-"""Two directions that do not loop, and stopping while the sink hangs."""
+"""Two directions that do not loop, and a sink that hangs."""
 
 from __future__ import annotations
 
@@ -118,6 +118,33 @@ async def test_a_close_ends_within_its_deadline_while_the_sink_hangs(flavour: Fl
             assert time.monotonic() - begun < 8
         finally:
             pair.sink.thaw()
+
+
+async def test_a_sink_that_does_not_answer_is_warned_of(
+    flavour: Flavour, start_pair: StartPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.silence.SILENT_SECONDS", 1.0)
+    pair = await in_thread(start_pair, flavour)
+    await in_thread(execute, pair, "CREATE DATABASE shop")
+    for table in ("busy", "quiet"):
+        await in_thread(execute, pair, f"CREATE TABLE shop.{table} (id INT PRIMARY KEY)")
+    changefeed = Changefeed(pair, "shop.*", lanes=2)
+    await in_thread(changefeed.copy_tables)
+    async with nodes("a") as (node,):
+        await changefeed.run(node, lanes={"shop.busy": 1})
+        pair.sink.freeze()
+        try:
+            await in_thread(execute, pair, "INSERT INTO shop.busy VALUES (1)")
+            statuses = await changefeed.wait(node, lambda found: found["shop.busy"].state == pb.RETRYING)
+        finally:
+            pair.sink.thaw()
+        assert statuses["shop.busy"].error.code == "SinkUnavailable"
+        assert "at one batch for more than 1 s" in statuses["shop.busy"].error.message
+        assert statuses["shop.quiet"].state == pb.RUNNING
+        statuses = await changefeed.wait(node, lambda found: found["shop.busy"].state == pb.RUNNING)
+        assert not statuses["shop.busy"].HasField("error")
+        found = await in_thread(wait_until_equal, pair.source.root, pair.sink.root, "shop", seconds=10)
+        assert found.equal, found
 
 
 async def test_a_diverged_sink_breaks_only_the_lane_that_met_it(server_pair: ServerPair) -> None:

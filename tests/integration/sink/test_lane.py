@@ -323,6 +323,17 @@ def test_a_sink_that_has_no_room_for_a_prepared_statement_is_tried_again(server_
         run(server_pair.sink.connect(), "SET GLOBAL max_prepared_stmt_count = 16382")
 
 
+def test_a_claim_does_not_wait_for_ever(server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dispatcher.sink.lane.CLAIM_SECONDS", 0.5)
+    feed = Feed(server_pair, TABLES)
+    with server_pair.sink.connect() as other:
+        other.query("FLUSH TABLES WITH READ LOCK")
+        with feed.lane() as lane, pytest.raises(SinkUnavailable, match="does not answer"):
+            lane.claim(dict.fromkeys(feed.keys, 1))
+    with feed.lane() as lane:
+        assert lane.claim(dict.fromkeys(feed.keys, 1)).keys() == set(feed.keys)
+
+
 def test_cancel_ends_a_lane_that_waits_for_the_server(server_pair: ServerPair) -> None:
     feed = Feed(server_pair, TABLES)
     run(server_pair.source.connect(), f"INSERT INTO {SCHEMA}.keyed VALUES (1, 2)", f"UPDATE {SCHEMA}.keyed SET v = 3")

@@ -52,6 +52,9 @@ def test_latency_takes_the_worst_of_all_rounds_and_ratios_of_medians() -> None:
     assert (ours.p50_ratio, ours.p99_ratio, ours.most) == (1.5, 2.0, 0.3)
     assert met(list(judge_latency([ours]))) == [True, True, False, True]
     assert met(list(judge_latency([replace(ours, p99_ratio=2.1, most=0.1)]))) == [True, False, True, True]
+    transaction = replace(ours, contender="hedgerow --consistency transaction")
+    assert [one.text.partition(":")[0] for one in judge_latency([transaction])][:3] == [transaction.contender] * 3
+    assert list(judge_latency([replace(ours, contender="native, 1 worker")])) == []
 
 
 def test_percentiles_are_by_nearest_rank() -> None:

@@ -1,0 +1,62 @@
+"""When a sink is told to be silent, and whom it concerns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from common.errors import SinkUnavailable
+from common.pb.v1 import model_pb2 as pb
+from dispatcher.journal import Placement
+from dispatcher.silence import SILENT_SECONDS, Silence
+from dispatcher.standing import Standing
+
+
+@dataclass(eq=False)
+class Lane:
+    """As a Port shows it."""
+
+    keys: tuple[str, ...]
+    began_at: float | None = None
+    targets: dict[str, None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.targets = dict.fromkeys(self.keys)
+
+    def at_work(self, now: float) -> float:
+        return 0.0 if self.began_at is None else now - self.began_at
+
+
+def test_only_the_dispatchers_of_the_silent_lane_are_marked_and_only_while_it_is() -> None:
+    standings = {key: Standing(Placement(key, 1, 0)) for key in ("s.a", "s.b", "s.c")}
+    for standing in standings.values():
+        standing.run()
+    silent, other = Lane(("s.a", "s.b"), 100.0), Lane(("s.c",), 110.0)
+    ports: Any = [silent, other]
+    silence = Silence("sink:3306")
+
+    def states(now: float) -> tuple[bool, list[int]]:
+        changed = silence.look(ports, standings, now)
+        return changed, [standing.state for standing in standings.values()]
+
+    running, marked = [pb.RUNNING] * 3, [pb.RETRYING, pb.RETRYING, pb.RUNNING]
+    assert states(100.0 + SILENT_SECONDS - 0.1) == (False, running)
+    assert states(100.0 + SILENT_SECONDS) == (True, marked)
+    error = standings["s.a"].report().error
+    assert isinstance(error, SinkUnavailable)
+    assert "sink:3306" in str(error)
+    assert states(100.0 + SILENT_SECONDS + 5) == (False, marked)
+    silent.began_at = 100.0 + SILENT_SECONDS + 6  # it goes on with the next batch
+    assert states(100.0 + SILENT_SECONDS + 7) == (True, running)
+    other.began_at = None
+    assert states(500.0) == (True, marked)
+
+
+def test_a_table_that_was_dropped_meanwhile_is_left_alone() -> None:
+    standings = {"s.a": Standing(Placement("s.a", 1, 0))}
+    standings["s.a"].give_up(SinkUnavailable("another"))
+    lane = Lane(("s.a",), 0.0)
+    del lane.targets["s.a"]
+    ports: Any = [lane]
+    Silence("sink").look(ports, standings, 1000.0)
+    assert standings["s.a"].is_broken
