@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import os
 import signal
@@ -46,6 +47,7 @@ async def run_node(config: NodeConfig) -> int:
     """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput, and at the first start EtcdUnavailable and
     EtcdRefused. Once it has been a member it outlasts whatever etcd does."""
     stop = _Stop(config.drain_deadline)
+    faulthandler.register(signal.SIGUSR1)  # where every thread is, to stderr
     gc.freeze()  # collecting garbage stops all threads; it need not look at what was imported, which takes 30 ms
     if config.metrics is not None:
         _serve_metrics(config.metrics)

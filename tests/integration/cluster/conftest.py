@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 import pytest
 
 from common.mysql import Flavour
 from hedgerow.sandbox.cluster import Cluster
+from hedgerow.sandbox.process import SandboxError
 from hedgerow.sandbox.servers import Server
+
+_clusters = pytest.StashKey[list[Cluster]]()
+_EVIDENCE = 40_000  # characters of a node's log
 
 
 class StartCluster(Protocol):
     def __call__(self, flavour: Flavour, nodes: int = 3, **options: Any) -> Cluster: ...
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails tells what its clusters were doing."""
+    report = yield
+    if report.when == "call" and report.failed:
+        report.sections += [("what the cluster was doing", evidence(each)) for each in item.stash.get(_clusters, [])]
+    return report
+
+
+def evidence(cluster: Cluster) -> str:
+    """Its changefeeds, and of each node the end of its log with a stack of every thread."""
+    for node in cluster.nodes:
+        if node.process.running:
+            os.kill(node.process.pid, signal.SIGUSR1)
+    try:
+        feeds = json.dumps(cluster.command("changefeed", "list"), indent=1)
+    except (SandboxError, StopIteration) as error:
+        feeds = f"no node answers: {error}"
+    logs = (f"--- {node.name}\n{node.process.log.read_text()[-_EVIDENCE:]}" for node in cluster.nodes)
+    return "\n".join((feeds, *logs))
+
+
 @pytest.fixture
-def start_cluster() -> Iterator[StartCluster]:
+def start_cluster(request: pytest.FixtureRequest) -> Iterator[StartCluster]:
     """A factory of clusters; each is checked and closed after the test."""
-    clusters: list[Cluster] = []
+    clusters: list[Cluster] = request.node.stash.setdefault(_clusters, [])
 
     def start(flavour: Flavour, nodes: int = 3, **options: Any) -> Cluster:
         cluster = Cluster(flavour, nodes, **options)

@@ -87,6 +87,13 @@ def log_of(node: NodeProcess) -> str:
     return node.process.log.read_text(errors="replace")
 
 
+def test_a_node_tells_where_its_threads_are(start_cluster: StartCluster) -> None:
+    (node,) = start_cluster("mariadb", nodes=1).nodes
+    os.kill(node.process.pid, signal.SIGUSR1)
+    assert wait_until(lambda: "most recent call first" in node.process.log.read_text(), 5)
+    assert node.answers()
+
+
 def test_a_stop_hands_over_maintainer_dispatchers_and_coordinator_and_exits_0(start_cluster: StartCluster) -> None:
     cluster = start_cluster("mariadb")
     pulse = Pulse(cluster.pair.source.root, cluster.pair.sink.root, 6)
