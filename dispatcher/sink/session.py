@@ -40,7 +40,7 @@ _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"  # no gap 
 _ROWS_WRITTEN = "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_write', 'Handler_update', 'Handler_delete')"
 _SET_EVENTS = b"SET @hedgerow_events = ?, @hedgerow_rest = ''"  # MariaDB wants two; BINLOG empties both
 _BINLOG_EVENTS = b"BINLOG @hedgerow_events, @hedgerow_rest"
-_LITERAL = 16 << 10  # bytes of a literal that are parsed sooner than another statement is executed
+_LITERAL = 16 << 10  # bytes of base64 up to which one statement with a literal is sent, rather than two
 
 Judge = Callable[[list[Result]], None]
 
