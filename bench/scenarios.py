@@ -194,7 +194,7 @@ SCENARIOS = (
         _WIDE_TABLES,
         _WIDE_ROW,
         _wide(_WIDE_TABLES),
-        3_000,
+        6_000,
         400,
     ),
     Scenario(
@@ -203,7 +203,7 @@ SCENARIOS = (
         _WIDE_TABLES[:1],
         _WIDE_ROW,
         _wide(_WIDE_TABLES[:1]),
-        3_000,
+        6_000,
         400,
     ),
     Scenario("hot", "one-row updates of 8 rows of one table", ("hot",), _ROW, _hot, 20_000, 2_000),
