@@ -61,6 +61,7 @@ class Port:
         """Once. Raises Fenced as it is, LaneFailed for any other error, LaneStopped."""
         self.keys = frozenset(generations)
         self._given += 1
+        self._work_began_at = time.monotonic()
         try:
             positions = self.lane.claim(generations)
         except Fenced as error:

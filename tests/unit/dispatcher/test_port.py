@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,3 +64,18 @@ def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeyp
     port.give(end)
     (batch,) = port.lane.batches  # type: ignore[attr-defined]
     assert batch.progress == {"s.b": end}
+
+
+def test_a_lane_is_at_work_from_what_it_was_given_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dispatcher.port.Lane", GivenTo)
+    wake = Wake()
+    port = Port(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
+    assert port.at_work(time.monotonic() + 100) == 0
+    port.claim({"s.a": 1})
+    assert 100 <= port.at_work(time.monotonic() + 100) < 110
+    port._on_done()
+    assert port.at_work(time.monotonic() + 100) == 0
+    port.advance_to({"s.a"}, Position(file="b.000001", offset=5, source_id="1"))
+    port.give(Position(file="b.000001", offset=5, source_id="1"))
+    assert 100 <= port.at_work(time.monotonic() + 100) < 110
+    wake.close()
