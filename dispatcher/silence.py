@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from common.errors import SinkUnavailable
+from common.pb.v1 import model_pb2 as pb
 from dispatcher.port import Port
 from dispatcher.standing import Standing
 
@@ -23,27 +24,27 @@ class Silence:
     def __init__(self, sink: str) -> None:
         """`sink`: its address."""
         self._sink = sink
-        self._silent: set[Port] = set()
+        self._marked: dict[Port, list[Standing]] = {}
 
     def look(self, ports: Iterable[Port], standings: Mapping[str, Standing], now: float) -> bool:
-        """Marks the dispatchers of each lane that has begun to wait for too long, and unmarks those whose lane goes on;
-        whether there were any. `now` is on time.monotonic()."""
+        """Marks the running dispatchers of each lane that has begun to wait for too long, and unmarks them when it goes
+        on; whether there were any. `now` is on time.monotonic(). Whoever waits at a DDL or shows an error is left as it
+        is: maintainers decide by that."""
         changed = False
         for port in ports:
             is_silent = port.at_work(now) >= SILENT_SECONDS
-            if is_silent == (port in self._silent):
+            if is_silent == (port in self._marked):
                 continue
             changed = True
             if is_silent:
-                self._silent.add(port)
                 log.warning("sink-silent", sink=self._sink, dispatchers=sorted(port.targets))
+                running = [standings[key] for key in port.targets if standings[key].state == pb.RUNNING]
+                for standing in running:
+                    standing.retry(self._error())
+                self._marked[port] = running
             else:
-                self._silent.discard(port)
-            for key in port.targets:
-                if is_silent:
-                    standings[key].retry(self._error())
-                else:
-                    standings[key].recover()
+                for standing in self._marked.pop(port):
+                    standing.recover()
         return changed
 
     def _error(self) -> SinkUnavailable:

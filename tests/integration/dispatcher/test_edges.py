@@ -24,6 +24,16 @@ def execute(pair: ServerPair, statement: str) -> None:
         cursor.execute(statement)
 
 
+async def over_two_lanes(pair: ServerPair, *tables: str) -> Changefeed:
+    """Over tables of one column, in the sink already."""
+    await in_thread(execute, pair, "CREATE DATABASE shop")
+    for table in tables:
+        await in_thread(execute, pair, f"CREATE TABLE shop.{table} (id INT PRIMARY KEY)")
+    changefeed = Changefeed(pair, "shop.*", lanes=2)
+    await in_thread(changefeed.copy_tables)
+    return changefeed
+
+
 async def test_opposite_changefeeds_do_not_loop(server_pair: ServerPair) -> None:
     back = server_pair.reversed()
     await in_thread(execute, server_pair, "CREATE DATABASE shop")
@@ -125,11 +135,7 @@ async def test_a_sink_that_does_not_answer_is_warned_of(
 ) -> None:
     monkeypatch.setattr("dispatcher.silence.SILENT_SECONDS", 1.0)
     pair = await in_thread(start_pair, flavour)
-    await in_thread(execute, pair, "CREATE DATABASE shop")
-    for table in ("busy", "quiet"):
-        await in_thread(execute, pair, f"CREATE TABLE shop.{table} (id INT PRIMARY KEY)")
-    changefeed = Changefeed(pair, "shop.*", lanes=2)
-    await in_thread(changefeed.copy_tables)
+    changefeed = await over_two_lanes(pair, "busy", "quiet")
     async with nodes("a") as (node,):
         await changefeed.run(node, lanes={"shop.busy": 1})
         pair.sink.freeze()
@@ -148,11 +154,7 @@ async def test_a_sink_that_does_not_answer_is_warned_of(
 
 
 async def test_a_diverged_sink_breaks_only_the_lane_that_met_it(server_pair: ServerPair) -> None:
-    await in_thread(execute, server_pair, "CREATE DATABASE shop")
-    for table in ("good", "bad"):
-        await in_thread(execute, server_pair, f"CREATE TABLE shop.{table} (id INT PRIMARY KEY)")
-    changefeed = Changefeed(server_pair, "shop.*", lanes=2)
-    await in_thread(changefeed.copy_tables)
+    changefeed = await over_two_lanes(server_pair, "good", "bad")
     async with nodes("a") as (node,):
         await changefeed.run(node, lanes={"shop.bad": 1})
         await in_thread(execute, server_pair.reversed(), "INSERT INTO shop.bad VALUES (1)")

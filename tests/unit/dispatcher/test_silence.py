@@ -52,6 +52,25 @@ def test_only_the_dispatchers_of_the_silent_lane_are_marked_and_only_while_it_is
     assert states(500.0) == (True, marked)
 
 
+def test_a_dispatcher_that_waits_at_a_ddl_goes_on_waiting_there() -> None:
+    """Its maintainer decides only over those that it sees blocked."""
+    standings = {key: Standing(Placement(key, 1, 0)) for key in ("*", "s.a", "s.b")}
+    for standing in standings.values():
+        standing.run()
+    ddl = pb.Ddl(statement="ALTER TABLE s.a ADD v INT")
+    standings["*"].block(ddl)
+    lane = Lane(("*", "s.a", "s.b"), 0.0)
+    ports: Any = [lane]
+    silence = Silence("sink")
+    silence.look(ports, standings, 1000.0)
+    assert [standing.state for standing in standings.values()] == [pb.BLOCKED, pb.RETRYING, pb.RETRYING]
+    standings["s.a"].block(ddl)
+    lane.began_at = None
+    assert silence.look(ports, standings, 1001.0)
+    assert [standing.state for standing in standings.values()] == [pb.BLOCKED, pb.BLOCKED, pb.RUNNING]
+    assert standings["*"].report().blocked == standings["s.a"].report().blocked == ddl
+
+
 def test_a_table_that_was_dropped_meanwhile_is_left_alone() -> None:
     standings = {"s.a": Standing(Placement("s.a", 1, 0))}
     standings["s.a"].give_up(SinkUnavailable("another"))
