@@ -28,23 +28,20 @@ from pymysql.cursors import Cursor
 
 from common import sinkjournal
 from common.errors import DdlFailed, HedgerowError, SinkUnavailable
-from common.mysql import Flavour, connect, detect_dead_peer
-from common.names import TableName, quoted
+from common.mysql import Flavour
+from common.names import TableName
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, advanced, has_reached
-from common.sinkschema import DDL_THREAD_ID
 from common.sinktables import check_fence, kill_session, this_session, transaction
 from common.uri import ServerUri
 from dispatcher.sink.cut import Cut
+from dispatcher.sink.ddl_session import become_executor, execute_as_logged, open_session
 from dispatcher.sink.engines import without_transactions
 from dispatcher.sink.fingerprint import Fingerprint, fingerprint
 from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
-from dispatcher.sink.session import IDLE_TIMEOUT, PEER_TIMEOUT
 from dispatcher.sink.writer import Writer
 
 LOCK_PATIENCE = 30.0  # seconds for the changefeed's lock, more than IDLE_TIMEOUT
-METADATA_LOCK_WAIT = 30  # seconds
-_NO_SUCH_SCHEMA = 1049
 _PROGRAMS = re.compile(r"\b(?:TRIGGER|PROCEDURE|FUNCTION|PACKAGE)\b", re.IGNORECASE)
 # A trigger or routine exists already, or does not exist: what CREATE and DROP meet that were executed before.
 _HAS_HAPPENED = frozenset({1304, 1305, 1359, 1360})
@@ -123,13 +120,8 @@ class _Execution:
         self._connections: list[Connection[Cursor]] = []
 
     def _connect(self) -> Connection[Cursor]:
-        connection = connect(self._uri, "sink")
+        connection = open_session(self._uri, self._cut)
         self._connections.append(connection)
-        self._cut.attach(connection)
-        detect_dead_peer(connection, PEER_TIMEOUT)
-        connection.query(
-            f"SET SESSION lock_wait_timeout = {METADATA_LOCK_WAIT}, innodb_lock_wait_timeout = {METADATA_LOCK_WAIT}"
-        )
         return connection
 
     def close(self) -> None:
@@ -142,7 +134,7 @@ class _Execution:
         self._journal = self._connect()
         self._executor = self._connect()
         with self._executor.cursor() as executor:
-            executor.execute(f"SET SESSION wait_timeout = {IDLE_TIMEOUT}, default_storage_engine = InnoDB")
+            become_executor(executor)
             self._lock(executor)
             begun = self._begin()
             if begun is not None:
@@ -218,8 +210,7 @@ class _Execution:
                     f"{self._key} in hedgerow.ddl"
                 )
         try:
-            self._prepare(executor)
-            executor.execute(self._ddl.statement)
+            execute_as_logged(executor, self._ddl.statement, self._ddl.default_schema, self._variables)
         except pymysql.MySQLError as error:
             if lost(error):
                 raise self._failure(error) from error
@@ -229,22 +220,6 @@ class _Execution:
                     return
             self._write_outcome(sinkjournal.REFUSED)
             raise self._failure(error) from error
-
-    def _prepare(self, executor: Cursor) -> None:
-        """The source's session: the text goes out as utf8mb4, everything else as it was there."""
-        if self._ddl.default_schema:
-            try:
-                executor.execute(f"USE {quoted(self._ddl.default_schema)}")
-            except pymysql.MySQLError as error:
-                if code(error) != _NO_SUCH_SCHEMA:  # CREATE DATABASE is logged with the schema that it creates
-                    raise
-        variables = {name: value for name, value in self._variables.items() if name != "character_set_client"}
-        if variables:
-            executor.execute(
-                "SET " + ", ".join(f"SESSION {name} = %s" for name in variables), tuple(variables.values())
-            )
-        # Last: CONNECTION_ID() tells this one from now on. Both servers log it (Query_event, thread id).
-        executor.execute(f"SET SESSION pseudo_thread_id = {DDL_THREAD_ID}")
 
     def _now(self) -> Fingerprint:
         with self._journal.cursor() as cursor:
