@@ -17,6 +17,7 @@ from pymysql.connections import Connection
 from common.filter import SYSTEM_SCHEMAS, TableFilter
 from common.mysql import Flavour
 from common.names import TableName
+from common.rawtext import query_bytes, text
 
 _CASCADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 _NOT_SYSTEM = "NOT IN (" + ", ".join(f"'{schema}'" for schema in sorted(SYSTEM_SCHEMAS)) + ")"
@@ -154,7 +155,8 @@ def _references(connection: Connection[Any]) -> list[tuple[str, TableName, Table
 
 
 def _show_create(connection: Connection[Any], table: TableName) -> str:
-    return str(_query(connection, f"SHOW CREATE TABLE {table.quoted}")[0][1])
+    with connection.cursor() as cursor:
+        return text(query_bytes(cursor, f"SHOW CREATE TABLE {table.quoted}")[0][1])
 
 
 def _rules(definition: str, name: str) -> tuple[str, str]:

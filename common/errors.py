@@ -27,7 +27,8 @@
         ├── UnsupportedEvent      an event that is not on the list of known ones, INCIDENT, statement-format DML
         ├── SinkDiverged          a row is not there, or is there already (1032, 1062, 1452)
         ├── SinkRefused           the sink refuses for a reason that a retry does not mend (grant, packet size, table)
-        └── DdlFailed             a DDL statement failed in the sink
+        ├── DdlFailed             a DDL statement failed in the sink
+        └── DdlUncertain          whether the sink has executed a DDL statement cannot be known
 
 `retriable`: trying again, unchanged, may succeed. After any other ReplicationError the changefeed is `failed` and waits
 for a user. `status`: what a gRPC caller gets. `code` is stable, for scripts. Messages say what was found, where, and
@@ -180,4 +181,8 @@ class SinkRefused(ReplicationError):
 
 
 class DdlFailed(ReplicationError):
+    pass
+
+
+class DdlUncertain(ReplicationError):
     pass

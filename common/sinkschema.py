@@ -8,8 +8,9 @@ from pymysql.cursors import Cursor
 SCHEMA = "hedgerow"
 SCHEMA_DISPATCHER = "*"  # the key of the dispatcher that executes DDL
 # Marks DDL that a changefeed executes: the session's pseudo_thread_id, which the sink's binlog has in the query event.
-# Servers count connections from 1, in 32 bits: hardly one gets this by itself.
-DDL_THREAD_ID = 0xFEED4ED6
+# Servers count connections from 1, in 32 bits: hardly one gets one of these by itself. The lower half tells apart
+# statements.
+_DDL_THREAD_IDS = 0xFEED0000
 
 # utf8mb4_bin: names differ by case and accent. Longest key: (64 + 512) * 4 bytes, below InnoDB's 3072.
 _TABLES = (
@@ -59,6 +60,16 @@ _TABLES = (
     ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin""",
 )
 _NAMES = ("fence", "progress", "ddl", "xa")
+
+
+def ddl_thread_id(number: int) -> int:
+    """The thread id of a statement that a changefeed executes; `number` has 16 bits."""
+    return _DDL_THREAD_IDS | number
+
+
+def is_ddl_thread_id(thread_id: int) -> bool:
+    """Whether a changefeed has executed the statement that is logged with this thread id."""
+    return thread_id & 0xFFFF0000 == _DDL_THREAD_IDS
 
 
 def ensure_schema(conn: Connection[Cursor]) -> None:

@@ -1,23 +1,23 @@
 """Executes a DDL statement in the sink exactly once, whoever dies in the middle. Design: "DDL".
 
     GET_LOCK('hedgerow:<uid>')                     one at a time; the lock dies with the session that executes
-    fenced transaction: `started`, fingerprint     who executes, and what the tables were before
+    fenced transaction: `started`, record          who executes, and what the sink was like before
     the statement, as the source logged it
     fenced transaction: `done`, progress           the schema dispatcher's position, rows of created and dropped tables
 
 A successor that finds `started` first gets the lock, and so knows that nobody executes; for that it kills the recorded
-session, if it is still that one. Then the fingerprint tells: changed means done; unchanged means not done, or nothing
-to be seen (TRUNCATE, OPTIMIZE, an ALTER to what is there already), and both are mended by executing it. A statement
-that the server refused is `refused`, in a fenced transaction, before anybody hears of it: what the user then changes in
-order to mend it would look as if the statement had been executed. A statement that left a table in an engine without
-transactions is `executed`, and not `done` before the user has changed that.
+session, if it is still that one. Then it looks for evidence (dispatcher.sink.recovery): executed is what only this
+statement can have done, never what merely looks different. A statement of which nothing can be known stops the
+changefeed (DdlUncertain) until the user has said which: `done`, or `refused`. A statement that the server refused is
+`refused`, in a fenced transaction, before anybody hears of it, and begins anew: what the user changes meanwhile is none
+of its effects. A statement that left a table in an engine without transactions is `executed`, and not `done` before the
+user has changed that.
 
 Blocking: call it from a thread. The caller has claimed the schema dispatcher.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from common import sinkjournal
-from common.errors import DdlFailed, HedgerowError, SinkUnavailable
+from common.errors import DdlFailed, DdlUncertain, HedgerowError, SinkUnavailable
 from common.mysql import Flavour
 from common.names import TableName
 from common.pb.v1 import model_pb2 as pb
@@ -37,18 +37,13 @@ from common.uri import ServerUri
 from dispatcher.sink.cut import Cut
 from dispatcher.sink.ddl_session import become_executor, execute_as_logged, open_session
 from dispatcher.sink.engines import without_transactions
-from dispatcher.sink.fingerprint import Fingerprint, fingerprint
+from dispatcher.sink.evidence import Statement, Verdict
+from dispatcher.sink.recovery import Record, Recovery
 from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
 from dispatcher.sink.writer import Writer
 
 LOCK_PATIENCE = 30.0  # seconds for the changefeed's lock, more than IDLE_TIMEOUT
-_PROGRAMS = re.compile(r"\b(?:TRIGGER|PROCEDURE|FUNCTION|PACKAGE)\b", re.IGNORECASE)
-# A trigger or routine exists already, or does not exist: what CREATE and DROP meet that were executed before.
-_HAS_HAPPENED = frozenset({1304, 1305, 1359, 1360})
 _SHOWN = 200  # characters of a statement in an error
-
-# Leaves no trace in SHOW CREATE TABLE, and undoes itself when it is executed again.
-_SWAPS = re.compile(r"\bEXCHANGE\s+PARTITION\b|\bRENAME\b", re.IGNORECASE)
 
 
 def execute_ddl(
@@ -71,7 +66,7 @@ def execute_ddl(
     `position`; that is before it, where rows follow it in its own transaction. `cut` ends it from another thread, with
     SinkUnavailable: the server may go on with a statement that it has. `executed`: the statement came from the sink, by
     a changefeed in the opposite direction; it is only recorded as done.
-    Raises Fenced, SinkUnavailable (call it again), DdlFailed, SinkRefused.
+    Raises Fenced, SinkUnavailable (call it again), DdlFailed, DdlUncertain, SinkRefused.
     """
     if not ddl.gtid and not position.file:
         raise ValueError("a DDL statement has a GTID, or a file and an offset")
@@ -88,9 +83,8 @@ def execute_ddl(
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    before: Fingerprint
-    again: bool  # it was begun before, and may have been executed
-    executed: bool = False
+    record: Record | None  # None: it is executed, and not done
+    again: bool = False  # it was begun before, and may have been executed
 
 
 class _Execution:
@@ -117,6 +111,16 @@ class _Execution:
         self._creates = [TableName.read(name) for name in ddl.creates]
         self._drops = [TableName.read(name) for name in ddl.drops]
         self.affected = {*map(TableName.read, ddl.touches), *self._creates, *self._drops}
+        statement = Statement.read(
+            ddl.statement,
+            ddl.default_schema,
+            flavour,
+            self.affected,
+            self._creates,
+            self._drops,
+            sql_mode=int(session.get("sql_mode", 0)),
+        )
+        self._recovery = Recovery(uri, flavour, statement, self.affected)
         self._connections: list[Connection[Cursor]] = []
 
     def _connect(self) -> Connection[Cursor]:
@@ -138,8 +142,8 @@ class _Execution:
             self._lock(executor)
             begun = self._begin()
             if begun is not None:
-                if not begun.executed:
-                    self._execute(executor, begun)
+                if begun.record is not None:
+                    self._execute(executor, begun.record, begun.again)
                 self._check_engines()
                 self._finish()
 
@@ -162,7 +166,6 @@ class _Execution:
 
     def _begin(self) -> _Begun | None:
         """Write `started`, unless it is executed. None if it is done."""
-        session = this_session(self._executor)
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
             reached = self._lock_dispatcher(cursor)
@@ -172,16 +175,17 @@ class _Execution:
             if entry is not None and entry.state == sinkjournal.DONE:  # said so by hand
                 self._write_done(cursor, reached)
                 return None
-            if entry is not None and entry.state == sinkjournal.EXECUTED:
-                return _Begun(Fingerprint.parse(entry.fingerprint), again=True, executed=True)
-            if self._is_executed:
-                return _Begun(Fingerprint({}, identified=True), again=False, executed=True)
+            if self._is_executed or (entry is not None and entry.state == sinkjournal.EXECUTED):
+                return _Begun(None)
             again = entry is not None and entry.state == sinkjournal.STARTED
-            before = Fingerprint.parse(entry.fingerprint) if entry is not None and again else self._fingerprint(cursor)
-            sinkjournal.write_started(
-                cursor, self._uid, self._key, self._ddl.statement, str(before), self._epoch, session
-            )
-        return _Begun(before, again)
+            record = Record.parse(entry.fingerprint) if entry is not None and again else self._recovery.record(cursor)
+            self._write_started(cursor, record)
+        return _Begun(record, again)
+
+    def _write_started(self, cursor: Cursor, record: Record) -> None:
+        """With the session that holds the lock, so that a successor can end it."""
+        session = this_session(self._executor)
+        sinkjournal.write_started(cursor, self._uid, self._key, self._ddl.statement, str(record), self._epoch, session)
 
     def _lock_dispatcher(self, cursor: Cursor) -> Position:
         return sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)
@@ -196,46 +200,49 @@ class _Execution:
             flavour=self._flavour,
         )
 
-    def _execute(self, executor: Cursor, begun: _Begun) -> None:
-        before, again = begun.before, begun.again
+    def _execute(self, executor: Cursor, record: Record, again: bool) -> None:
         if again:
-            now = self._now()
-            if self._is_done(before, now):
+            if self._was_executed(executor, record):
                 return
-            if str(now) == str(before) and not now.identified and _SWAPS.search(self._ddl.statement):
-                raise DdlFailed(
-                    f"cannot tell whether a statement was executed in sink {self._uri.address} before its session "
-                    f"ended: {_start(self._ddl.statement)}. GRANT PROCESS ON *.* TO {self._uri.user} there lets "
-                    "Hedgerow tell next time; now look, and set state = 'done' or delete the row of key "
-                    f"{self._key} in hedgerow.ddl"
-                )
+            record = self._begin_anew()
         try:
-            execute_as_logged(executor, self._ddl.statement, self._ddl.default_schema, self._variables)
+            execute_as_logged(
+                executor, self._ddl.statement, self._ddl.default_schema, self._variables, record.mark.thread_id
+            )
         except pymysql.MySQLError as error:
             if lost(error):
                 raise self._failure(error) from error
-            if again:
-                now = self._now()
-                if self._is_done(before, now) or (code(error) in _HAS_HAPPENED and now.programs != before.programs):
-                    return
+            if again and self._drops and not self._creates and self._was_executed(executor, record):  # the rest of it
+                return
             self._write_outcome(sinkjournal.REFUSED)
             raise self._failure(error) from error
 
-    def _now(self) -> Fingerprint:
+    def _was_executed(self, executor: Cursor, record: Record) -> bool:
+        """Raises DdlUncertain."""
         with self._journal.cursor() as cursor:
-            return self._fingerprint(cursor)
+            finding = self._recovery.judge(cursor, record, self._cut, lambda: _ping(executor))
+        if finding.verdict is Verdict.UNKNOWN:
+            raise DdlUncertain(
+                f"cannot tell whether sink {self._uri.address} has executed a DDL statement of the source before its "
+                f"session ended: {_start(self._ddl.statement)}. Seen there: {finding.seen}. Look whether the tables "
+                f"are as the statement leaves them. If it was executed: {self._says(sinkjournal.DONE)}; if it was not, "
+                f"make them as they were before it, and {self._says(sinkjournal.REFUSED)}, so that it is executed; "
+                "either in the sink, and then resume"
+            )
+        return finding.verdict is Verdict.EXECUTED
 
-    def _fingerprint(self, cursor: Cursor) -> Fingerprint:
-        programs = _PROGRAMS.search(self._ddl.statement) is not None
-        return fingerprint(cursor, self._flavour, self.affected, programs=programs)
+    def _begin_anew(self) -> Record:
+        with transaction(self._journal) as cursor:
+            check_fence(cursor, self._uid, self._epoch)
+            self._lock_dispatcher(cursor)
+            record = self._recovery.record(cursor)
+            self._write_started(cursor, record)
+        return record
 
-    def _is_done(self, before: Fingerprint, now: Fingerprint) -> bool:
-        """Something changed, and nothing is missing of what the statement creates and drops."""
-        gone = set(self._drops) - set(self._creates)
+    def _says(self, state: str) -> str:
         return (
-            now.tables != before.tables
-            and not any(now.absent(name) for name in self._creates)
-            and all(now.absent(name) for name in gone)
+            f"UPDATE hedgerow.ddl SET state = '{state}' WHERE changefeed_uid = '{self._uid}' AND ddl_key = "
+            f"'{self._key}'"
         )
 
     def _check_engines(self) -> None:
@@ -284,9 +291,13 @@ class _Execution:
             return known
         return DdlFailed(
             f"sink {self._uri.address} refuses a DDL statement of the source ({code(error)}: {error.args[-1]}): "
-            f"{_start(self._ddl.statement)}. Mend what it says there, then resume: the statement is executed again. If "
-            f"you execute it there yourself, set state = 'done' of key {self._key} in hedgerow.ddl before you resume"
+            f"{_start(self._ddl.statement)}. Change there what it says, then resume: the statement is executed again. "
+            f"If you execute it there yourself, then also {self._says(sinkjournal.DONE)} there before you resume"
         )
+
+
+def _ping(executor: Cursor) -> None:
+    executor.execute("DO 0")
 
 
 def _start(statement: str) -> str:

@@ -10,7 +10,6 @@ from pymysql.cursors import Cursor
 
 from common.mysql import connect, detect_dead_peer
 from common.names import quoted
-from common.sinkschema import DDL_THREAD_ID
 from common.uri import ServerUri
 from dispatcher.sink.cut import Cut
 from dispatcher.sink.refusals import code
@@ -41,9 +40,12 @@ def become_executor(cursor: Cursor) -> None:
 
 
 def execute_as_logged(
-    cursor: Cursor, statement: str, default_schema: str, variables: Mapping[str, int | float | str]
+    cursor: Cursor, statement: str, default_schema: str, variables: Mapping[str, int | float | str], thread_id: int
 ) -> None:
-    """Execute it as the source's session did: the text goes out as utf8mb4, everything else as it was there."""
+    """Execute it as the source's session did: the text goes out as utf8mb4, everything else as it was there.
+
+    `thread_id`: what the sink's binlog is to have with it.
+    """
     if default_schema:
         try:
             cursor.execute(f"USE {quoted(default_schema)}")
@@ -54,5 +56,5 @@ def execute_as_logged(
     if others:
         cursor.execute("SET " + ", ".join(f"SESSION {name} = %s" for name in others), tuple(others.values()))
     # Last: CONNECTION_ID() tells this one from now on. Both servers log it (Query_event, thread id).
-    cursor.execute(f"SET SESSION pseudo_thread_id = {DDL_THREAD_ID}")
+    cursor.execute(f"SET SESSION pseudo_thread_id = {thread_id:d}")
     cursor.execute(statement)

@@ -17,7 +17,7 @@ from typing import Final
 from pymysql.charset import charset_by_id
 
 from common.errors import BinlogCorrupt, UnsupportedEvent
-from common.sinkschema import DDL_THREAD_ID
+from common.sinkschema import is_ddl_thread_id
 from dispatcher.source import events as e
 
 
@@ -124,7 +124,7 @@ def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: boo
         session=session,
         rows_follow=inside,
         alter_phase=reader.alter_phase,
-        is_ours=struct.unpack_from("<I", event, e.HEADER) == (DDL_THREAD_ID,),
+        is_ours=is_ddl_thread_id(struct.unpack_from("<I", event, e.HEADER)[0]),
         event=event,
     )
 

@@ -29,13 +29,18 @@ _TABLES = (
 GRANTS: dict[Flavour, dict[str, tuple[str, ...]]] = {
     "mariadb": {
         SOURCE_USER: ("REPLICATION SLAVE, BINLOG MONITOR, SELECT ON *.*",),
-        SINK_USER: (f"BINLOG REPLAY, PROCESS, {_TABLES}, DELETE HISTORY ON *.*", "ALL ON `hedgerow`.*"),
+        SINK_USER: (
+            f"BINLOG REPLAY, PROCESS, {_TABLES}, DELETE HISTORY ON *.*",
+            "REPLICATION SLAVE, BINLOG MONITOR ON *.*",
+            "ALL ON `hedgerow`.*",
+        ),
     },
     "mysql": {
         SOURCE_USER: ("REPLICATION SLAVE, REPLICATION CLIENT, SELECT ON *.*",),
         SINK_USER: (
             f"PROCESS, {_TABLES} ON *.*",
             "BINLOG_ADMIN, SESSION_VARIABLES_ADMIN ON *.*",
+            "REPLICATION SLAVE, REPLICATION CLIENT ON *.*",
             "ALL ON `hedgerow`.*",
         ),
     },
