@@ -2,8 +2,9 @@
 .DEFAULT_GOAL := help
 FLAVOUR ?= mariadb
 ARGS ?=
+NAMES ?=
 
-.PHONY: help setup demo playground test bench bench-failover check stubs mysql clean
+.PHONY: help setup demo playground test versions bench bench-failover check stubs mysql servers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +22,9 @@ playground: setup ## keep such a cluster running to play with
 
 test: setup ## every test; MySQL's too if there is one (make mysql)
 	.venv/bin/pytest $(ARGS)
+
+versions: setup ## types, DDL, sources and sinks on every version that make servers has fetched, and upgrades
+	scripts/test_versions.sh $(NAMES)
 
 bench: setup ## speed next to the servers' own replication (docs/performance.md); ARGS='--quick' to try it
 	.venv/bin/python -m bench $(ARGS)
@@ -41,6 +45,9 @@ stubs: setup ## generate common/pb again from proto/
 mysql: ## a MySQL server in .mysql/root, from Debian's archive (as root)
 	scripts/mysql.sh
 
-clean: ## remove what the others made, except .mysql
+servers: ## other versions of the servers in .servers; NAMES='mariadb-11.8 ...' for some
+	scripts/servers.sh $(NAMES)
+
+clean: ## remove what the others made, except .mysql and .servers
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find . -name __pycache__ -type d -not -path './.mysql/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './.mysql/*' -not -path './.servers/*' -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ from typing import Protocol
 from common.mysql import Flavour
 from hedgerow.sandbox import mariadb, mysql
 from hedgerow.sandbox.process import SandboxError
+from hedgerow.sandbox.trees import trees
 
 FLAVOURS: tuple[Flavour, ...] = ("mariadb", "mysql")
 
@@ -72,6 +73,14 @@ def flavour_available(flavour: Flavour) -> Availability:
 def flavours_available() -> list[Availability]:
     """Every flavour, the missing ones too. Never raises."""
     return [flavour_available(flavour) for flavour in FLAVOURS]
+
+
+def programs(flavour: Flavour) -> list[Program]:
+    """Every version that can be started here, the one that `require` gives first."""
+    default = flavour_available(flavour).program
+    in_tree = mariadb.in_tree if flavour == "mariadb" else mysql.in_tree
+    found = [default, *(in_tree(root) for root in trees())]
+    return list({program.key: program for program in found if program is not None}.values())
 
 
 def require(flavour: Flavour) -> Program:

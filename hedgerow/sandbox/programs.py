@@ -45,13 +45,11 @@ def program_key(path: Path, line: str) -> str:
     return hashlib.sha256(seen.encode()).hexdigest()[:12]
 
 
-def run_to_end(argv: Sequence[str], log: Path) -> None:
-    """Run a program; SandboxError with its output's end unless it succeeds within two minutes."""
+def run_to_end(argv: Sequence[str], log: Path, stdin: bytes = b"") -> None:
+    """Run a program that is given `stdin`; SandboxError with its output's end unless it succeeds within two minutes."""
     with open(log, "wb") as output:
         try:
-            done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=120, check=False
-            )
+            done = subprocess.run(argv, input=stdin, stdout=output, stderr=output, timeout=120, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SandboxError(f"cannot run {argv[0]}: {error}") from error
     if done.returncode != 0:

@@ -38,7 +38,7 @@ class Column:
         quoted = quote(self.name)
         kind = self.type.lower().split("(")[0].split()[0]
         if kind == "float":
-            return f"CAST({quoted} AS DOUBLE)"
+            return f"{quoted} + 0e0"  # as DOUBLE: a FLOAT shows six digits (CAST knows DOUBLE from MySQL 8.0.17 on)
         if kind in ("enum", "set"):
             return f"{quoted} + 0"
         return quoted

@@ -60,13 +60,20 @@ def render_options(options: Mapping[str, Option]) -> list[str]:
 
 class Server:
     """One database server. `options` (system variables by name) override what a source needs, see render_options:
-    {"binlog_format": "STATEMENT"}, {"log_bin": False}, {"sync_binlog": 1}. They can be changed between restarts."""
+    {"binlog_format": "STATEMENT"}, {"log_bin": False}, {"sync_binlog": 1}. They can be changed between restarts.
+    `program`: of this version, else of the one that is found first."""
 
-    def __init__(self, flavour: Flavour, name: str = "server", options: Mapping[str, Option] | None = None) -> None:
+    def __init__(
+        self,
+        flavour: Flavour,
+        name: str = "server",
+        options: Mapping[str, Option] | None = None,
+        program: Program | None = None,
+    ) -> None:
         self.flavour: Flavour = flavour
         self.name = f"{flavour} {name}"
         self.options: dict[str, Option] = dict(options or {})
-        self.program: Program = require(flavour)
+        self.program: Program = program or require(flavour)
         self.port = free_port()
         self.server_id = self.port  # unique on this machine
         self.directory = temporary_directory(f"{flavour}-{name}")
@@ -202,10 +209,13 @@ def start_server_pair(
     flavour: Flavour,
     source_options: Mapping[str, Option] | None = None,
     sink_options: Mapping[str, Option] | None = None,
+    *,
+    source_program: Program | None = None,
+    sink_program: Program | None = None,
 ) -> ServerPair:
     """Start both; the caller closes the pair. SandboxError when the flavour is missing or a server does not start."""
-    source = Server(flavour, "source", source_options)
-    pair = ServerPair(source, Server(flavour, "sink", sink_options))
+    source = Server(flavour, "source", source_options, source_program)
+    pair = ServerPair(source, Server(flavour, "sink", sink_options, sink_program))
     try:
         pair.source.launch()
         pair.sink.launch()

@@ -16,6 +16,7 @@ class Column:
     values: tuple[str, ...]
     extra: str = ""  # further columns, after a comma
     update: tuple[str, ...] = ()  # further updates: assignments for every row
+    since: tuple[int, ...] = ()  # the server's first version that has it; none: every one that is supported
 
 
 def _integers() -> list[Column]:
@@ -98,17 +99,15 @@ COMMON: tuple[Column, ...] = (
 MYSQL: tuple[Column, ...] = (
     Column("json_partial", "json", ('\'{"a": 1, "b": {"c": "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}, "d": [1, 2, 3]}\'', '\'{"a": 2, "b": {"c": "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"}, "d": [4, 5, 6]}\''), update=("v = JSON_SET(v, '$.a', 9)", "v = JSON_REPLACE(v, '$.b.c', 'short')", "v = JSON_REMOVE(v, '$.d[1]')")),
     Column("geometry_srid", "geometry SRID 4326", ("ST_GeomFromText('POINT(10 20)', 4326)", "ST_GeomFromText('LINESTRING(1 2,3 4)', 4326)")),
-    Column("invisible", "int", ("1", "2"), extra="hidden int INVISIBLE DEFAULT 5"),
+    Column("invisible", "int", ("1", "2"), extra="hidden int INVISIBLE DEFAULT 5", since=(8, 0, 23)),
+    Column("vector", "vector(3)", ("STRING_TO_VECTOR('[1,2,3]')", "STRING_TO_VECTOR('[-1e-30,0,3.4e38]')"), since=(9,)),
 )  # fmt: skip
 
-MYSQL_9: tuple[Column, ...] = (
-    Column("vector", "vector(3)", ("STRING_TO_VECTOR('[1,2,3]')", "STRING_TO_VECTOR('[-1e-30,0,3.4e38]')")),
-)
-
 MARIADB: tuple[Column, ...] = (
-    Column("uuid", "uuid", ("'00000000-0000-0000-0000-000000000000'", "'123e4567-e89b-12d3-a456-426655440000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'")),
+    Column("uuid", "uuid", ("'00000000-0000-0000-0000-000000000000'", "'123e4567-e89b-12d3-a456-426655440000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"), since=(10, 7)),
     Column("inet6", "inet6", ("'::'", "'2001:db8::ff00:42:8329'", "'::ffff:192.0.2.128'")),
-    Column("inet4", "inet4", ("'0.0.0.0'", "'255.255.255.255'", "'192.0.2.1'")),
+    Column("inet4", "inet4", ("'0.0.0.0'", "'255.255.255.255'", "'192.0.2.1'"), since=(10, 10)),
+    Column("vector", "vector(3)", ("VEC_FromText('[1,2,3]')", "VEC_FromText('[-1e-30,0,3.4e38]')"), since=(11, 7)),
     Column("varchar_compressed", "varchar(5000) COMPRESSED", ("''", "'short'", "repeat('long ', 900)")),
     Column("text_compressed", "mediumtext COMPRESSED", ("''", "repeat('long ', 20000)")),
     Column("blob_compressed", "blob COMPRESSED", ("''", "repeat(0x00FF, 9000)")),
@@ -117,6 +116,5 @@ MARIADB: tuple[Column, ...] = (
 
 
 def columns_of(flavour: str, version: tuple[int, ...]) -> tuple[Column, ...]:
-    if flavour == "mariadb":
-        return COMMON + MARIADB
-    return COMMON + MYSQL + (MYSQL_9 if version >= (9,) else ())
+    columns = COMMON + (MARIADB if flavour == "mariadb" else MYSQL)
+    return tuple(column for column in columns if version >= column.since)
