@@ -22,7 +22,6 @@ def test_mariadb_10_5_is_refused() -> None:
     pair = start_server_pair("mariadb", source_program=old, sink_program=old)
     with contextlib.closing(pair), pytest.raises(PreflightFailed) as refused:
         preflight(ServerUri.parse(pair.source_uri), ServerUri.parse(pair.sink_uri), TableFilter.parse([]), "earliest")
-    assert [problem.found.split(" is ")[1] for problem in refused.value.problems] == [
-        f"MariaDB {old.version}, which is too old"
-    ] * 2
+    found = [problem.found.partition(" is ")[2] for problem in refused.value.problems]
+    assert found == [f"MariaDB {old.version}, which is too old"] * 2
     assert {problem.mend for problem in refused.value.problems} == {"upgrade it to 10.6 or later"}
