@@ -83,6 +83,20 @@ def user_tables(connection: Connection[Any], table_filter: TableFilter) -> list[
     return sorted((table for table in tables if table_filter.matches(*table.name)), key=lambda table: table.name)
 
 
+def schema_names(connection: Connection[Any]) -> list[str]:
+    return [name for (name,) in _query(connection, "SELECT schema_name FROM information_schema.schemata")]
+
+
+def table_exists(connection: Connection[Any], table: TableName) -> bool:
+    return bool(
+        _query(
+            connection,
+            "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
+            tuple(table),
+        )
+    )
+
+
 def columns(connection: Connection[Any], tables: Iterable[TableName]) -> dict[TableName, tuple[Column, ...]]:
     """The columns of these tables, in the order of their positions; tables that are not there are left out."""
     wanted = set(tables)

@@ -25,6 +25,7 @@
         ├── HistoryDiverged       the source lacks transactions that the sink has applied
         ├── BinlogCorrupt         a checksum or a structure does not hold
         ├── UnsupportedEvent      an event that is not on the list of known ones, INCIDENT, statement-format DML
+        ├── TableUnreplicated     rows of a table that matches the filter and that no dispatcher replicates
         ├── SinkDiverged          a row is not there, or is there already (1032, 1062, 1452)
         ├── SinkRefused           the sink refuses for a reason that a retry does not mend (grant, packet size, table)
         ├── DdlFailed             a DDL statement failed in the sink
@@ -169,6 +170,10 @@ class BinlogCorrupt(ReplicationError):
 
 
 class UnsupportedEvent(ReplicationError):
+    pass
+
+
+class TableUnreplicated(ReplicationError):
     pass
 
 

@@ -16,7 +16,7 @@ here can meet beyond the named ones are left to the caller as pymysql.MySQLError
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,10 @@ __all__ = [
     "chunks",
     "claim",
     "delete_progress",
+    "dispatchers_of_others",
     "ensure_schema",
     "fence_query",
+    "find_fence",
     "forget",
     "insert_progress",
     "judge_fence",
@@ -65,20 +67,38 @@ class ProgressRow:
     session: SessionRecord
 
 
-def raise_fence(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PATIENCE) -> None:
+def raise_fence(
+    conn: Sink,
+    uid: str,
+    epoch: int,
+    owner: str,
+    *,
+    also: Callable[[Cursor], None] | None = None,
+    patience: float = PATIENCE,
+) -> None:
     """Insert the fence row or raise it to `epoch`; from then on no writer below `epoch` commits.
 
-    Raises Fenced where the row is above, or at `epoch` with another owner; SinkUnavailable where a lock outlasts
-    `patience` seconds.
+    `also` is done in the same transaction, which may be tried more than once. Raises Fenced where the row is above, or
+    at `epoch` with another owner; SinkUnavailable where a lock outlasts `patience` seconds.
     """
 
     def attempt(cursor: Cursor) -> None:
         _raise(cursor, uid, epoch, owner)
+        if also is not None:
+            also(cursor)
 
     def blockers() -> Iterable[SessionRecord]:
         return (row.session for row in list_progress(conn, uid) if row.epoch < epoch)
 
     patiently(conn, f"raising the fence of changefeed {uid}", patience, attempt, blockers)
+
+
+def find_fence(conn: Sink, uid: str) -> int:
+    """The fence's epoch; 0 without one. Takes no locks."""
+    with conn.cursor() as cursor:
+        cursor.execute(f"SELECT epoch FROM {SCHEMA}.fence WHERE changefeed_uid = %s", (uid,))
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 def forget(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PATIENCE) -> None:
@@ -112,6 +132,13 @@ def list_progress(conn: Sink, uid: str) -> list[ProgressRow]:
     with conn.cursor() as cursor:
         cursor.execute(f"{_SELECT_PROGRESS} WHERE changefeed_uid = %s ORDER BY dispatcher", (uid,))
         return [_progress(row) for row in cursor.fetchall()]
+
+
+def dispatchers_of_others(conn: Sink, uid: str) -> set[str]:
+    """What other changefeeds replicate to this sink."""
+    with conn.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT dispatcher FROM {SCHEMA}.progress WHERE changefeed_uid <> %s", (uid,))
+        return {row[0] for row in cursor.fetchall()} - {SCHEMA_DISPATCHER}
 
 
 def insert_progress(

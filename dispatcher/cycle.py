@@ -21,6 +21,7 @@ from common.position import Position, farthest, least, readable
 from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
+from dispatcher.net import Net
 from dispatcher.port import Port
 from dispatcher.ports import Ports
 from dispatcher.router import Router
@@ -97,8 +98,9 @@ class Cycle:
         reader.connect()
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
             start = replace(start, gtid_set="")
+        net = Net(self._spec, self._writer, self._ports.ask) if SCHEMA_DISPATCHER in starts else None
         self._router = Router(
-            flavour, start, reader.source_id, self._ports.targets, Classifier(self._spec), self._ports.prepared()
+            flavour, start, reader.source_id, self._ports.targets, Classifier(self._spec), self._ports.prepared(), net
         )
         self._ports.connect(self._description)
         for key in starts:

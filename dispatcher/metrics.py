@@ -20,3 +20,8 @@ LAG = Gauge(
     "hedgerow_lag_seconds", "Age of the oldest source transaction that is not durable in the sink", ["changefeed"]
 )
 RETRIES = Counter("hedgerow_stream_retries_total", "Streams that began anew after an error", ["changefeed", "error"])
+UNREPLICATED = Counter(
+    "hedgerow_unreplicated_tables_total",
+    "Tables that match the filter and that no dispatcher replicated when their rows came: the changefeed stopped",
+    ["changefeed"],
+)

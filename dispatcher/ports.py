@@ -88,21 +88,21 @@ class Ports:
 
     def _find_lost(self, generations: Mapping[str, int]) -> set[str]:
         """Those that another has claimed, or whose progress row is gone."""
-        with self._sink() as connection:
+        with self.ask() as connection:
             rows = {row.dispatcher: (row.epoch, row.generation) for row in list_progress(connection, self._spec.uid)}
         epoch = self._writer.epoch
         return {key for key, generation in generations.items() if rows.get(key, (epoch + 1, 0)) > (epoch, generation)}
 
     def prepared(self) -> dict[str, set[str]]:
         """Of the XA transactions that have rows in the sink, by xid, the dispatchers concerned."""
-        with self._sink() as connection:
+        with self.ask() as connection:
             return list_prepared(connection, self._spec.uid)
 
     def connect(self, description: bytes) -> None:
         """Tells the lanes what the sink's tables are like now: which ones foreign keys tie to others, because the
         sink's engine carries out the cascades, and how many columns they have."""
         schemas = {key.partition(".")[0] for port in self._all for key in port.keys if key != SCHEMA_DISPATCHER}
-        with self._sink() as connection:
+        with self.ask() as connection:
             tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
             counts = column_counts(connection, self._spec.flavour, schemas)
         columns = {table.key: count for table, count in counts.items()}
@@ -110,7 +110,7 @@ class Ports:
             port.connect(tied, columns, description)
 
     @contextmanager
-    def _sink(self) -> Iterator[Connection[Cursor]]:
+    def ask(self) -> Iterator[Connection[Cursor]]:
         """A connection for a question or two."""
         try:
             with connect(self._spec.sink, "sink", read_timeout=QUESTION_SECONDS) as connection:

@@ -9,6 +9,9 @@ that two changefeeds in opposite directions do not loop. Lanes write progress be
 Rows of an XA transaction are handed over as prepared (their lane stores them), and its decision goes to the lanes of
 those dispatchers that have some. What was prepared before the stream began is known from the sink.
 
+The schema dispatcher's stream has a net (dispatcher.net) for rows of tables that no dispatcher replicates; what it has
+applied already, and what is another changefeed's, is not caught.
+
 A dispatcher whose progress row is ahead of where the stream began skips the transactions that it has applied.
 """
 
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from common.errors import UnsupportedEvent
 from common.gtid import gtid_set
@@ -24,7 +27,7 @@ from common.mysql import Flavour
 from common.names import TableName
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
-from common.sinkschema import SCHEMA
+from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
 from dispatcher.ahead import Ahead
 from dispatcher.feed import Event, Feed, Target
 from dispatcher.source.statements import Statement
@@ -51,6 +54,16 @@ _MOST_KNOWN_TABLES: Final = 10_000
 Classify = Callable[[Statement], "pb.Ddl | None"]
 
 
+class Catches(Protocol):
+    """What the router needs of a net."""
+
+    def suspects(self, table: TableName) -> bool: ...
+
+    def catch(self, table: TableName, before: Position, gtid: str) -> None: ...
+
+    def forget(self, ddl: pb.Ddl) -> None: ...
+
+
 class Router:
     """One per connection to the source, used by the stream's thread."""
 
@@ -62,9 +75,11 @@ class Router:
         targets: Iterable[Target],
         classify: Classify,
         prepared: Mapping[str, Collection[str]],
+        net: Catches | None = None,
     ) -> None:
         """`start`: where the reader starts, the least of the targets' positions. `prepared`: of the XA transactions
-        that have rows in the sink, by xid, the dispatchers concerned."""
+        that have rows in the sink, by xid, the dispatchers concerned. `net`: where the schema dispatcher is a target.
+        """
         self.tracker = Tracker(flavour, start, source_id)
         # Without a set to begin with, the GTIDs that are read are not all that was executed: they say nothing.
         self.by_gtid = bool(start.gtid_set) or not start.file
@@ -73,6 +88,7 @@ class Router:
         self.foreign = self.own = 0  # transactions read so far: those of others, and those of our changefeeds
         self._flavour: Flavour = flavour
         self._classify = classify
+        self._net = net
         self._statement: Statement | None = None
         self._targets = {target.key: target for target in targets}
         self._ahead = Ahead(flavour, self.tracker, by_gtid=self.by_gtid, start=start, targets=self._targets.values())
@@ -181,6 +197,8 @@ class Router:
 
     def end_ddl(self) -> None:
         """The DDL has been decided over."""
+        if self._net is not None and self.ddl is not None:
+            self._net.forget(self.ddl)
         self.ddl = None
         rows_follow = self.rows_follow
         self.tracker.finish_statement()
@@ -275,7 +293,12 @@ class Router:
                 )
             self._skip = True
             return None  # and not remembered: the next transaction has to come here as well
-        target = self._targets.get(TableName(table.schema, table.table).key)
+        name = TableName(table.schema, table.table)
+        target = self._targets.get(name.key)
+        if target is None and self._net is not None and self._net.suspects(name):
+            if self._skip or self._targets[SCHEMA_DISPATCHER].covered:
+                return None  # and not remembered
+            self._net.catch(name, self.position, self.tracker.gtid if self.by_gtid else "")
         if len(self._known) >= _MOST_KNOWN_TABLES:
             self._known.clear()
         self._known[table] = target

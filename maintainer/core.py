@@ -57,7 +57,6 @@ class Core:
         self._pinned: dict[str, str] = {}
         self._fenced: set[str] = set()
         self._lags: dict[str, float] = {}
-        self._must_read = False
 
     # Facts.
 
@@ -71,15 +70,10 @@ class Core:
     def take_view(self, view: View) -> None:
         """A later view. That it could be read proves that this owner is not fenced, so fenced dispatchers are placed
         anew. Raises SinkRefused where the sink has lost the progress."""
-        self._must_read = False
         for key in self._fenced:
             self._fleet.replace(key)
         self._fenced.clear()
         self._set_view(view)
-
-    def ask_for_view(self) -> None:
-        """The progress rows have changed."""
-        self._must_read = True
 
     def enter(self, node: str, inventory: Inventory, seq: int) -> None:
         """A node has answered Bootstrap."""
@@ -133,7 +127,7 @@ class Core:
         placed = self.placed()
         error, broken = self._judge(placed)
         self._open.note(placed, self._schema_row, self._flavour)
-        must_read = self._must_read or bool(self._fenced) or self._open.must_refresh(placed, self._flavour)
+        must_read = bool(self._fenced) or self._open.must_refresh(placed, self._flavour)
         settled = {key for unit in self._units if self._fleet.settled(unit) for key in unit}
         decisions = decide(self.dispatchers, placed, self._schema_row, self._flavour, settled.__contains__)
         barriers = self._sent.due([barrier for barrier in decisions if barrier.node in ready], placed, now)

@@ -128,7 +128,7 @@ class Maintainer:
         helpers = [asyncio.create_task(self._watch_members())]
         try:
             await self._bootstrap()
-            helpers.append(asyncio.create_task(self._match_filter()))
+            helpers.append(asyncio.create_task(self._check_rows()))
             while True:
                 self._step()
                 await self._sleep()
@@ -221,12 +221,11 @@ class Maintainer:
             problem = report_error(error, self._stamp.node)
         self._set_error("nodes", problem)
 
-    async def _match_filter(self) -> None:
-        """Finds tables that are new to an updated filter. A start does not wait for it: it needs the source."""
+    async def _check_rows(self) -> None:
+        """Whether the sink has lost progress rows. A start does not wait for it: it needs the source."""
         while True:
             try:
-                if await self._store.add_matching():
-                    self._core.ask_for_view()
+                await self._store.check_rows()
                 self._set_error("filter", None)
                 self._wake.set()
                 return

@@ -2,14 +2,18 @@
 
 The sink is the truth about what is replicated: the progress rows are the list of dispatchers. They come from:
 
-- the first maintainer: all tables of the source that match the filter, and the schema dispatcher, at the changefeed's
-  start position, all or none. Once the coordinator knows that the changefeed has `begun`, a sink without rows has lost
-  them: to begin again would apply everything a second time, so it is refused;
+- the first maintainer: the schema dispatcher, and all tables that match the filter and that the source has now or had
+  at the start position, as far as the sink tells, which was loaded as of then: a table may have been renamed or dropped
+  since. All at the start position, all or none. Once the coordinator knows that the changefeed has `begun`, a sink
+  without rows has lost them: to begin again would apply everything a second time, so it is refused;
 - DDL, in the transaction that finishes it (dispatchers do that);
-- an updated filter: rows of tables that no longer match are deleted when the next maintainer takes over; a table that
-  matches, that a former filter did not match, and that has no row although both servers have it begins at the schema
-  dispatcher's progress row at that moment. (A table that the sink does not have yet is not new to the filter: its
-  CREATE TABLE is still to come, with its row.) One that every filter has matched has lost its row: SinkRefused.
+- an updated filter, in the transaction in which the next maintainer raises the fence: rows of tables that no longer
+  match are deleted; a table of the sink that matches, that a former filter did not match, and that has no row begins at
+  the schema dispatcher's position. (A table that the sink does not have yet is not new to the filter: its CREATE TABLE
+  is still to come, with its row.) One that both servers have and every filter has matched has lost its row:
+  SinkRefused;
+- a dispatcher's stream that meets rows of a table without one (dispatcher.net): it begins before them, and the
+  changefeed stops.
 
 A call that is cancelled leaves its thread to end by itself, bounded by the time-outs below; whatever it still writes is
 fenced. Errors: SinkUnavailable and SourceUnavailable, Fenced, SinkRefused where the server refuses a statement.
@@ -28,7 +32,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from common import sinktables
-from common.catalog import foreign_key_edges, user_tables
+from common.catalog import foreign_key_edges, schema_names, user_tables
 from common.epoch import Stamp
 from common.errors import Fenced, SinkRefused, SourceUnavailable
 from common.filter import TableFilter
@@ -76,8 +80,8 @@ class Store:
         self.flavour = cast(Flavour, spec.flavour)
 
     async def take_over(self, served: Collection[Incarnation] = ()) -> View:
-        """Raises the fence to this owner's epoch; from then on no older writer commits. Then makes the progress rows
-        agree with the filter, the first time from the source's tables. Raises SinkRefused where the sink has lost them.
+        """Raises the fence to this owner's epoch; from then on no older writer commits. The progress rows then agree
+        with the filter; the first time they come from the tables. Raises SinkRefused where the sink has lost them.
 
         Sessions recorded for an incarnation that is not `served` by a node that answered are ended first: a frozen
         node's transaction would hold the fence row, and with it everybody who needs it, until a lock times out. An
@@ -94,10 +98,9 @@ class Store:
         """Raises Fenced where this owner's epoch is no longer the sink's."""
         return await asyncio.to_thread(self._read)
 
-    async def add_matching(self) -> bool:
-        """Inserts progress rows for existing tables that are new to the filter; whether there were any. Raises
-        SinkRefused where a table that is not new to it has lost its row."""
-        return await asyncio.to_thread(self._add_matching)
+    async def check_rows(self) -> None:
+        """Raises SinkRefused where a table that is not new to the filter has lost its row. Needs the source."""
+        await asyncio.to_thread(self._check_rows)
 
     async def close(self, *, forget: bool) -> tuple[ProgressRow, ...]:
         """Raises the fence for the last time, and with `forget` deletes the progress. Returns the final progress."""
@@ -108,7 +111,12 @@ class Store:
             sinktables.ensure_schema(sink)
             self._check_not_above(sink)
             self._end_rows_sessions(sink, lambda incarnation: incarnation not in served)
-            sinktables.raise_fence(sink, self._uid, self._epoch, self._owner)
+            new = [key for key in self._named(sink) if self._may_be_new(key)] if self._formers else []
+
+            def agree(cursor: Cursor) -> None:
+                self._agree(cursor, new)
+
+            sinktables.raise_fence(sink, self._uid, self._epoch, self._owner, also=agree)
             rows = sinktables.list_progress(sink, self._uid)
             if not rows and self._begun:
                 raise SinkRefused(
@@ -119,13 +127,31 @@ class Store:
                     "create it again with --start at the position that the sink's tables are at"
                 )
             if not rows:
-                keys = [*self._tables("source", self._source), SCHEMA_DISPATCHER]
+                keys = [*self._first_tables(sink), SCHEMA_DISPATCHER]
                 sinktables.insert_progress(sink, self._uid, self._epoch, keys, self._start)
-            elif leaving := [row.dispatcher for row in rows if not _matches(self._filter, row.dispatcher)]:
-                with sinktables.transaction(sink) as cursor:
-                    sinktables.check_fence(cursor, self._uid, self._epoch)
-                    sinktables.delete_progress(cursor, self._uid, leaving)
             return self._view(sink)
+
+    def _agree(self, cursor: Cursor, new: list[str]) -> None:
+        """With the filter; `new`: tables of the sink that former filters did not match."""
+        rows = {row.dispatcher: row for row in sinktables.list_progress(cursor.connection, self._uid)}
+        leaving = [key for key in rows if not _matches(self._filter, key)]
+        sinktables.delete_progress(cursor, self._uid, leaving)
+        if SCHEMA_DISPATCHER in rows:
+            position = rows[SCHEMA_DISPATCHER].position
+            joining = [key for key in new if key not in rows]
+            sinktables.add_progress(cursor, self._uid, self._epoch, joining, position)
+
+    def _first_tables(self, sink: Connection[Cursor]) -> set[str]:
+        """Those of the source, and those that it may have had at the start: of the sink's, in schemas that the source
+        has, what no other changefeed replicates to."""
+
+        def ask(source: Connection[Cursor]) -> tuple[set[str], set[str]]:
+            return set(self._named(source)), set(schema_names(source))
+
+        found, schemas = _with("source", self._source, ask)
+        of_others = sinktables.dispatchers_of_others(sink, self._uid)
+        in_sink = {table.name.key for table in user_tables(sink, self._filter) if table.name.schema in schemas}
+        return found | (in_sink - of_others)
 
     def _end_sessions(self, lost: frozenset[Incarnation]) -> None:
         with self._connected() as sink:
@@ -165,21 +191,15 @@ class Store:
                 sinktables.check_fence(cursor, self._uid, self._epoch)
             return self._view(sink)
 
-    def _add_matching(self) -> bool:
+    def _check_rows(self) -> None:
         with self._connected() as sink:
             before = self._known(sink)
-        in_both = set(self._tables("source", self._source)) & set(self._tables("sink", self._sink))
+        in_source = self._source_tables()
         with self._connected() as sink:
+            in_both = set(in_source) & set(self._named(sink))
             after = self._known(sink)
-            rows = {row.dispatcher: row for row in sinktables.list_progress(sink, self._uid)}
-            missing = sorted(in_both - rows.keys())
-            if before is not None and after is not None:
-                self._check_none_lost([key for key in missing if key not in before | after])
-            missing = [key for key in missing if self._may_be_new(key)]
-            if missing and SCHEMA_DISPATCHER in rows:
-                position = rows[SCHEMA_DISPATCHER].position
-                sinktables.insert_progress(sink, self._uid, self._epoch, missing, position)
-            return bool(missing)
+        if before is not None and after is not None:
+            self._check_none_lost(sorted(in_both - before - after))
 
     def _known(self, sink: Connection[Cursor]) -> set[str] | None:
         """The tables that have rows; None while a DDL statement is under way, whose rows come with its end."""
@@ -220,11 +240,11 @@ class Store:
         edges = [(child.key, parent.key) for child, parent in foreign_key_edges(sink)]
         return View(tuple(rows), tuple(edges))
 
-    def _tables(self, what: What, uri: ServerUri) -> list[str]:
-        def names(connection: Connection[Cursor]) -> list[str]:
-            return [table.name.key for table in user_tables(connection, self._filter)]
+    def _source_tables(self) -> list[str]:
+        return _with("source", self._source, self._named)
 
-        return _with(what, uri, names)
+    def _named(self, connection: Connection[Cursor]) -> list[str]:
+        return [table.name.key for table in user_tables(connection, self._filter)]
 
     @contextmanager
     def _connected(self) -> Iterator[Connection[Cursor]]:

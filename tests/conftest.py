@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 
 from common.mysql import Flavour
+from dispatcher import metrics
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available, flavours_available
 from hedgerow.sandbox.process import running_children
 from hedgerow.sandbox.proxy import FaultProxy
@@ -96,6 +97,19 @@ def fault_proxy() -> Iterator[Callable[[int], FaultProxy]]:
     yield start
     for proxy in proxies:
         proxy.close()
+
+
+@pytest.fixture(autouse=True)
+def _every_table_is_replicated(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In this process's nodes; clusters of processes look at their own (Cluster.unreplicated)."""
+
+    def caught() -> float:
+        return sum(sample.value for family in metrics.UNREPLICATED.collect() for sample in family.samples[:1])
+
+    before = caught()
+    yield
+    if not request.node.get_closest_marker("unreplicated"):
+        assert caught() == before, "rows of a table that matches the filter had no dispatcher"
 
 
 def drop_user_databases(server: Server) -> None:

@@ -184,6 +184,15 @@ class Cluster:
             raise SandboxError(f"changefeed {name} is not {wanted} after {seconds:g} s: {json.dumps(last, indent=1)}")
         return last
 
+    def unreplicated(self) -> list[str]:
+        """The tables whose rows matched a filter and had no dispatcher, of every node that lived."""
+        found: list[str] = []
+        for node in self.nodes:
+            if node.process.log.exists():
+                lines = node.process.log.read_text().splitlines()
+                found += [json.loads(line)["table"] for line in lines if '"event": "table-unreplicated"' in line]
+        return found
+
     def close(self) -> None:
         for node in self.nodes:
             node.process.kill()

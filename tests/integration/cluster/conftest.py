@@ -60,6 +60,8 @@ def start_cluster(request: pytest.FixtureRequest) -> Iterator[StartCluster]:
     try:
         for cluster in clusters:
             check_invariants(cluster)
+            if not request.node.get_closest_marker("unreplicated"):
+                assert not cluster.unreplicated(), "rows of a table that matches the filter had no dispatcher"
     finally:
         for cluster in clusters:
             cluster.close()

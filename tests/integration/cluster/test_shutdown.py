@@ -183,6 +183,7 @@ def test_etcd_with_tls_and_a_password() -> None:
             assert goes_on(cluster)
         assert all(PASSWORD not in log_of(node) for node in cluster.nodes)
         check_invariants(cluster)
+        assert not cluster.unreplicated(), "rows of a table that matches the filter had no dispatcher"
     finally:
         cluster.close()
 

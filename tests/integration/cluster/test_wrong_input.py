@@ -43,6 +43,7 @@ def hedgerow(*arguments: str) -> Refused:
 def cluster(flavour: Flavour) -> Iterator[Cluster]:
     with Cluster(flavour, nodes=1) as cluster:
         yield cluster
+        assert not cluster.unreplicated(), "rows of a table that matches the filter had no dispatcher"
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def start_drill(cluster: WiredCluster) -> Iterator[StartDrill]:
 
     yield start
     check_invariants(cluster)
+    assert not cluster.unreplicated(), "rows of a table that matches the filter had no dispatcher"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from tests.integration.errors.replication import Replication
 def cluster(flavour: Flavour) -> Iterator[Cluster]:
     with Cluster(flavour, nodes=1) as cluster:
         yield cluster
+        assert not cluster.unreplicated(), "rows of a table that matches the filter had no dispatcher"
 
 
 @pytest.fixture

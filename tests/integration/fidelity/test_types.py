@@ -38,6 +38,7 @@ def cluster(flavour: Flavour, request: pytest.FixtureRequest) -> Iterator[Cluste
     with Cluster(flavour, nodes=1, source_options={**lenient, **options}, sink_options=lenient) as cluster:
         cluster.create("types", "--filter", "fidelity_*.*")
         yield cluster
+        assert not cluster.unreplicated(), "rows of a table that matches the filter had no dispatcher"
 
 
 @pytest.mark.parametrize("image", IMAGES)
