@@ -36,6 +36,16 @@ _HINTS = {
 }
 
 
+# Whatever the server's globals are, Hedgerow's own statements mean the same, see all rows, and take the time they need:
+# as it is for a replica's threads. The comments are executed by one flavour each.
+_SETTINGS = (
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', completion_type = 0, sql_safe_updates = 0,"
+    " sql_big_selects = 1, sql_select_limit = 18446744073709551615"
+    " /*M!100100 , max_statement_time = 0, tx_read_only = 0 */"
+    " /*!80000 , max_execution_time = 0, transaction_read_only = 0 */"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
     """`source_id` is what positions carry: MySQL's @@server_uuid, MariaDB's @@server_id."""
@@ -82,6 +92,7 @@ def connect(
             read_timeout=timeout,
             write_timeout=timeout,
             program_name="hedgerow",
+            init_command=_SETTINGS,
             **tls,
         )
     except (pymysql.MySQLError, OSError, RuntimeError) as error:

@@ -74,6 +74,8 @@ class Barrier:
                 begin=self._begin,
                 cut=cut,
                 executed=self._statement.is_ours,
+                raw=self._statement.raw,
+                error_code=self._statement.error_code,
             )
         except HedgerowError as error:
             if isinstance(error, Fenced):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import pymysql
 
 from common.errors import UnsupportedEvent
 from common.mysql import connect, unavailable
 from common.pb.v1 import model_pb2 as pb
-from dispatcher.ddl import Action, apply_filter, classify
+from dispatcher.ddl import Action, Classified, apply_filter, classify
+from dispatcher.sink.ddl_session import DROPPED_IN_PART
+from dispatcher.source.charsets import UNKNOWN
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
+
+# Behind comments; what comes behind it, classification has read.
+_DROP: Final = re.compile(r"(?:\s|/\*.*?\*/|(?:#|--\s)[^\n]*\n)*DROP\s", re.IGNORECASE | re.DOTALL)
 
 
 class Classifier:
@@ -41,6 +49,7 @@ class Classifier:
                 f"the statement that ends at {statement.file}:{statement.offset} cannot be replicated: "
                 f"{decision.reason}. Statement: {statement.text[:200]}"
             )
+        self._check(statement, classified)
         return pb.Ddl(
             statement=classified.statement,
             default_schema=statement.default_schema,
@@ -49,6 +58,23 @@ class Classifier:
             creates=[name.write() for name in classified.creates],
             drops=[name.write() for name in classified.drops],
         )
+
+    def _check(self, statement: Statement, classified: Classified) -> None:
+        """Whether the sink can be told to do what the source has done."""
+        reason = ""
+        names = (*classified.touches, *classified.creates, *classified.drops, *classified.changes)
+        if any(UNKNOWN in name.key for name in names):
+            reason = "it has a name with a character that Unicode has not, so which table it is cannot be told"
+        elif statement.error_code and not (
+            self._spec.flavour == "mariadb" and statement.error_code in DROPPED_IN_PART and _DROP.match(statement.text)
+        ):
+            reason = f"it failed on the source with error {statement.error_code} after a part of it was done"
+        if reason:
+            raise UnsupportedEvent(
+                f"the statement that ends at {statement.file}:{statement.offset} cannot be replicated: {reason}. "
+                "Execute in the sink what the source has of it, then resume the changefeed behind this statement. "
+                f"Statement: {statement.text[:200]}"
+            )
 
     def _ask_lower_names(self) -> bool:
         try:

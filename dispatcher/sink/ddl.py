@@ -35,7 +35,7 @@ from common.position import Position, advanced, has_reached
 from common.sinktables import check_fence, kill_session, this_session, transaction
 from common.uri import ServerUri
 from dispatcher.sink.cut import Cut
-from dispatcher.sink.ddl_session import become_executor, execute_as_logged, open_session
+from dispatcher.sink.ddl_session import become_executor, drops_in_part, execute_as_logged, open_session
 from dispatcher.sink.engines import without_transactions
 from dispatcher.sink.evidence import Statement, Verdict
 from dispatcher.sink.recovery import Record, Recovery
@@ -58,6 +58,8 @@ def execute_ddl(
     begin: Position | None = None,
     cut: Cut | None = None,
     executed: bool = False,
+    raw: bytes | None = None,
+    error_code: int = 0,
 ) -> None:
     """Returns when the statement is in the sink and the schema dispatcher's progress row is at `position`, its end.
 
@@ -65,7 +67,8 @@ def execute_ddl(
     statement was executed with on the source. `begin`: where the dispatchers that it creates begin, if not at
     `position`; that is before it, where rows follow it in its own transaction. `cut` ends it from another thread, with
     SinkUnavailable: the server may go on with a statement that it has. `executed`: the statement came from the sink, by
-    a changefeed in the opposite direction; it is only recorded as done.
+    a changefeed in the opposite direction; it is only recorded as done. `raw`: the statement's bytes, in the character
+    set that `session` names; `error_code`: that of the query event.
     Raises Fenced, SinkUnavailable (call it again), DdlFailed, DdlUncertain, SinkRefused.
     """
     if not ddl.gtid and not position.file:
@@ -73,6 +76,9 @@ def execute_ddl(
     execution = _Execution(
         uri, flavour, writer, generation, ddl, position, begin or position, session, cut or Cut(), executed
     )
+    if raw is not None:
+        execution.raw = raw
+    execution.error_code = error_code
     try:
         execution.run()
     except (pymysql.MySQLError, OSError) as error:
@@ -122,6 +128,8 @@ class _Execution:
         )
         self._recovery = Recovery(uri, flavour, statement, self.affected)
         self._connections: list[Connection[Cursor]] = []
+        self.raw = ddl.statement.encode()
+        self.error_code = 0
 
     def _connect(self) -> Connection[Cursor]:
         connection = open_session(self._uri, self._cut)
@@ -207,7 +215,13 @@ class _Execution:
             record = self._begin_anew()
         try:
             execute_as_logged(
-                executor, self._ddl.statement, self._ddl.default_schema, self._variables, record.mark.thread_id
+                executor,
+                self._flavour,
+                self.raw,
+                self._ddl.default_schema,
+                self._variables,
+                record.mark.thread_id,
+                in_part=drops_in_part(self._flavour, self.raw, len(self._ddl.touches), self.error_code),
             )
         except pymysql.MySQLError as error:
             if lost(error):

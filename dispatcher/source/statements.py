@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pymysql.charset import charset_by_id
-
-from common.errors import BinlogCorrupt, UnsupportedEvent
+from common.errors import UnsupportedEvent
+from common.mysql import Flavour
 from common.sinkschema import is_ddl_thread_id
 from dispatcher.source import events as e
+from dispatcher.source.charsets import charset_of, decode
+from dispatcher.source.context import Context
 
 
 class Kind(enum.Enum):
@@ -46,22 +47,14 @@ _WORDS: Final = {
 # Comments are skipped, the openings of executable ones too; MariaDB's "# Dummy event ..." becomes empty.
 _LEADING: Final = re.compile(rb"(?:\s+|/\*M?!\d*|/\*.*?\*/|(?:--\s|#)[^\n]*(?:\n|\Z))*", re.DOTALL)
 _TEMPORARY: Final = re.compile(r"(?:CREATE|DROP)\s+(?:OR\s+REPLACE\s+)?(?:/\*!\d+\s+)?TEMPORARY\b", re.IGNORECASE)
-_START_TRANSACTION: Final = re.compile(r"\s+START\s+TRANSACTION\s*\Z", re.IGNORECASE)
-_HEAD_BYTES: Final = 400
-
-# Bits of FLAGS2; a set bit switches the variable off where `inverted` says so.
-_FLAGS2: Final = (
-    ("sql_auto_is_null", 1 << 14, False),
-    ("foreign_key_checks", 1 << 26, True),
-    ("unique_checks", 1 << 27, True),
+_START_TRANSACTION: Final = re.compile(rb"\s+START\s+TRANSACTION\s*\Z", re.IGNORECASE)
+_SHOWN_TABLE: Final = re.compile(
+    rb"CREATE (?:OR REPLACE )?TABLE (?:IF NOT EXISTS )?(?:`(?:[^`]|``)*`\.)?`(?:[^`]|``)*` \(\n  "
 )
-_MARIADB_IF_EXISTS: Final = ("sql_if_exists", 1 << 28)
-_ALTER_PHASES: Final = {2: "start", 4: "commit", 8: "rollback"}
-_MANY_SCHEMAS: Final = 254
-
-# MariaDB's UCA 14.0.0 collations have ids that PyMySQL does not know: 256 for each character set from 2048 on.
-_UCA1400_FIRST: Final = 2048
-_UCA1400: Final = ("utf-8", "utf-8", "utf-16-be", "utf-16-be", "utf-32-be")
+_GENERATED_KEY: Final = b" (\n  `my_row_id` bigint unsigned NOT NULL AUTO_INCREMENT /*!80023 INVISIBLE */,\n"
+_THREAD_SPECIFIC: Final = 4  # flag of the event: the statement has to do with temporary tables
+_UTF8MB4: Final = 45
+_HEAD_BYTES: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +62,8 @@ class Statement:
     """A DDL statement at its place. `offset` is its end in `file`, in bytes; `gtid` is its own, empty without GTIDs.
 
     `session`: variables to SET before it is executed, so that it means what it meant on the source; character sets and
-    collations are numbers, which both servers accept. `text` is decoded: execute it on a connection whose
-    character_set_client fits the text as it is sent.
+    collations are numbers, which both servers accept. `raw` is the text as the server has to get it, in the character
+    set session["character_set_client"]; `text` is for reading. `error_code`: it failed so, after a part of it was done.
     `rows_follow`: it is part of a transaction that goes on (CREATE TABLE ... SELECT); the position does not move at it.
     `is_ours`: a changefeed into this source has executed it; where that changefeed came from has it already.
     `alter_phase`: of MariaDB's two-phase ALTER: start, commit, rollback, or empty.
@@ -87,6 +80,8 @@ class Statement:
     alter_phase: str
     is_ours: bool
     event: bytes
+    raw: bytes
+    error_code: int
 
 
 def plain_text(event: bytes, at: int) -> str:
@@ -103,132 +98,55 @@ def statement_kind(text: str) -> Kind:
     return _WORDS.get(word[0].upper(), Kind.DEFINITION) if word else Kind.DEFINITION
 
 
-def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: bool) -> Statement:
+def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: bool, flavour: Flavour) -> Statement:
     """Read a query event that holds DDL. Raises UnsupportedEvent, BinlogCorrupt."""
-    timestamp, _, _, _, log_pos = struct.unpack_from("<IBIII", event)
-    schema_length = event[e.HEADER + 8]
+    timestamp, _, _, _, log_pos, flags = struct.unpack_from("<IBIIIH", event)
+    thread_id, _, schema_length, error_code = struct.unpack_from("<IIBH", event, e.HEADER)
     schema_at = text_at - 1 - schema_length
     where = f"the statement that ends at {file}:{log_pos}"
-    reader = _StatusVariables(event[e.HEADER + 13 : schema_at], where)
-    session: dict[str, int | float | str] = {"timestamp": timestamp + reader.micros / 1e6, **reader.session}
-    text = _decode(event[text_at:], reader.client, where)
+    context = Context(flavour, flags, event[e.HEADER + 13 : schema_at], where)
+    raw, client = event[text_at:], context.client or _UTF8MB4
     if inside:  # MySQL says so in the text, for replicas only
-        text = _START_TRANSACTION.sub("", text)
+        raw = _START_TRANSACTION.sub(b"", raw)
+    if _is_written_by_server(raw, inside, flags):
+        client = _UTF8MB4
+    charset = charset_of(client)
+    if charset is None:
+        raise UnsupportedEvent(
+            f"{where} is in a character set that is not known: its character_set_client is number {client}. Execute it "
+            "in the sink by hand"
+        )
     return Statement(
-        text=text,
+        text=decode(raw, charset),
         default_schema=event[schema_at : text_at - 1].decode("utf-8"),
         gtid=gtid,
         file=file,
         offset=log_pos,
         timestamp=timestamp,
-        session=session,
+        session={
+            "timestamp": timestamp + context.micros / 1e6,
+            **context.session,
+            "character_set_client": client,
+        },
         rows_follow=inside,
-        alter_phase=reader.alter_phase,
-        is_ours=is_ddl_thread_id(struct.unpack_from("<I", event, e.HEADER)[0]),
+        alter_phase=context.alter_phase,
+        is_ours=is_ddl_thread_id(thread_id),
         event=event,
+        raw=raw,
+        error_code=error_code,
     )
 
 
-def _decode(text: bytes, collation: int, where: str) -> str:
-    encoding = "utf-8"
-    if _UCA1400_FIRST <= collation < _UCA1400_FIRST + 256 * len(_UCA1400):
-        encoding = _UCA1400[(collation - _UCA1400_FIRST) // 256]
-    elif collation:
-        try:
-            encoding = charset_by_id(collation & 0x3FF).encoding  # MariaDB's NOPAD collations: id + 1024
-        except KeyError:
-            raise UnsupportedEvent(f"{where} is in character set number {collation}, which is not known") from None
+def _is_written_by_server(text: bytes, inside: bool, flags: int) -> bool:
+    """Whether it is a CREATE TABLE that the server has written, in UTF-8, whatever the session's character set is: for
+    CREATE TABLE ... SELECT, ... LIKE a temporary table, and with an invisible primary key (MySQL). Measured on both
+    flavours; a text that is not UTF-8 is the session's own."""
+    if text.isascii() or not _SHOWN_TABLE.match(text):
+        return False
+    if not (inside or flags & _THREAD_SPECIFIC or _GENERATED_KEY in text):
+        return False
     try:
-        return text.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise UnsupportedEvent(
-            f"{where} cannot be read as {encoding}: {error}. Execute it in the sink by hand"
-        ) from error
-
-
-class _StatusVariables:
-    """The status variables of one query event: `session`, `client` (collation number, 0: not said), `micros`."""
-
-    def __init__(self, data: bytes, where: str) -> None:
-        self.session: dict[str, int | str] = {}
-        self.client = 0
-        self.micros = 0
-        self.alter_phase = ""
-        at = 0
-        try:
-            while at < len(data):
-                at = self._read(data, at + 1, data[at], where)
-        except (IndexError, struct.error) as error:
-            raise BinlogCorrupt(f"{where} has damaged status variables") from error
-
-    def _read(self, data: bytes, at: int, code: int, where: str) -> int:
-        session = self.session
-        match code:
-            case 0:  # FLAGS2
-                (flags,) = struct.unpack_from("<I", data, at)
-                for name, bit, inverted in _FLAGS2:
-                    session[name] = int(bool(flags & bit) != inverted)
-                if flags & _MARIADB_IF_EXISTS[1]:
-                    session[_MARIADB_IF_EXISTS[0]] = 1
-                return at + 4
-            case 1:  # SQL_MODE
-                (session["sql_mode"],) = struct.unpack_from("<Q", data, at)
-                return at + 8
-            case 2:  # CATALOG with a NUL
-                return at + data[at] + 2
-            case 3 | 10:  # AUTO_INCREMENT, MASTER_DATA_WRITTEN
-                return at + 4
-            case 4:  # CHARSET
-                self.client, connection, server = struct.unpack_from("<HHH", data, at)
-                session.update(
-                    character_set_client=self.client, collation_connection=connection, collation_server=server
-                )
-                return at + 6
-            case 5:  # TIME_ZONE
-                session["time_zone"] = data[at + 1 : at + 1 + data[at]].decode("ascii")
-                return at + data[at] + 1
-            case 6:  # CATALOG_NZ
-                return at + data[at] + 1
-            case 7:  # LC_TIME_NAMES
-                (session["lc_time_names"],) = struct.unpack_from("<H", data, at)
-                return at + 2
-            case 8:  # CHARSET_DATABASE
-                (session["collation_database"],) = struct.unpack_from("<H", data, at)
-                return at + 2
-            case 9 | 17 | 129:  # TABLE_MAP_FOR_UPDATE, DDL_LOGGED_WITH_XID, MariaDB's XID
-                return at + 8
-            case 11:  # INVOKER: user, host
-                at += data[at] + 1
-                return at + data[at] + 1
-            case 12:  # UPDATED_DB_NAMES: count, names with a NUL each
-                count, at = data[at], at + 1
-                for _ in range(0 if count == _MANY_SCHEMAS else count):
-                    end = data.find(b"\0", at)
-                    if end < 0:
-                        raise IndexError(at)
-                    at = end + 1
-                return at
-            case 13 | 128:  # MICROSECONDS, MariaDB's HRNOW
-                self.micros = int.from_bytes(data[at : at + 3], "little")
-                return at + 3
-            case 16:  # EXPLICIT_DEFAULTS_FOR_TIMESTAMP
-                session["explicit_defaults_for_timestamp"] = data[at]
-                return at + 1
-            case 18:  # DEFAULT_COLLATION_FOR_UTF8MB4
-                (session["default_collation_for_utf8mb4"],) = struct.unpack_from("<H", data, at)
-                return at + 2
-            case 19:  # SQL_REQUIRE_PRIMARY_KEY
-                session["sql_require_primary_key"] = data[at]
-                return at + 1
-            case 20:  # DEFAULT_TABLE_ENCRYPTION
-                session["default_table_encryption"] = data[at]
-                return at + 1
-            case 130:  # MariaDB's GTID_FLAGS3
-                (flags,) = struct.unpack_from("<H", data, at)
-                self.alter_phase = next((phase for bit, phase in _ALTER_PHASES.items() if flags & bit), "")
-                return at + (10 if flags & 0x0C else 2)
-            case 131:  # MariaDB's CHARACTER_SET_COLLATIONS: count, pairs of character set and collation
-                return at + 1 + 4 * data[at]
-        raise UnsupportedEvent(
-            f"{where} has the unknown status variable {code}: it may change what the statement means"
-        )
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -256,7 +256,8 @@ class Tracker:
                 f"{self._where(event)}: a transaction was rolled back after it had changed a non-transactional table "
                 f"({text[:80]!r}), so only a part of it holds. Convert such tables to InnoDB on the source"
             )
-        statement = read_statement(event, text_at, self._current_file, self._gtid_text(self._gtid), self._inside)
+        gtid = self._gtid_text(self._gtid)
+        statement = read_statement(event, text_at, self._current_file, gtid, self._inside, self._flavour)
         if statement.alter_phase in ("start", "rollback"):  # MariaDB's two-phase ALTER: its commit has the text again
             self._finish(event)
             return END

@@ -1,14 +1,20 @@
 """Records the golden binlogs beside it: one small file for each server that can be started here, plain and compressed,
 and next to it (.txt) what the tracker makes of it. Read the difference before you commit it.
 
-usage: python -m tests.data.record_binlogs
+usage: python -m tests.data.record_binlogs [plain] [compressed] [sessions]   record these anew (default: all)
+       python -m tests.data.record_binlogs --retell                          only the .txt files, of what is recorded
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pymysql
+from pymysql.connections import Connection
 
 from common.mysql import Flavour, server_info
 from common.position import Position
@@ -20,6 +26,15 @@ from tests.unit.source.story import events_of_file, tell
 
 BINLOGS = Path(__file__).parent / "binlogs"
 FILE = "binlog.000001"
+
+
+@dataclass(frozen=True)
+class Fails:
+    """Is executed in part, or not at all: the server answers with this error."""
+
+    error: int
+    statement: str
+
 
 STATEMENTS = """
 CREATE DATABASE g
@@ -67,6 +82,74 @@ FLAVOURED: dict[Flavour, list[str]] = {
     "mysql": ["SET gtid_next = 'AUTOMATIC:tag_a'", "INSERT INTO g.a (id) VALUES (77)", "SET gtid_next = 'AUTOMATIC'"],
     "mariadb": ["SET gtid_domain_id = 5", "INSERT INTO g.a (id) VALUES (77)", "SET gtid_domain_id = 0"],
 }
+# What a session can do to the meaning of a DDL statement, and what the servers make of it in the binlog.
+SESSIONS: dict[Flavour | None, list[str | bytes | Fails]] = {
+    None: [
+        "CREATE DATABASE g",
+        "USE g",
+        "CREATE TABLE usual (a INT)",
+        "SET foreign_key_checks = 0, unique_checks = 0, sql_auto_is_null = 1, explicit_defaults_for_timestamp = 0",
+        "CREATE TABLE flags (a TIMESTAMP)",
+        "SET foreign_key_checks = 1, unique_checks = 1, sql_auto_is_null = 0, explicit_defaults_for_timestamp = 1",
+        "SET auto_increment_increment = 10, auto_increment_offset = 3",
+        "ALTER TABLE usual ADD id INT AUTO_INCREMENT PRIMARY KEY",
+        "SET auto_increment_increment = 1, auto_increment_offset = 1",
+        "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'",
+        'CREATE TABLE "mode" ("a" CHAR(9) DEFAULT \'\\\')',
+        "SET sql_mode = DEFAULT, time_zone = '+03:00', lc_time_names = 'de_DE'",
+        "CREATE TABLE zone (a TIMESTAMP NULL DEFAULT '2020-01-01', b CHAR(9) DEFAULT (MONTHNAME('2020-05-05')))",
+        "SET lc_time_names = 'en_US', collation_server = 'latin1_bin', collation_database = 'latin2_bin'",
+        "CREATE DATABASE h",
+        "SET collation_server = DEFAULT, collation_database = DEFAULT",
+        "SET timestamp = 1600000000.123456",
+        "ALTER TABLE usual ADD at DATETIME(6) DEFAULT NOW(6)",
+        "SET timestamp = DEFAULT",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE PROCEDURE p() SELECT 1",
+        "SET NAMES latin1",
+        b"CREATE TABLE `stra\xdfe` (a CHAR(9) CHARACTER SET latin1 DEFAULT _latin1'\xe9', b INT COMMENT '\xc3\x81')",
+        b"CREATE TABLE `als\xdf` AS SELECT '\xe9' AS `\xe9`",
+        b"CREATE TEMPORARY TABLE t (`\xdf` INT)",
+        b"CREATE TABLE `wie\xdf` LIKE t",
+        b"CREATE VIEW `sicht\xdf` AS SELECT '\xdf'",
+        b"DROP TABLE `stra\xdfe`, `als\xdf`",
+        "SET NAMES binary",
+        "CREATE TABLE `grö` (a CHAR(3) CHARACTER SET utf8mb4 DEFAULT 'ä')",
+        "SET NAMES gbk",
+        b"CREATE TABLE `\x95\x5c\x95\x60` (a CHAR(9) CHARACTER SET gbk DEFAULT '\x95\x5c')",
+        "SET NAMES utf8mb4",
+    ],
+    "mariadb": [
+        "SET check_constraint_checks = 0, system_versioning_insert_history = 1, sql_if_exists = 1",
+        "CREATE TABLE more_flags (a INT)",
+        "SET check_constraint_checks = 1, system_versioning_insert_history = 0, sql_if_exists = 0",
+        "SET NAMES utf8mb4 COLLATE utf8mb4_uca1400_ai_ci",
+        "CREATE TABLE uca (a INT)",
+        "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin",
+        "CREATE TABLE nopad (a INT)",
+        "SET skip_replication = 1",
+        "CREATE TABLE skipped (a INT)",
+        "SET skip_replication = 0",
+        Fails(1051, "DROP TABLE uca, missing"),
+        Fails(4092, "DROP VIEW v, missing"),
+        "CREATE SEQUENCE s",
+        Fails(4091, "DROP SEQUENCE s, missing"),
+        "SET binlog_alter_two_phase = 1",
+        "ALTER TABLE nopad ADD b INT",
+        "INSERT INTO nopad VALUES (1, 1), (1, 1)",
+        Fails(1062, "ALTER TABLE nopad ADD UNIQUE (a)"),
+    ],
+    "mysql": [
+        "SET sql_require_primary_key = 1",
+        "CREATE TABLE keyed (a INT PRIMARY KEY)",
+        "SET sql_require_primary_key = 0, sql_generate_invisible_primary_key = 1, NAMES latin1",
+        b"CREATE TABLE hidden (`\xdf` INT)",
+        "SET sql_generate_invisible_primary_key = 0, NAMES utf8mb4 COLLATE utf8mb4_0900_bin",
+        "SET default_collation_for_utf8mb4 = utf8mb4_general_ci",
+        "CREATE DATABASE i CHARACTER SET utf8mb4",
+        Fails(1051, "DROP TABLE keyed, missing"),
+    ],
+}
 COMPRESSED: dict[Flavour, dict[str, Option]] = {
     "mysql": {"binlog_transaction_compression": "ON"},
     "mariadb": {"log_bin_compress": "ON", "log_bin_compress_min_len": 10},
@@ -80,31 +163,62 @@ def story(flavour: Flavour, data: bytes) -> list[str]:
     return tell(Tracker(flavour, Position(), "recorded"), events)
 
 
-def record(flavour: Flavour, options: dict[str, Option], suffix: str) -> None:
+def record(
+    flavour: Flavour, options: dict[str, Option], suffix: str, statements: Sequence[str | bytes | Fails]
+) -> None:
     with Server(flavour, "record", options) as server:
-        with server.connect() as connection, connection.cursor() as cursor:
+        with server.connect() as connection:
             info = server_info(connection)
-            for statement in [*STATEMENTS[:-1], *FLAVOURED[flavour], STATEMENTS[-1]]:
-                try:
-                    cursor.execute(statement)
-                except pymysql.MySQLError as error:
-                    raise SystemExit(f"{server.name}: {statement}: {error}") from error
-                if statement == "SET NAMES latin1":
-                    connection.encoding = "latin1"
+            for statement in statements:
+                execute(connection, server.name, statement)
+                if isinstance(statement, str) and statement.startswith("SET NAMES"):
+                    connection.encoding = "latin1" if statement.endswith("latin1") else "utf8"
         data = (server.directory / "data" / FILE).read_bytes()
-    name = f"{flavour}-{info.version[0]}.{info.version[1]}{suffix}"
-    (BINLOGS / f"{name}.bin").write_bytes(data)
-    (BINLOGS / f"{name}.txt").write_text("\n".join(story(flavour, data)) + "\n", encoding="utf-8")
-    print(f"{name}: {len(data)} bytes")
+    path = BINLOGS / f"{flavour}-{info.version[0]}.{info.version[1]}{suffix}.bin"
+    path.write_bytes(data)
+    print(f"{path.stem}: {len(data)} bytes")
+    retell(path)
 
 
-def main() -> None:
+def execute(connection: Connection[Any], server: str, statement: str | bytes | Fails) -> None:
+    failing = statement.error if isinstance(statement, Fails) else 0
+    text = statement.statement if isinstance(statement, Fails) else statement
+    found = 0
+    try:
+        connection.query(text)  # bytes are sent as they are
+    except pymysql.MySQLError as error:
+        found = error.args[0]
+    if found != failing:
+        raise SystemExit(f"{server}: {text!r} ended with error {found}")
+
+
+def flavour_of(path: Path) -> Flavour:
+    return "mysql" if path.name.startswith("mysql") else "mariadb"
+
+
+def retell(path: Path) -> None:
+    lines = story(flavour_of(path), path.read_bytes())
+    path.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str]) -> None:
+    if "--retell" in arguments:
+        for path in sorted(BINLOGS.glob("*.bin")):
+            retell(path)
+        return
+    wanted = [argument for argument in arguments if not argument.startswith("-")] or ["plain", "compressed", "sessions"]
     for found in flavours_available():
         print(found)
         if found.available:
-            record(found.flavour, {}, "")
-            record(found.flavour, COMPRESSED[found.flavour], "-compressed")
+            flavour = found.flavour
+            usual = [*STATEMENTS[:-1], *FLAVOURED[flavour], STATEMENTS[-1]]
+            if "plain" in wanted:
+                record(flavour, {}, "", usual)
+            if "compressed" in wanted:
+                record(flavour, COMPRESSED[flavour], "-compressed", usual)
+            if "sessions" in wanted:
+                record(flavour, {}, "-sessions", [*SESSIONS[None], *SESSIONS[flavour], STATEMENTS[-1]])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -26,6 +26,8 @@ def tell(tracker: t.Tracker, events: Iterable[bytes]) -> list[str]:
             lines.append(f"ddl {statement.gtid} [{statement.default_schema}] {statement.text}")
             lines.append(f"  ends at {statement.file}:{statement.offset}, rows follow: {statement.rows_follow}")
             lines.append("  " + ", ".join(f"{k}={v}" for k, v in statement.session.items() if k != "timestamp"))
+            if statement.error_code:
+                lines.append(f"  failed with {statement.error_code}")
             tracker.finish_statement()
             assert (tracker.position() == before) == statement.rows_follow
         elif what in (t.XA_PREPARE, t.XA_COMMIT, t.XA_ROLLBACK):

@@ -6,24 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from common.mysql import Flavour
-from tests.data.record_binlogs import BINLOGS, story
+from tests.data.record_binlogs import BINLOGS, flavour_of, story
 
 RECORDINGS = sorted(BINLOGS.glob("*.bin"))
 
 
-def recorded(path: Path) -> list[str]:
-    flavour: Flavour = "mysql" if path.name.startswith("mysql") else "mariadb"
-    return story(flavour, path.read_bytes())
-
-
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
 def test_the_story_is_what_was_recorded(path: Path) -> None:
-    assert "\n".join(recorded(path)) + "\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
+    assert "\n".join(story(flavour_of(path), path.read_bytes())) + "\n" == path.with_suffix(".txt").read_text(
+        encoding="utf-8"
+    )
 
 
-def test_there_are_recordings_of_both_flavours_plain_and_compressed() -> None:
+def test_there_are_recordings_of_both_flavours_plain_compressed_and_of_sessions() -> None:
     names = {path.stem for path in RECORDINGS}
     for flavour in ("mysql", "mariadb"):
         assert any(name.startswith(flavour) and name.endswith("-compressed") for name in names)
-        assert any(name.startswith(flavour) and not name.endswith("-compressed") for name in names)
+        assert any(name.startswith(flavour) and "-" not in name.removeprefix(f"{flavour}-") for name in names)
+        assert any(name.startswith(flavour) and name.endswith("-sessions") for name in names)
