@@ -113,11 +113,11 @@ def compare_rows(table: str, source: Rows, sink: Rows) -> TableComparison:
         changed = {other for _, other in different}
         missing = [row for row, other in pairs if other is None]
         extra = [row for row in extra if row not in changed]
-    names = [column.name for column in shape.columns]
+    names, sink_names = ([column.name for column in each.columns] for each in (shape, sink_shape))
     examples = [
         *(f"missing in the sink: {_show(names, row)}" for row in missing[:_EXAMPLES]),
-        *(f"extra in the sink: {_show([c.name for c in sink_shape.columns], row)}" for row in extra[:_EXAMPLES]),
-        *(f"different: {_show_change(names, shape.key, *change)}" for change in different[:_EXAMPLES]),
+        *(f"extra in the sink: {_show(sink_names, row)}" for row in extra[:_EXAMPLES]),
+        *(f"different: {_show_change(names, sink_names, shape.key, *change)}" for change in different[:_EXAMPLES]),
     ]
     counts = (len(source_rows), len(sink_rows), len(missing), len(extra), len(different))
     return TableComparison(table, *counts, structure, tuple(examples))
@@ -193,13 +193,22 @@ def _show(names: Sequence[str], row: Sequence[bytes | None]) -> str:
 
 
 def _show_change(
-    names: Sequence[str], key: Sequence[int], source: Sequence[bytes | None], sink: Sequence[bytes | None]
+    names: Sequence[str],
+    sink_names: Sequence[str],
+    key: Sequence[int],
+    source: Sequence[bytes | None],
+    sink: Sequence[bytes | None],
 ) -> str:
-    """Only the key and what differs."""
+    """Only the key and what differs. Columns are paired by their names: the two may have others."""
     where = _show([names[at] for at in key], [source[at] for at in key])
+    left, right = dict(zip(names, source, strict=True)), dict(zip(sink_names, sink, strict=True))
     changes = [
-        f"{name} {_show_value(left)} in the source, {_show_value(right)} in the sink"
-        for name, left, right in zip(names, source, sink, strict=True)
-        if left != right
+        f"{name} {_show_cell(left, name)} in the source, {_show_cell(right, name)} in the sink"
+        for name in {**left, **right}
+        if _show_cell(left, name) != _show_cell(right, name) or left.get(name) != right.get(name)
     ]
-    return f"{where}: {'; '.join(changes)}"
+    return f"{where}: {'; '.join(changes) or 'the same values in another order of columns'}"
+
+
+def _show_cell(row: dict[str, bytes | None], name: str) -> str:
+    return _show_value(row[name]) if name in row else "(no such column)"

@@ -94,3 +94,17 @@ def test_equal_rows_in_other_columns_are_not_equal() -> None:
 
 def test_nothing_compared_is_not_equal() -> None:
     assert not Comparison(()).equal
+
+
+def test_rows_of_tables_with_other_columns_are_shown_by_name() -> None:
+    more = TableShape((*COLUMNS, Column("w", "int", None, None, True)), (0,))
+    moved = TableShape((COLUMNS[1], COLUMNS[0]), (1,))
+    row = packet(b"1", b"a")
+    for source, sink, expected in [
+        ((more, [packet(b"1", b"a", b"7")]), (KEYED, [row]), "w '7' in the source, (no such column) in the sink"),
+        ((KEYED, [row]), (more, [packet(b"1", b"a", None)]), "w (no such column) in the source, NULL in the sink"),
+        ((KEYED, [row]), (moved, [packet(b"a", b"1")]), "extra in the sink: v='a', id='1'"),
+    ]:
+        verdict = compare_rows("s.t", source, sink)
+        assert not verdict.equal
+        assert expected in str(verdict)
