@@ -1,21 +1,23 @@
 """The owner that closes a changefeed: stops its dispatchers everywhere and raises the sink's fence for good.
 
 Order: Close to every member (each on its own; a node that hangs or cannot be reached within the deadline, or that goes
-away, is left to the fence), then the fence row, with `forget` as a tombstone without progress, then CLOSED, which
-confirms the stop. While the sink does not answer it tries again and shows the error. Like a maintainer it ends as
-SUPERSEDED when a node or the sink obeys another owner.
+away, is left to the fence), then the fence row, then DDL that the sink may still execute: the fence cannot stop a
+statement that the sink has, so that its session is ended, and waited for. Then, with `forget`, the progress is deleted
+and a tombstone left, and then CLOSED, which confirms the stop. While the sink does not answer, or executes, it tries
+again and shows why. Like a maintainer it ends as SUPERSEDED when a node or the sink obeys another owner.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import grpc
 import structlog
 
 from common.epoch import Stamp
-from common.errors import HedgerowError, LostOwnership
+from common.errors import HedgerowError, LostOwnership, SinkUnavailable
 from common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc, maintainer_pb2
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position, least
@@ -28,6 +30,7 @@ from maintainer.store import Store
 log = structlog.get_logger()
 
 _FIRST_BACKOFF_SECONDS = 0.1
+T = TypeVar("T")
 
 
 class Closing:
@@ -78,7 +81,7 @@ class Closing:
     async def _run(self) -> None:
         try:
             await self._close_nodes()
-            await self._raise_fence()
+            await self._close_sink()
         except LostOwnership as error:
             self._seen_epoch = error.epoch
             self._report(maintainer_pb2.SUPERSEDED, error)
@@ -126,21 +129,32 @@ class Closing:
                 return
             await asyncio.sleep(self._timing.retry)
 
-    async def _raise_fence(self) -> None:
+    async def _close_sink(self) -> None:
+        rows = await self._patiently(lambda: self._store.close(forget=False))
+        if rows:  # without, it has not begun: there is no checkpoint to go on from
+            self._checkpoint = least([row.position for row in rows], self._store.flavour)
+        await self._patiently(self._end_ddl)
+        if self._forget:
+            await self._patiently(lambda: self._store.close(forget=True))
+
+    async def _end_ddl(self) -> None:
+        if running := await self._store.end_ddl():
+            raise SinkUnavailable(
+                f"the sink still executes a DDL statement, whose session was told to end ({running}): the changefeed "
+                "has stopped when that has ended"
+            )
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         pause = _FIRST_BACKOFF_SECONDS
         while True:
             try:
-                rows = await self._store.close(forget=self._forget)
+                return await attempt()
             except HedgerowError as error:
                 if not error.retriable:
                     raise
                 self._report(maintainer_pb2.CLOSING, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._timing.close_backoff_most)
-            else:
-                if rows:  # without, it has not begun: there is no checkpoint to go on from
-                    self._checkpoint = least([row.position for row in rows], self._store.flavour)
-                return
 
     def _report(self, phase: maintainer_pb2.MaintainerPhase, error: Exception | None) -> None:
         if error is not None:

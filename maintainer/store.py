@@ -33,6 +33,7 @@ from pymysql.cursors import Cursor
 
 from common import sinktables
 from common.catalog import foreign_key_edges, schema_names, user_tables
+from common.ddllock import end_ddl
 from common.epoch import Stamp
 from common.errors import Fenced, SinkRefused, SourceUnavailable
 from common.filter import TableFilter
@@ -105,6 +106,10 @@ class Store:
     async def close(self, *, forget: bool) -> tuple[ProgressRow, ...]:
         """Raises the fence for the last time, and with `forget` deletes the progress. Returns the final progress."""
         return await asyncio.to_thread(self._close, forget)
+
+    async def end_ddl(self) -> str:
+        """Ends what executes DDL in the sink for an owner up to this one; what still runs there, or nothing."""
+        return await asyncio.to_thread(self._end_ddl)
 
     def _take_over(self, served: frozenset[Incarnation]) -> View:
         with self._connected() as sink:
@@ -234,6 +239,11 @@ class Store:
             if forget:
                 sinktables.forget(sink, self._uid, self._epoch, self._owner)
             return rows
+
+    def _end_ddl(self) -> str:
+        with self._connected() as sink:
+            self._check_not_above(sink)
+            return end_ddl(sink, self._uid, self._epoch)
 
     def _view(self, sink: Connection[Cursor]) -> View:
         rows = sinktables.list_progress(sink, self._uid)

@@ -27,6 +27,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from common import sinkjournal
+from common.ddllock import lock_name, take_lock
 from common.errors import DdlFailed, DdlUncertain, HedgerowError, SinkUnavailable
 from common.mysql import Flavour
 from common.names import TableName
@@ -156,13 +157,10 @@ class _Execution:
                 self._finish()
 
     def _lock(self, executor: Cursor) -> None:
-        name = f"hedgerow:{self._uid}"
         deadline = time.monotonic() + LOCK_PATIENCE
-        while True:
-            executor.execute("SELECT GET_LOCK(%s, 1)", (name,))
-            if executor.fetchall() == ((1,),):
-                return
+        while not take_lock(executor, self._uid, 1):
             if time.monotonic() >= deadline:
+                name = lock_name(self._uid)
                 raise SinkUnavailable(
                     f"sink {self._uri.address}: another session executes DDL of changefeed {self._uid} and holds "
                     f"GET_LOCK('{name}') for more than {LOCK_PATIENCE:g} s; IS_USED_LOCK('{name}') there names it"
