@@ -1,4 +1,5 @@
-"""Which dispatchers a DDL concerns. Pure; a maintainer and the streams have to judge alike, or one waits for ever."""
+"""Which DDL it is, and which dispatchers it concerns. Pure; a maintainer, the streams and the sink have to judge alike,
+or one waits for ever."""
 
 from __future__ import annotations
 
@@ -7,11 +8,28 @@ from collections.abc import Iterable
 from common.pb.v1 import model_pb2 as pb
 from common.sinktables import SCHEMA_DISPATCHER
 
+DdlId = tuple[str, str, str, int]
+
+
+def ddl_id(ddl: pb.Ddl) -> DdlId:
+    """What tells one DDL from another: its GTID, which is the same on every server of a topology (file and offset are
+    not, so two streams may meet it at two places). Without one, server, file and offset."""
+    if ddl.gtid:
+        return ddl.gtid, "", "", 0
+    return "", ddl.position.source_id, ddl.position.file, ddl.position.offset
+
 
 def touched(ddl: pb.Ddl, keys: Iterable[str]) -> frozenset[str]:
     """The dispatchers of `keys` that must be flushed before it; never the schema dispatcher."""
     tables = frozenset(keys) - {SCHEMA_DISPATCHER}
     return _named(ddl.touches, tables) if ddl.scope in (pb.TABLES, pb.SCHEMA) else tables
+
+
+def exactly_touched(ddl: pb.Ddl) -> frozenset[str] | None:
+    """The keys of which `touched` are some; None where only all keys can tell."""
+    if ddl.scope != pb.TABLES or not all(name.table for name in ddl.touches):
+        return None
+    return frozenset(f"{name.schema}.{name.table}" for name in ddl.touches)
 
 
 def dropped(ddl: pb.Ddl, keys: Iterable[str]) -> frozenset[str]:

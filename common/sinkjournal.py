@@ -6,14 +6,14 @@ what happened. Pieces of a fenced transaction (see common.sinktables): the calle
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pymysql.cursors import Cursor
 
 from common.errors import Fenced
 from common.position import Position
-from common.sinktables import SCHEMA, SCHEMA_DISPATCHER, SessionRecord, add_progress, delete_progress
+from common.sinktables import SCHEMA, SCHEMA_DISPATCHER, SessionRecord, add_progress, chunks, delete_progress
 
 STARTED, DONE = "started", "done"
 EXECUTED = "executed"  # but what it made cannot be replicated to as it is
@@ -116,6 +116,16 @@ def write_done(
                 (uid, len(prefix), prefix),
             )
     add_progress(cursor, uid, epoch, creates, begin)
+
+
+def generations(cursor: Cursor, uid: str, keys: Collection[str] | None) -> dict[str, int]:
+    """The generation of each of these dispatchers that there is; None: of all."""
+    select = f"SELECT dispatcher, generation FROM {SCHEMA}.progress WHERE changefeed_uid = %s"
+    found: dict[str, int] = {}
+    for chunk in [()] if keys is None else chunks(sorted(keys)):
+        cursor.execute(select + (" AND dispatcher IN %s" if chunk else ""), (uid, chunk) if chunk else (uid,))
+        found.update((key, int(generation)) for key, generation in cursor.fetchall())
+    return found
 
 
 def lock_schema_dispatcher(cursor: Cursor, uid: str, epoch: int, generation: int) -> Position:

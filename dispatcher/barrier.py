@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from common.ddlscope import dropped, touched
 from common.errors import Fenced, HedgerowError
@@ -15,7 +15,7 @@ from dispatcher.decision import Decision
 from dispatcher.feed import Target
 from dispatcher.port import LaneFailed
 from dispatcher.sink.cut import Cut
-from dispatcher.sink.ddl import execute_ddl
+from dispatcher.sink.ddl import NotFlushed, execute_ddl
 from dispatcher.sink.writer import Writer
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
@@ -43,22 +43,23 @@ class Barrier:
         self.dropped = dropped(self._ddl, keys)
         return {*touched(self._ddl, keys), *self.dropped, *(keys & {SCHEMA_DISPATCHER})}
 
-    def read(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[bool, set[str]]:
-        """(whether the schema dispatcher is to write the DDL, dispatchers that are to pass)."""
-        write = False
+    def read(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[Decision | None, set[str]]:
+        """(the decision that the schema dispatcher is to write the DDL, dispatchers that are to pass)."""
+        write: Decision | None = None
         passed: set[str] = set()
         for decision in decisions:
             about = decision.dispatchers & set(blocked)
             if decision.action == dispatch_pb2.PASS:
                 passed |= about
-            else:
-                write = write or SCHEMA_DISPATCHER in about
-        self.was_decided = self.was_decided or write or bool(passed)
-        return write, passed - {SCHEMA_DISPATCHER} if write else passed
+            elif SCHEMA_DISPATCHER in about:
+                write = decision  # the last one: who decided it knew most
+        self.was_decided = self.was_decided or write is not None or bool(passed)
+        return write, passed - {SCHEMA_DISPATCHER} if write is not None else passed
 
-    def write(self, generation: int, cut: Cut) -> None:
-        """Executes the DDL in the sink, unless it came from there; blocks as long as it takes, or until `cut`.
-        `generation`: the schema dispatcher's.
+    def write(self, generation: int, flushed: Mapping[str, int], cut: Cut) -> bool:
+        """Executes the DDL in the sink, unless it came from there; blocks as long as it takes, or until `cut`. False
+        where the sink has other dispatchers that it touches than those `flushed`: then nothing was done, and another
+        decision is to come. `generation`: the schema dispatcher's.
 
         Raises LaneFailed, about the schema dispatcher.
         """
@@ -76,8 +77,13 @@ class Barrier:
                 executed=self._statement.is_ours,
                 raw=self._statement.raw,
                 error_code=self._statement.error_code,
+                flushed=flushed,
             )
+        except NotFlushed as error:
+            rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
+            return False
         except HedgerowError as error:
             if isinstance(error, Fenced):
                 rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
+        return True

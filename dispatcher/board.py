@@ -28,9 +28,14 @@ class Dispatcher:
         return self._last.state == pb.BROKEN
 
     @property
+    def is_over(self) -> bool:
+        """Whether it is not served again: it broke, and its maintainer places it anew; or a DDL has ended it."""
+        return self._last.state in (pb.BROKEN, pb.ENDED)
+
+    @property
     def is_wanted(self) -> bool:
-        """Whether a stream should serve it. A broken one is not tried again: its maintainer places it anew."""
-        return not self.leaving and not self.is_broken
+        """Whether a stream should serve it."""
+        return not self.leaving and not self.is_over
 
     def is_incarnation(self, placement: Placement, epoch: int) -> bool:
         """Whether a create of `placement` by the owner at `epoch` has been carried out already."""
@@ -51,10 +56,11 @@ class Dispatcher:
         self._transactions += last.transactions
         self._last = DispatcherReport(
             self.placement,
-            last.state if self.is_broken else pb.STARTING,
+            last.state if self.is_over else pb.STARTING,
             last.position,
             error=last.error if self.is_broken else None,
             error_at=last.error_at,
+            executed=last.executed,
         )
 
     def status(self, node: str) -> pb.DispatcherStatus:
@@ -71,6 +77,7 @@ class Dispatcher:
             transactions=self._transactions + last.transactions,
             node=node,
             lane=self.placement.lane,
+            executed=last.executed.write() if last.executed is not None else None,
         )
 
 

@@ -20,7 +20,7 @@ from common.pb.v1 import model_pb2 as pb
 from common.position import Position, farthest, least, readable
 from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.barrier import Barrier
-from dispatcher.decision import Decisions
+from dispatcher.decision import Decision, Decisions
 from dispatcher.net import Net
 from dispatcher.port import Port
 from dispatcher.ports import Ports
@@ -236,7 +236,7 @@ class Cycle:
             self._tell(0.0)
             while blocked:
                 write, passed = barrier.read(self._decisions.take(ddl, self._writer.epoch), blocked)
-                written = self._write(barrier, router.position) if write else set()
+                written = self._write(barrier, router.position, write) if write is not None else set()
                 for key in passed & barrier.dropped:
                     router.drop(key)
                     self._ports.drop(key)
@@ -244,11 +244,11 @@ class Cycle:
                 if not rows_follow:
                     self._reach(passed - barrier.dropped, barrier.position)
                 for key in written:
-                    self._standings[key].reach(barrier.position)
+                    self._standings[key].execute(barrier.position)
                     if rows_follow:
                         router.overtake(key, barrier.position)
                 done = written | passed
-                for key in done:
+                for key in done - barrier.dropped:
                     self._standings[key].run()
                 blocked -= done
                 if done:
@@ -259,21 +259,20 @@ class Cycle:
         if barrier.was_decided:
             self._ports.connect(self._description)
 
-    def _write(self, barrier: Barrier, before: Position) -> set[str]:
+    def _write(self, barrier: Barrier, before: Position, decision: Decision) -> set[str]:
         """Executes the DDL in a thread of its own, so that reports go on meanwhile. An abort cuts its connections; what
-        the server makes of the statement then is judged by whoever takes the changefeed's DDL lock next."""
+        the server makes of the statement then is judged by whoever takes the changefeed's DDL lock next. Returns who
+        has gone past it: nobody, where the decision was not about all that the sink says it touches."""
         # A takeover may have raised the epoch since the row was written. The lane raises it, for it has to know it.
         self._reach({SCHEMA_DISPATCHER}, before)
         generation = self._standings[SCHEMA_DISPATCHER].placement.generation
-        execution: Future[None] = Future()
+        execution: Future[bool] = Future()
 
         def execute() -> None:
             try:
-                barrier.write(generation, self._ports.others)
+                execution.set_result(barrier.write(generation, decision.flushed, self._ports.others))
             except BaseException as error:
                 execution.set_exception(error)
-            else:
-                execution.set_result(None)
             self._wake.set()
 
         thread = threading.Thread(target=execute, name="ddl", daemon=True)
@@ -284,8 +283,7 @@ class Cycle:
         thread.join()
         if self._ports.is_cut:
             raise Cancelled
-        execution.result()
-        return {SCHEMA_DISPATCHER}
+        return {SCHEMA_DISPATCHER} if execution.result() else set()
 
     def _reach(self, keys: Collection[str], position: Position) -> None:
         """Makes `position` durable for these dispatchers."""

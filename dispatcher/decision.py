@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from common.ddlscope import ddl_id
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 
 
-def same_ddl(one: pb.Ddl, other: pb.Ddl) -> bool:
-    """Whether both are the DDL at the same place: the GTID tells where there is one, else file, offset and server."""
-    if one.gtid or other.gtid:
-        return one.gtid == other.gtid
-    return (one.position.source_id, one.position.file, one.position.offset) == (
-        other.position.source_id,
-        other.position.file,
-        other.position.offset,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
+    """`flushed`: of a WRITE, which generation of each dispatcher that the DDL touches has applied what is before it."""
+
     ddl: pb.Ddl
     action: dispatch_pb2.BarrierAction
     dispatchers: frozenset[str]
     epoch: int  # of the owner who decided; a decision of a former owner is not carried out
+    flushed: Mapping[str, int] = field(default_factory=dict)
 
 
 class Decisions:
@@ -47,4 +40,4 @@ class Decisions:
         """Those of the owner at `epoch` about `ddl`, oldest first; all others are dropped."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        return [one for one in waiting if one.epoch == epoch and same_ddl(one.ddl, ddl)]
+        return [one for one in waiting if one.epoch == epoch and ddl_id(one.ddl) == ddl_id(ddl)]

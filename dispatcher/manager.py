@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 import structlog
@@ -143,10 +143,17 @@ class Manager:
         existing = self._dispatchers.get(placement.dispatcher)
         return existing is None or placement.generation >= existing.placement.generation
 
-    def barrier(self, ddl: pb.Ddl, action: dispatch_pb2.BarrierAction, dispatchers: Iterable[str]) -> None:
+    def barrier(
+        self,
+        ddl: pb.Ddl,
+        action: dispatch_pb2.BarrierAction,
+        dispatchers: Iterable[str],
+        flushed: Mapping[str, int],
+    ) -> None:
         """Passes a decision on to the stream, which ignores one that is not about what it waits for."""
         if self._stream is not None:
-            self._stream.decide(Decision(ddl, action, frozenset(dispatchers), self.owner.epoch))
+            decision = Decision(ddl, action, frozenset(dispatchers), self.owner.epoch, dict(flushed))
+            self._stream.decide(decision)
 
     def statuses(self) -> list[pb.DispatcherStatus]:
         return [dispatcher.status(self.node) for dispatcher in self._dispatchers.values()]
@@ -210,8 +217,8 @@ class Manager:
         return tuple(sorted((d.placement for d in self._dispatchers.values() if d.is_wanted), key=_by_name))
 
     def _is_outdated(self) -> bool:
-        broken = {d.placement for d in self._dispatchers.values() if d.is_broken and not d.leaving}
-        served = tuple(placement for placement in self._served if placement not in broken)
+        over = {d.placement for d in self._dispatchers.values() if d.is_over and not d.leaving}
+        served = tuple(placement for placement in self._served if placement not in over)
         return self._stream_spec != self.spec or self._wanted() != served
 
     def _start_stream(self) -> None:

@@ -82,7 +82,10 @@ class Ports:
             self._all.append(port)
             self._opening = []
             for key, position in positions.items():
-                self._standings[key].reach(position)
+                if key == SCHEMA_DISPATCHER:
+                    self._standings[key].execute(position)
+                else:
+                    self._standings[key].reach(position)
             return positions
         return {}
 

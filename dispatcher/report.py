@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class DispatcherReport:
-    """One dispatcher of a stream. Counters count from the stream's start."""
+    """One dispatcher of a stream. Counters count from the stream's start. `executed`: the schema dispatcher's position
+    when it last executed a DDL, or claimed."""
 
     placement: Placement
     state: pb.DispatcherState
@@ -33,6 +34,7 @@ class DispatcherReport:
     error_at: float = 0.0
     rows_events: int = 0
     transactions: int = 0
+    executed: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

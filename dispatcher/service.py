@@ -127,7 +127,7 @@ class DispatchService(dispatch_pb2_grpc.DispatchServicer):
             manager, verdict = self._admit(record, stamp)
             if manager is None:
                 return pb.BarrierResponse(stamp=record.stamp(), rejection=record.rejection(verdict))
-            manager.barrier(request.ddl, request.action, request.dispatchers)
+            manager.barrier(request.ddl, request.action, request.dispatchers, request.flushed)
             return pb.BarrierResponse(stamp=record.stamp())
 
     async def Close(self, request: pb.CloseRequest, context: Any) -> pb.CloseResponse:

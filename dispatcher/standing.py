@@ -26,6 +26,7 @@ class Standing:
         self.rests_until = 0.0
         self._lag = (0.0, 0.0)  # seconds, and when (monotonic) it was so much
         self._position: Position | None = None
+        self._executed: Position | None = None
         self._blocked: pb.Ddl | None = None
         self._error: HedgerowError | None = None
         self._error_at = 0.0
@@ -81,9 +82,15 @@ class Standing:
         if not self.finished:
             self._position = position
 
+    def execute(self, position: Position) -> None:
+        """Its progress row is at `position`, and every DDL before that has been executed, perhaps just now."""
+        self._executed = position
+        self.reach(position)
+
     def finish(self, position: Position) -> None:
         self._position = position
         self.finished = True
+        self.state, self._blocked, self._error = pb.ENDED, None, None
 
     def count(self, rows_events: int, transactions: int) -> None:
         """So much is durable since the connections were made."""
@@ -99,6 +106,7 @@ class Standing:
             error_at=self._error_at,
             rows_events=self._before[0] + self._counts[0],
             transactions=self._before[1] + self._counts[1],
+            executed=self._executed,
         )
 
     def _fail(self, state: pb.DispatcherState, error: HedgerowError) -> None:

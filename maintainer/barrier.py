@@ -6,17 +6,19 @@ from statuses and the sink alone, so a new maintainer comes to the same ones:
 - WRITE to the schema dispatcher, when every dispatcher that the DDL touches is blocked at K or past it;
 - PASS to a dispatcher blocked at K, when the schema dispatcher's progress row has reached K.
 
-The row, not the heartbeat: the row and the list of dispatchers come from one reading of the sink, so a PASS is given
-only with the dispatchers that the DDL created, dropped or tied together in view (`must_refresh` asks for that reading).
+Both need the list of dispatchers as every earlier DDL has left it. A PASS goes by the row, not by the heartbeat: the
+row and the list come from one reading of the sink. A WRITE goes by a reading that began when the schema dispatcher had
+executed all that it has executed now (`ListVersion`); and it says which incarnations it counts on, so that the sink
+refuses it where the list has changed since in any other way (`flushed`; dispatcher/sink/ddl.py).
 Every dispatcher meets barriers in binlog order, so the least open barrier can always be reached by all. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from common.ddlscope import touched
+from common.ddlscope import DdlId, ddl_id, touched
 from common.mysql import Flavour
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
@@ -34,14 +36,18 @@ class Barrier:
     ddl: pb.Ddl
     action: dispatch_pb2.BarrierAction
     dispatchers: tuple[str, ...]
+    flushed: Mapping[str, int] = field(default_factory=dict)  # of a WRITE: the generations that wait for it
+    again: bool = False  # it was sent before, and had no effect for a while
 
 
-Place = tuple[str, str, int]
+ListVersion = tuple[int, str, str, str, int]
 
 
-def place_of(ddl: pb.Ddl) -> Place:
-    """What tells one DDL from another, on every stream alike."""
-    return ddl.gtid, ddl.position.file, ddl.position.offset
+def list_version(status: pb.DispatcherStatus) -> ListVersion:
+    """By the schema dispatcher's status: what changes when a DDL may have changed the list of dispatchers in the sink.
+    (A node of an earlier version tells its position alone, which changes more often.)"""
+    at = status.executed if status.HasField("executed") else status.position
+    return status.generation, at.gtid_set, at.source_id, at.file, at.offset
 
 
 def is_past(position: Position, ddl: pb.Ddl, flavour: Flavour) -> bool:
@@ -56,29 +62,35 @@ def decide(
     schema_row: Position,
     flavour: Flavour,
     is_settled: Callable[[str], bool],
+    *,
+    may_write: bool,
 ) -> list[Barrier]:
     """Who is to WRITE and who may PASS now. Level-triggered: the same statuses give the same decisions again.
 
     `dispatchers` are all that are replicated; `schema_row` is the schema dispatcher's progress row; `is_settled` tells
-    whether a dispatcher's unit is in one place (a PASS waits for tables that the DDL has tied together to be moved).
+    whether a dispatcher's unit is in one place (a PASS waits for tables that the DDL has tied together to be moved);
+    `may_write`: the list of dispatchers is as the schema dispatcher has left it.
     """
-    passes: dict[tuple[str, Place], tuple[pb.Ddl, list[str]]] = {}
+    passes: dict[tuple[str, DdlId], tuple[pb.Ddl, list[str]]] = {}
     for key in sorted(dispatchers):
         if key == SCHEMA_DISPATCHER or (ddl := _blocked(key, placed)) is None:
             continue
         if is_past(schema_row, ddl, flavour) and is_settled(key):
-            passes.setdefault((placed[key][0], place_of(ddl)), (ddl, []))[1].append(key)
+            passes.setdefault((placed[key][0], ddl_id(ddl)), (ddl, []))[1].append(key)
     decisions = [
         Barrier(node, ddl, dispatch_pb2.PASS, tuple(keys)) for (node, _), (ddl, keys) in sorted(passes.items(), key=_by)
     ]
-    ddl = _blocked(SCHEMA_DISPATCHER, placed)
-    if ddl is not None and all(_waits_at(key, ddl, placed, flavour) for key in touched(ddl, dispatchers)):
-        node = placed[SCHEMA_DISPATCHER][0]
-        decisions.append(Barrier(node, ddl, dispatch_pb2.WRITE, (SCHEMA_DISPATCHER,)))
+    ddl = _blocked(SCHEMA_DISPATCHER, placed) if may_write else None
+    if ddl is not None:
+        keys = touched(ddl, dispatchers)
+        if all(_waits_at(key, ddl, placed, flavour) for key in keys):
+            flushed = {key: placed[key][1].generation for key in sorted(keys)}
+            node = placed[SCHEMA_DISPATCHER][0]
+            decisions.append(Barrier(node, ddl, dispatch_pb2.WRITE, (SCHEMA_DISPATCHER,), flushed))
     return decisions
 
 
-def _by(item: tuple[tuple[str, Place], object]) -> tuple[str, Place]:
+def _by(item: tuple[tuple[str, DdlId], object]) -> tuple[str, DdlId]:
     return item[0]
 
 
@@ -93,34 +105,13 @@ def _waits_at(key: str, ddl: pb.Ddl, placed: Placed, flavour: Flavour) -> bool:
     if key not in placed:
         return False
     blocked = _blocked(key, placed)
-    if blocked is not None and place_of(blocked) == place_of(ddl):
+    if blocked is not None and ddl_id(blocked) == ddl_id(ddl):
         return True
     status = placed[key][1]
     return status.HasField("position") and is_past(Position.read(status.position), ddl, flavour)
 
 
-@dataclass(slots=True)
-class OpenBarriers:
-    """The DDL that some dispatcher was seen blocked at and that the last reading of the sink did not contain."""
-
-    _open: dict[Place, pb.Ddl] = field(default_factory=dict)
-
-    def note(self, placed: Placed, schema_row: Position, flavour: Flavour) -> None:
-        for key in placed:
-            ddl = _blocked(key, placed)
-            if ddl is not None:
-                self._open[place_of(ddl)] = ddl
-        self._open = {place: ddl for place, ddl in self._open.items() if not is_past(schema_row, ddl, flavour)}
-
-    def must_refresh(self, placed: Placed, flavour: Flavour) -> bool:
-        """Whether the schema dispatcher has gone past one of them, so that the sink has changed under it."""
-        if SCHEMA_DISPATCHER not in placed:
-            return False
-        status = placed[SCHEMA_DISPATCHER][1]
-        if not status.HasField("position"):
-            return False
-        position = Position.read(status.position)
-        return any(is_past(position, ddl, flavour) for ddl in self._open.values())
+Sent = tuple[str, DdlId, int, tuple[tuple[str, int], ...]]
 
 
 @dataclass(slots=True)
@@ -128,14 +119,14 @@ class SentBarriers:
     """Which decisions were sent and when, so that one is repeated only where it had no effect for a while."""
 
     repeat_seconds: float
-    _sent: dict[tuple[str, Place, int], dict[tuple[str, int, int], float]] = field(default_factory=dict)
+    _sent: dict[Sent, dict[tuple[str, int, int], float]] = field(default_factory=dict)
 
     def due(self, decisions: Iterable[Barrier], placed: Placed, now: float) -> list[Barrier]:
         """Those that are to be sent at `now` (seconds), with the dispatchers that have not had them."""
-        kept: dict[tuple[str, Place, int], dict[tuple[str, int, int], float]] = {}
+        kept: dict[Sent, dict[tuple[str, int, int], float]] = {}
         due: list[Barrier] = []
         for barrier in decisions:
-            index = (barrier.node, place_of(barrier.ddl), barrier.action)
+            index = (barrier.node, ddl_id(barrier.ddl), int(barrier.action), tuple(barrier.flushed.items()))
             former = self._sent.get(index, {})
             times = kept.setdefault(index, {})
             fresh: list[str] = []
@@ -148,7 +139,7 @@ class SentBarriers:
                     at = now
                 times[incarnation] = at
             if fresh:
-                due.append(Barrier(barrier.node, barrier.ddl, barrier.action, tuple(fresh)))
+                due.append(replace(barrier, dispatchers=tuple(fresh), again=bool(former)))
         self._sent = kept
         return due
 

@@ -4,7 +4,8 @@
 - Of several that run for one key the highest incarnation is adopted, the others are removed; so is one whose generation
   is below the progress row's (the sink fences it already), and one whose table is no longer replicated.
 - Removals that a predecessor has asked for are finished, so what they concern is not adopted.
-- A broken dispatcher is placed anew: the new owner exists because someone decided to try again.
+- A broken dispatcher is placed anew: the new owner exists because someone decided to try again. So is one that a DDL
+  has ended, where the sink lists a table of its name again.
 - A unit is adopted where all of it that runs shares a node and a lane, as it must. Where it does not (a DDL or an
   update of the changefeed may just have tied its tables together) all of it is placed anew.
 
@@ -36,7 +37,7 @@ class Inventory:
 
     def serves(self, status: pb.DispatcherStatus) -> bool:
         """Whether one of `dispatchers` may go on as it is."""
-        return status.dispatcher not in self.removing and status.state != pb.BROKEN
+        return status.dispatcher not in self.removing and status.state not in (pb.BROKEN, pb.ENDED)
 
 
 @dataclass(frozen=True, slots=True)

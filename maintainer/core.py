@@ -16,7 +16,7 @@ from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
 from common.sinktables import SCHEMA_DISPATCHER
-from maintainer.barrier import Barrier, OpenBarriers, Placed, SentBarriers, decide
+from maintainer.barrier import Barrier, ListVersion, Placed, SentBarriers, decide, list_version
 from maintainer.bootstrap import Inventory, adopt
 from maintainer.checkpoint import Applied, Checkpoint
 from maintainer.fleet import Fleet, Orders
@@ -49,7 +49,6 @@ class Core:
         self._lanes = 1 if options.consistency == pb.TRANSACTION else options.lanes
         self._fleet = Fleet(self._lanes)
         self._checkpoint = Checkpoint(flavour)
-        self._open = OpenBarriers()
         self._sent = SentBarriers(repeat_seconds)
         self._inventories: dict[str, Inventory] | None = {}  # until `begin`
         self._units: list[Unit] = []
@@ -57,13 +56,22 @@ class Core:
         self._pinned: dict[str, str] = {}
         self._fenced: set[str] = set()
         self._lags: dict[str, float] = {}
+        self._asked_for = self._asking = self._taken = 0  # readings of the sink
+        self._asking_at: frozenset[ListVersion] = frozenset()
+        self._read_at: frozenset[ListVersion] = frozenset()  # what the schema dispatcher told when the last one began
 
     # Facts.
+
+    def view_begins(self) -> None:
+        """The sink is being read: what is known before now will be in that view."""
+        self._asking = self._asked_for
+        self._asking_at = frozenset(map(list_version, self._schema_statuses()))
 
     def begin(self, view: View, seq: int) -> None:
         """The first view of the sink, read after the fence was raised. What the nodes have told is adopted by it."""
         inventories, self._inventories = self._inventories or {}, None
         self._set_view(view)
+        self._taken, self._read_at = self._asking, self._asking_at
         self._fleet.begin(adopt(inventories, view.rows, self._units, self._lanes), inventories, seq)
         self._checkpoint.advance()  # the first report has one: it tells the coordinator that there is progress
 
@@ -74,6 +82,11 @@ class Core:
             self._fleet.replace(key)
         self._fenced.clear()
         self._set_view(view)
+        self._taken, self._read_at = self._asking, self._asking_at
+
+    def ask_for_view(self) -> None:
+        """The progress rows may have changed."""
+        self._asked_for += 1
 
     def enter(self, node: str, inventory: Inventory, seq: int) -> None:
         """A node has answered Bootstrap."""
@@ -126,11 +139,14 @@ class Core:
         orders = self._fleet.decide(self._units, eligible, ready, self._pinned)
         placed = self.placed()
         error, broken = self._judge(placed)
-        self._open.note(placed, self._schema_row, self._flavour)
-        must_read = bool(self._fenced) or self._open.must_refresh(placed, self._flavour)
+        must_read = bool(self._fenced) or not self._has_latest_list()
         settled = {key for unit in self._units if self._fleet.settled(unit) for key in unit}
-        decisions = decide(self.dispatchers, placed, self._schema_row, self._flavour, settled.__contains__)
+        decisions = decide(
+            self.dispatchers, placed, self._schema_row, self._flavour, settled.__contains__, may_write=not must_read
+        )
         barriers = self._sent.due([barrier for barrier in decisions if barrier.node in ready], placed, now)
+        if any(barrier.again and barrier.action == dispatch_pb2.WRITE for barrier in barriers):
+            self.ask_for_view()  # the sink may have refused it
         return Step(orders, tuple(barriers), must_read, error, broken)
 
     def advance(self) -> None:
@@ -150,6 +166,23 @@ class Core:
     def lag_seconds(self) -> float:
         hosts = {node for node, _ in self.placed().values()}
         return max((self._lags.get(node, 0.0) for node in hosts), default=0.0)
+
+    def _has_latest_list(self) -> bool:
+        """Whether the last view is from after every DDL that the schema dispatcher is known to have executed, and from
+        after everything else that it was asked for."""
+        versions = frozenset(map(list_version, filter(_has_claimed, self._schema_statuses())))
+        return self._taken == self._asked_for and versions <= self._read_at
+
+    def _schema_statuses(self) -> list[pb.DispatcherStatus]:
+        """Of every incarnation that is known of: one that was replaced may have executed something as well."""
+        if self._inventories is None:
+            return self._fleet.found(SCHEMA_DISPATCHER)
+        return [
+            status
+            for inventory in self._inventories.values()
+            for status in inventory.dispatchers
+            if status.dispatcher == SCHEMA_DISPATCHER
+        ]
 
     def _set_view(self, view: View) -> None:
         rows = {row.dispatcher: row.position for row in view.rows}
@@ -183,3 +216,7 @@ class Core:
             if not fenced:
                 reports.append(report)
         return worst(reports), worst(broken)
+
+
+def _has_claimed(status: pb.DispatcherStatus) -> bool:
+    return status.HasField("position")

@@ -101,6 +101,8 @@ class Fleet:
                 found.status = status
                 if found.phase is Phase.CREATING:
                     found.phase = Phase.PRESENT
+                if status.state == pb.ENDED:  # what the sink lists under this key now is another table
+                    found.lane = None
 
     def acknowledge(self, node: str, orders: Orders, seq: int) -> None:
         """The node has journaled these orders."""
@@ -177,6 +179,12 @@ class Fleet:
                 for found in traces
             )
         )
+
+    def found(self, key: str) -> list[pb.DispatcherStatus]:
+        """Of every incarnation of this dispatcher that was seen and is not known to be gone."""
+        return [
+            trace.status for (_, listed), trace in self._traces.items() if listed == key and trace.status is not None
+        ]
 
     def statuses(self) -> dict[str, tuple[str, pb.DispatcherStatus]]:
         """dispatcher -> (node, status), of the incarnations that are where they belong and have been seen."""

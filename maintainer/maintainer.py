@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 import structlog
 
+from common.ddlscope import ddl_id
 from common.epoch import Stamp
 from common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound
 from common.pb.v1 import dispatch_pb2, maintainer_pb2
 from common.pb.v1 import model_pb2 as pb
-from maintainer.barrier import place_of
 from maintainer.bootstrap import Inventory
 from maintainer.core import Core
 from maintainer.fleet import Orders
@@ -161,6 +161,7 @@ class Maintainer:
         except TimeoutError:
             self._log.warning("nodes-silent", nodes=self._links.silent)
         self._check_ownership()
+        self._core.view_begins()
         view = await self._store.take_over(self._core.served())
         self._check_ownership()
         self._core.begin(view, next(self._seqs))
@@ -181,9 +182,10 @@ class Maintainer:
             self._links.send(node, orders)
         for barrier in step.barriers:
             action = dispatch_pb2.BarrierAction.Name(barrier.action)
-            self._log.info("barrier", action=action, node=barrier.node, at=place_of(barrier.ddl))
+            self._log.info("barrier", action=action, node=barrier.node, at=ddl_id(barrier.ddl))
             self._links.send(barrier.node, barrier)
         if step.must_read and self._read is None and now >= self._read_after:
+            self._core.view_begins()
             self._read = asyncio.create_task(self._store.read())
             self._read.add_done_callback(lambda _: self._wake.set())
         self._set_error("dispatchers", step.error)
@@ -205,6 +207,7 @@ class Maintainer:
         except HedgerowError as error:
             if not error.retriable:
                 raise
+            self._core.ask_for_view()
             self._read_after = now + self._timing.read_retry
             self._set_error("sink", report_error(error, self._stamp.node))
         else:

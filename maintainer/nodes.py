@@ -211,7 +211,7 @@ class NodeLink:
                 self._listener.acknowledged(self._node, what, next(self._seqs))
             else:
                 barrier = dispatch_pb2.BarrierRequest(
-                    stamp=stamp, ddl=what.ddl, action=what.action, dispatchers=what.dispatchers
+                    stamp=stamp, ddl=what.ddl, action=what.action, dispatchers=what.dispatchers, flushed=what.flushed
                 )
                 await self._call(self._stub.Barrier(barrier, timeout=self._timing.call))
 

@@ -28,6 +28,7 @@ from pymysql.cursors import Cursor
 
 from common import sinkjournal
 from common.ddllock import lock_name, take_lock
+from common.ddlscope import exactly_touched, touched
 from common.errors import DdlFailed, DdlUncertain, HedgerowError, SinkUnavailable
 from common.mysql import Flavour
 from common.names import TableName
@@ -61,6 +62,7 @@ def execute_ddl(
     executed: bool = False,
     raw: bytes | None = None,
     error_code: int = 0,
+    flushed: Mapping[str, int] | None = None,
 ) -> None:
     """Returns when the statement is in the sink and the schema dispatcher's progress row is at `position`, its end.
 
@@ -69,13 +71,14 @@ def execute_ddl(
     `position`; that is before it, where rows follow it in its own transaction. `cut` ends it from another thread, with
     SinkUnavailable: the server may go on with a statement that it has. `executed`: the statement came from the sink, by
     a changefeed in the opposite direction; it is only recorded as done. `raw`: the statement's bytes, in the character
-    set that `session` names; `error_code`: that of the query event.
-    Raises Fenced, SinkUnavailable (call it again), DdlFailed, DdlUncertain, SinkRefused.
+    set that `session` names; `error_code`: that of the query event. `flushed`: the generation of every dispatcher that
+    the statement touches, all of which have applied what is before it; None where that is not to be checked.
+    Raises Fenced, SinkUnavailable (call it again), DdlFailed, DdlUncertain, SinkRefused; NotFlushed.
     """
     if not ddl.gtid and not position.file:
         raise ValueError("a DDL statement has a GTID, or a file and an offset")
     execution = _Execution(
-        uri, flavour, writer, generation, ddl, position, begin or position, session, cut or Cut(), executed
+        uri, flavour, writer, generation, ddl, position, begin or position, session, cut or Cut(), executed, flushed
     )
     if raw is not None:
         execution.raw = raw
@@ -86,6 +89,11 @@ def execute_ddl(
         raise refusal(uri, flavour, error, execution.affected) from error
     finally:
         execution.close()
+
+
+class NotFlushed(Exception):
+    """The sink has other dispatchers that the statement touches than those that were told to be flushed. Nothing was
+    done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,9 @@ class _Execution:
         session: Mapping[str, int | float | str],
         cut: Cut,
         executed: bool,
+        flushed: Mapping[str, int] | None,
     ) -> None:
+        self._flushed = flushed
         self._is_executed = executed
         self._begins_at = begin
         self._cut = cut
@@ -178,6 +188,8 @@ class _Execution:
             if self._is_covered(reached):
                 return None
             entry = sinkjournal.entry(cursor, self._uid, self._key)
+            if entry is None or entry.state not in (sinkjournal.STARTED, sinkjournal.EXECUTED):
+                self._check_flushed(cursor)
             if entry is not None and entry.state == sinkjournal.DONE:  # said so by hand
                 self._write_done(cursor, reached)
                 return None
@@ -192,6 +204,20 @@ class _Execution:
         """With the session that holds the lock, so that a successor can end it."""
         session = this_session(self._executor)
         sinkjournal.write_started(cursor, self._uid, self._key, self._ddl.statement, str(record), self._epoch, session)
+
+    def _check_flushed(self, cursor: Cursor) -> None:
+        """The caller has locked the schema dispatcher's row, without which no dispatcher comes or goes. One that was
+        flushed stays so: its rows and its position are durable, whoever claims it next."""
+        if self._flushed is None:
+            return
+        known = sinkjournal.generations(cursor, self._uid, exactly_touched(self._ddl))
+        found = {key: known[key] for key in touched(self._ddl, known)}
+        if found != self._flushed:
+            other = sorted(set(found.items()) ^ set(self._flushed.items()))
+            raise NotFlushed(
+                f"a DDL statement was decided over before all that it touches was known in sink {self._uri.address} "
+                f"(dispatcher and generation: {other[:5]}); another decision is awaited: {_start(self._ddl.statement)}"
+            )
 
     def _lock_dispatcher(self, cursor: Cursor) -> Position:
         return sinkjournal.lock_schema_dispatcher(cursor, self._uid, self._epoch, self._generation)

@@ -96,16 +96,25 @@ class HeartbeatResponse(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., rejection: _Optional[_Union[_model_pb2.Rejection, _Mapping]] = ..., version: _Optional[int] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., lag_seconds: _Optional[float] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class BarrierRequest(_message.Message):
-    __slots__ = ("stamp", "ddl", "action", "dispatchers")
+    __slots__ = ("stamp", "ddl", "action", "dispatchers", "flushed")
+    class FlushedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     STAMP_FIELD_NUMBER: _ClassVar[int]
     DDL_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     DISPATCHERS_FIELD_NUMBER: _ClassVar[int]
+    FLUSHED_FIELD_NUMBER: _ClassVar[int]
     stamp: _model_pb2.Stamp
     ddl: _model_pb2.Ddl
     action: BarrierAction
     dispatchers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., ddl: _Optional[_Union[_model_pb2.Ddl, _Mapping]] = ..., action: _Optional[_Union[BarrierAction, str]] = ..., dispatchers: _Optional[_Iterable[str]] = ...) -> None: ...
+    flushed: _containers.ScalarMap[str, int]
+    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., ddl: _Optional[_Union[_model_pb2.Ddl, _Mapping]] = ..., action: _Optional[_Union[BarrierAction, str]] = ..., dispatchers: _Optional[_Iterable[str]] = ..., flushed: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class BarrierResponse(_message.Message):
     __slots__ = ("stamp", "rejection")

@@ -63,6 +63,7 @@ class DispatcherState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BLOCKED: _ClassVar[DispatcherState]
     RETRYING: _ClassVar[DispatcherState]
     BROKEN: _ClassVar[DispatcherState]
+    ENDED: _ClassVar[DispatcherState]
 VERDICT_UNSPECIFIED: Verdict
 ACCEPT: Verdict
 STALE: Verdict
@@ -96,6 +97,7 @@ RUNNING: DispatcherState
 BLOCKED: DispatcherState
 RETRYING: DispatcherState
 BROKEN: DispatcherState
+ENDED: DispatcherState
 
 class Stamp(_message.Message):
     __slots__ = ("uid", "epoch", "node", "term")
@@ -292,7 +294,7 @@ class Ddl(_message.Message):
     def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., gtid: _Optional[str] = ..., statement: _Optional[str] = ..., default_schema: _Optional[str] = ..., scope: _Optional[_Union[DdlScope, str]] = ..., touches: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., creates: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., drops: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ...) -> None: ...
 
 class DispatcherStatus(_message.Message):
-    __slots__ = ("dispatcher", "epoch", "generation", "state", "position", "blocked", "error", "rows_events", "transactions", "node", "lane")
+    __slots__ = ("dispatcher", "epoch", "generation", "state", "position", "blocked", "error", "rows_events", "transactions", "node", "lane", "executed")
     DISPATCHER_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +306,7 @@ class DispatcherStatus(_message.Message):
     TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
+    EXECUTED_FIELD_NUMBER: _ClassVar[int]
     dispatcher: str
     epoch: int
     generation: int
@@ -315,4 +318,5 @@ class DispatcherStatus(_message.Message):
     transactions: int
     node: str
     lane: int
-    def __init__(self, dispatcher: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., state: _Optional[_Union[DispatcherState, str]] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., blocked: _Optional[_Union[Ddl, _Mapping]] = ..., error: _Optional[_Union[ChangefeedError, _Mapping]] = ..., rows_events: _Optional[int] = ..., transactions: _Optional[int] = ..., node: _Optional[str] = ..., lane: _Optional[int] = ...) -> None: ...
+    executed: Position
+    def __init__(self, dispatcher: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., state: _Optional[_Union[DispatcherState, str]] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., blocked: _Optional[_Union[Ddl, _Mapping]] = ..., error: _Optional[_Union[ChangefeedError, _Mapping]] = ..., rows_events: _Optional[int] = ..., transactions: _Optional[int] = ..., node: _Optional[str] = ..., lane: _Optional[int] = ..., executed: _Optional[_Union[Position, _Mapping]] = ...) -> None: ...

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from common import rpc, sinktables
 from common.catalog import user_tables
+from common.ddlscope import touched
 from common.filter import TableFilter
 from common.mysql import connect, server_info
 from common.names import TableName
@@ -166,8 +167,11 @@ class Changefeed:
         return response
 
     async def barrier(self, node: Node, ddl: model_pb2.Ddl, action: pb.BarrierAction, keys: Iterable[str]) -> None:
+        rows = await in_thread(self.progress)
+        flushed = {key: rows[key].generation for key in touched(ddl, rows)} if action == pb.WRITE else {}
         response = await node.stub.Barrier(
-            pb.BarrierRequest(stamp=self.stamp(), ddl=ddl, action=action, dispatchers=list(keys)), timeout=5
+            pb.BarrierRequest(stamp=self.stamp(), ddl=ddl, action=action, dispatchers=list(keys), flushed=flushed),
+            timeout=5,
         )
         assert not response.HasField("rejection"), response
 

@@ -55,6 +55,7 @@ class Ddl:
         cut: Cut | None = None,
         gtid: str = "",
         gtid_set: str = "",
+        flushed: dict[str, int] | None = None,
         **tables: str,
     ) -> None:
         """`touches`, `creates` and `drops` name tables of schema dd, or with `*` all of it."""
@@ -66,7 +67,9 @@ class Ddl:
         message = pb.Ddl(gtid=gtid, position=position.write(), statement=statement, default_schema="dd", **named)
         session: dict[str, int | float | str] = {"sql_mode": 0, "timestamp": 1_700_000_000.5, "time_zone": "+02:00"}
         writer = Writer(self.uid, epoch, "n")
-        ddl.execute_ddl(self.uri, self.pair.flavour, writer, generation, message, position, session, cut=cut)
+        ddl.execute_ddl(
+            self.uri, self.pair.flavour, writer, generation, message, position, session, cut=cut, flushed=flushed
+        )
 
     def follow(self, error: Exception, state: str) -> None:
         """What the message says to execute, as the changefeed's own account."""
@@ -141,6 +144,25 @@ def test_each_statement_happens_once_wherever_it_dies(
             assert sink.query("SELECT id FROM dd.b") == ((1,),)
     assert sink.query("SHOW TABLES FROM dd") == (("c",),)
     assert sink.progress() == {"*": 74, "dd.c": 64}
+
+
+def test_nothing_is_executed_that_touches_others_than_were_flushed(sink: Ddl) -> None:
+    sink.offset += 10
+    sink.execute("CREATE TABLE a (id INT)", touches="a", creates="a", flushed={})
+    sink.offset += 10
+    with connect(sink.uri, "sink") as connection:
+        sinktables.claim(connection, sink.uid, 5, {"dd.a": 3})
+    for flushed in ({}, {"dd.a": 2}, {"dd.a": 3, "dd.b": 1}):
+        with pytest.raises(ddl.NotFlushed):
+            sink.execute("ALTER TABLE a ADD x INT", touches="a", flushed=flushed)
+        with pytest.raises(ddl.NotFlushed):
+            sink.execute("DROP DATABASE dd", touches="*", drops="*", flushed=flushed)
+    assert sink.progress() == {"*": 14, "dd.a": 14}
+    assert sink.query("SELECT state FROM hedgerow.ddl") == (("done",),)
+    sink.execute("ALTER TABLE a ADD x INT", touches="a", flushed={"dd.a": 3})
+    sink.offset += 10
+    sink.execute("DROP DATABASE dd", touches="*", drops="*", flushed={"dd.a": 3})
+    assert sink.progress() == {"*": 34}
 
 
 @pytest.mark.parametrize(("step", "after"), [("_execute", False), ("_finish", False), ("_finish", True)])

@@ -34,6 +34,7 @@ def status(
     blocked: pb.Ddl | None = None,
     rows: int = 0,
     lane: int = 0,
+    executed: int | None = None,
 ) -> pb.DispatcherStatus:
     found = pb.DispatcherStatus(
         dispatcher=key,
@@ -46,6 +47,8 @@ def status(
     )
     if offset is not None:
         found.position.CopyFrom(at(offset).write())
+    if executed is not None:
+        found.executed.CopyFrom(at(executed).write())
     if blocked is not None:
         found.blocked.CopyFrom(blocked)
     return found

@@ -11,14 +11,14 @@ from common.ddlscope import dropped, touched
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 from common.sinktables import SCHEMA_DISPATCHER
-from maintainer.barrier import Barrier, OpenBarriers, Placed, SentBarriers, decide
+from maintainer.barrier import Barrier, Placed, SentBarriers, decide, list_version
 from tests.unit.maintainer.builders import at, ddl_at, status
 
 K = ddl_at(10, "s.a")
 
 
 def run(placed: Placed, row: int, keys: set[str] | None = None, *, settled: bool = True) -> list[tuple[str, int, str]]:
-    decisions = decide(keys or set(placed), placed, at(row), "mariadb", lambda _: settled)
+    decisions = decide(keys or set(placed), placed, at(row), "mariadb", lambda _: settled, may_write=True)
     return [(b.node, b.action, key) for b in decisions for key in b.dispatchers]
 
 
@@ -48,6 +48,15 @@ def test_a_dispatcher_that_runs_nowhere_holds_the_write() -> None:
 def test_blocked_at_an_earlier_ddl_holds_the_write_of_a_later_one() -> None:
     placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", blocked("s.a", ddl_at(7, "s.a")))}
     assert run(placed, 9) == [("n2", dispatch_pb2.PASS, "s.a")]
+
+
+def test_two_streams_that_met_one_gtid_on_two_servers_wait_for_the_same_ddl() -> None:
+    """The source failed over while one of them waited: its successor has the transaction in another file."""
+    elsewhere = pb.Ddl()
+    elsewhere.CopyFrom(K)
+    elsewhere.position.CopyFrom(pb.Position(file="other.000007", offset=4711, source_id="2"))
+    placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", status("s.a", blocked=elsewhere, offset=9))}
+    assert run(placed, 9) == [("n1", dispatch_pb2.WRITE, "*")]
 
 
 def test_pass_when_the_schema_dispatchers_row_has_reached_it() -> None:
@@ -105,7 +114,7 @@ def test_every_sequence_of_ddl_is_executed_in_order_and_passed_by_all(
                 placed[key] = ("n", status(key, blocked=ahead[0], offset=progress[key]))
             else:
                 placed[key] = ("n", status(key, offset=done) if done else status(key))
-        for barrier in decide(set(progress), placed, at(progress["*"]), "mariadb", lambda _: True):
+        for barrier in decide(set(progress), placed, at(progress["*"]), "mariadb", lambda _: True, may_write=True):
             offset = barrier.ddl.position.offset
             for key in barrier.dispatchers:
                 assert placed[key][1].blocked == barrier.ddl
@@ -119,14 +128,23 @@ def test_every_sequence_of_ddl_is_executed_in_order_and_passed_by_all(
     assert set(progress.values()) == {40}
 
 
-def test_the_sink_is_read_again_once_the_schema_dispatcher_has_gone_past_a_ddl() -> None:
-    barriers = OpenBarriers()
-    barriers.note({"*": ("n1", blocked("*", K))}, at(9), "mariadb")
-    past = {"*": ("n1", status("*", offset=12))}
-    assert barriers.must_refresh(past, "mariadb")
-    assert not barriers.must_refresh({"*": ("n1", status("*", offset=9))}, "mariadb")
-    barriers.note(past, at(12), "mariadb")
-    assert not barriers.must_refresh(past, "mariadb")
+def test_the_list_has_another_version_when_the_schema_dispatcher_has_executed_or_claimed() -> None:
+    before = status("*", offset=9, executed=5)
+    assert list_version(before) == list_version(status("*", offset=12, executed=5))
+    assert list_version(before) != list_version(status("*", offset=10, executed=10))
+    assert list_version(before) != list_version(status("*", offset=9, executed=5, generation=2))
+    assert list_version(status("*", offset=9)) != list_version(status("*", offset=10)), "of an earlier version"
+
+
+def test_a_write_tells_which_incarnations_wait_for_it() -> None:
+    placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", status("s.a", offset=10, generation=7))}
+    (write,) = decide(set(placed), placed, at(9), "mariadb", lambda _: True, may_write=True)
+    assert write.flushed == {"s.a": 7}
+
+
+def test_no_write_while_the_list_of_dispatchers_may_have_changed() -> None:
+    placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", blocked("s.a", K))}
+    assert decide(set(placed), placed, at(9), "mariadb", lambda _: True, may_write=False) == []
 
 
 def test_a_decision_is_sent_once_and_again_when_it_had_no_effect_for_a_while() -> None:
@@ -140,3 +158,12 @@ def test_a_decision_is_sent_once_and_again_when_it_had_no_effect_for_a_while() -
     assert [b.dispatchers for b in sent.due(both, placed, 5.0)] == [("s.a",)]
     sent.forget("n1")
     assert sent.due(both, placed, 5.1) == both
+    assert [b.again for b in sent.due(both, placed, 11.0)] == [True]
+
+
+def test_a_write_that_counts_on_others_is_another_decision() -> None:
+    sent = SentBarriers(repeat_seconds=5)
+    placed = {"*": ("n1", blocked("*", K))}
+    former, latter = (Barrier("n1", K, dispatch_pb2.WRITE, ("*",), {"s.a": generation}) for generation in (1, 2))
+    assert sent.due([former], placed, 0.0) == [former]
+    assert sent.due([latter], placed, 1.0) == [latter]
