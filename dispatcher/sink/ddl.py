@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pymysql
+import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
@@ -42,7 +43,10 @@ from dispatcher.sink.engines import without_transactions
 from dispatcher.sink.evidence import Statement, Verdict
 from dispatcher.sink.recovery import Record, Recovery
 from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
+from dispatcher.sink.storage import by_any_method, rebuild
 from dispatcher.sink.writer import Writer
+
+log = structlog.get_logger()
 
 LOCK_PATIENCE = 30.0  # seconds for the changefeed's lock, more than IDLE_TIMEOUT
 _SHOWN = 200  # characters of a statement in an error
@@ -238,6 +242,17 @@ class _Execution:
                 return
             record = self._begin_anew()
         try:
+            self._send(executor, record)
+        except pymysql.MySQLError as error:
+            if lost(error):
+                raise self._failure(error) from error
+            if again and self._drops and not self._creates and self._was_executed(executor, record):  # the rest of it
+                return
+            self._write_outcome(sinkjournal.REFUSED)
+            raise self._failure(error) from error
+
+    def _send(self, executor: Cursor, record: Record) -> None:
+        try:
             execute_as_logged(
                 executor,
                 self._flavour,
@@ -248,12 +263,12 @@ class _Execution:
                 in_part=drops_in_part(self._flavour, self.raw, len(self._ddl.touches), self.error_code),
             )
         except pymysql.MySQLError as error:
-            if lost(error):
-                raise self._failure(error) from error
-            if again and self._drops and not self._creates and self._was_executed(executor, record):  # the rest of it
-                return
-            self._write_outcome(sinkjournal.REFUSED)
-            raise self._failure(error) from error
+            text = self._ddl.statement
+            other = by_any_method(code(error), text, self._flavour, int(self._variables.get("sql_mode", 0)))
+            if other is None or text.encode() != self.raw:
+                raise
+            log.info("ddl-executed-by-another-method", statement=_start(text), refused=str(error.args[-1]))
+            executor.execute(other.encode())  # type: ignore[call-overload]  # as the session is, PyMySQL sends bytes
 
     def _was_executed(self, executor: Cursor, record: Record) -> bool:
         """Raises DdlUncertain."""
@@ -327,9 +342,11 @@ class _Execution:
         known = refusal(self._uri, self._flavour, error, self.affected)
         if known.retriable or code(error) in TRY_AGAIN:
             return known
+        statements = rebuild(code(error), str(error.args[-1]), self.affected)
+        way = f"Execute there: {statements}" if statements else "Change there what it says,"
         return DdlFailed(
             f"sink {self._uri.address} refuses a DDL statement of the source ({code(error)}: {error.args[-1]}): "
-            f"{_start(self._ddl.statement)}. Change there what it says, then resume: the statement is executed again. "
+            f"{_start(self._ddl.statement)}. {way} then resume: the statement is executed again. "
             f"If you execute it there yourself, then also {self._says(sinkjournal.DONE)} there before you resume"
         )
 
