@@ -75,7 +75,7 @@ class Barrier:
                 begin=self._begin,
                 cut=cut,
                 executed=self._statement.is_ours,
-                raw=self._statement.raw,
+                raw=_edited(self._statement.raw, self._ddl.edits),
                 error_code=self._statement.error_code,
                 flushed=flushed,
             )
@@ -87,3 +87,11 @@ class Barrier:
                 rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
         return True
+
+
+def _edited(raw: bytes, edits: Iterable[pb.Edit]) -> bytes:
+    pieces, done = [], 0
+    for edit in edits:
+        pieces += [raw[done : edit.at], edit.text]
+        done = edit.until
+    return b"".join(pieces) + raw[done:]

@@ -11,8 +11,10 @@ from common.errors import UnsupportedEvent
 from common.mysql import connect, unavailable
 from common.pb.v1 import model_pb2 as pb
 from dispatcher.ddl import Action, Classified, apply_filter, classify
+from dispatcher.ddl.lexer import ISO_8859
+from dispatcher.ddl.model import at_byte
 from dispatcher.sink.ddl_session import DROPPED_IN_PART
-from dispatcher.source.charsets import UNKNOWN
+from dispatcher.source.charsets import UNKNOWN, charset_of, decode
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
 
@@ -34,12 +36,14 @@ class Classifier:
         """
         if self._lower_names is None:
             self._lower_names = self._ask_lower_names()
+        charset = charset_of(int(statement.session["character_set_client"])) or ""
         classified = classify(
             statement.text,
             statement.default_schema,
             self._spec.flavour,
             sql_mode=int(statement.session.get("sql_mode", 0)),
             lower_names=self._lower_names,
+            nbsp=charset in ISO_8859,
         )
         decision = apply_filter(classified, self._spec.filter)
         if decision.action is Action.SKIP:
@@ -50,6 +54,10 @@ class Classifier:
                 f"{decision.reason}. Statement: {statement.text[:200]}"
             )
         self._check(statement, classified)
+
+        def place(at: int) -> int:
+            return at_byte(statement.raw, statement.text, at, lambda raw: decode(raw, charset))
+
         return pb.Ddl(
             statement=classified.statement,
             default_schema=statement.default_schema,
@@ -57,6 +65,11 @@ class Classifier:
             touches=[name.write() for name in classified.touches],
             creates=[name.write() for name in classified.creates],
             drops=[name.write() for name in classified.drops],
+            fills=[fill.write() for fill in classified.fills],
+            edits=[
+                pb.Edit(at=place(edit.at), until=place(edit.until), text=edit.text.encode())
+                for edit in classified.edits
+            ],
         )
 
     def _check(self, statement: Statement, classified: Classified) -> None:

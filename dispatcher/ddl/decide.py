@@ -32,17 +32,14 @@ _AFTERWARDS = "Execute in the sink what of it belongs there, then resume the cha
 
 
 def apply_filter(classified: Classified, table_filter: TableFilter) -> Decision:
-    """Skip what lies outside of the filter, execute what lies inside, refuse what lies across or cannot be told."""
+    """Skip what lies outside of the filter, execute what lies inside, refuse what lies across or is not understood."""
     if classified.ignorable or classified.kind is Kind.TRANSACTION:
         return Decision(Action.SKIP, classified.reason)
     if classified.kind is Kind.DML:
         return Decision(Action.REFUSE, f"{classified.reason}. {_AFTERWARDS}")
     if classified.kind is Kind.UNKNOWN:
-        if not table_filter.rules:
-            return Decision(Action.EXECUTE, classified.reason)
-        return Decision(
-            Action.REFUSE, f"{classified.reason}, so whether the filter covers it is unknown. {_AFTERWARDS}"
-        )
+        # Also without a filter: of a table that it makes nobody would replicate the rows.
+        return Decision(Action.REFUSE, f"{classified.reason}, so which tables it changes is unknown. {_AFTERWARDS}")
     if classified.scope == pb.SCHEMA and classified.drops:
         return _drop_schema(classified, table_filter)
     inside = [name for name in classified.changes if _matches(name, table_filter)]

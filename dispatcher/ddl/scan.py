@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from common.names import TableName
 from dispatcher.ddl.lexer import Token
+from dispatcher.ddl.model import Edit
 
 
 class Unclear(Exception):
@@ -64,17 +65,23 @@ class Scan:
     def schema(self) -> str:
         return self._case(self.identifier())
 
+    @property
+    def has_default_schema(self) -> bool:
+        return bool(self._default_schema)
+
     def default_schema(self) -> str:
         if not self._default_schema:
             raise Unclear("a name without schema, and no default schema")
         return self._case(self._default_schema)
 
-    def name(self) -> TableName:
-        """`table` or `schema.table`."""
+    def name(self, schema: str = "") -> TableName:
+        """`table` or `schema.table`; MariaDB reads `.table` as well. `schema`: instead of the default one."""
+        if self.takes("."):
+            return TableName(self.default_schema(), self._case(self.identifier()))
         first = self.identifier()
         if self.takes("."):
             return TableName(self._case(first), self._case(self.identifier()))
-        return TableName(self.default_schema(), self._case(first))
+        return TableName(schema or self.default_schema(), self._case(first))
 
     def names(self) -> tuple[TableName, ...]:
         """Names with commas between them."""
@@ -90,6 +97,36 @@ class Scan:
                 return
             self.skip()
         raise Unclear(f"expected {word}")
+
+    def skip_existence(self) -> None:
+        """Move over IF EXISTS and IF NOT EXISTS."""
+        self.takes("IF", "EXISTS") or self.takes("IF", "NOT", "EXISTS")
+
+    def if_exists(self) -> tuple[Edit, ...]:
+        """Move over IF EXISTS; where it is not there, the edit that puts it there.
+
+        A DROP is replicated when the sink does not have the thing any more. It need not have been there: its CREATE may
+        have been left out, and MariaDB logs a DROP of several tables also when some of them were not found.
+        """
+        if self.takes("IF", "EXISTS") or self.done:
+            return ()
+        at = self.tokens[self.at].start
+        return (Edit(at, at, "IF EXISTS "),)
+
+    def skip_group(self) -> None:
+        """Move behind what is in parentheses, if that comes next."""
+        depth = 0
+        while not self.done:
+            depth += self.looks_at("(") - self.looks_at(")")
+            if depth == 0 and not self.looks_at(")"):
+                return
+            self.skip()
+            if depth == 0:
+                return
+
+    def expect_end(self) -> None:
+        if not self.done:
+            raise Unclear(f"{self.tokens[self.at].text[:40]!r} was not expected")
 
     def skip_wait(self) -> None:
         """Move over MariaDB's WAIT n and NOWAIT."""

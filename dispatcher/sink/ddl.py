@@ -41,6 +41,7 @@ from dispatcher.sink.cut import Cut
 from dispatcher.sink.ddl_session import become_executor, drops_in_part, execute_as_logged, open_session
 from dispatcher.sink.engines import without_transactions
 from dispatcher.sink.evidence import Statement, Verdict
+from dispatcher.sink.fills import check_fills
 from dispatcher.sink.recovery import Record, Recovery
 from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
 from dispatcher.sink.storage import by_any_method, rebuild
@@ -200,6 +201,8 @@ class _Execution:
             if self._is_executed or (entry is not None and entry.state == sinkjournal.EXECUTED):
                 return _Begun(None)
             again = entry is not None and entry.state == sinkjournal.STARTED
+            if not again:
+                check_fills(cursor, self._ddl)
             record = Record.parse(entry.fingerprint) if entry is not None and again else self._recovery.record(cursor)
             self._write_started(cursor, record)
         return _Begun(record, again)

@@ -273,8 +273,28 @@ class TableName(_message.Message):
     table: str
     def __init__(self, schema: _Optional[str] = ..., table: _Optional[str] = ...) -> None: ...
 
+class Fill(_message.Message):
+    __slots__ = ("what", "ordered", "numbered")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
+    NUMBERED_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    ordered: bool
+    numbered: str
+    def __init__(self, what: _Optional[str] = ..., ordered: bool = ..., numbered: _Optional[str] = ...) -> None: ...
+
+class Edit(_message.Message):
+    __slots__ = ("at", "until", "text")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    at: int
+    until: int
+    text: bytes
+    def __init__(self, at: _Optional[int] = ..., until: _Optional[int] = ..., text: _Optional[bytes] = ...) -> None: ...
+
 class Ddl(_message.Message):
-    __slots__ = ("position", "gtid", "statement", "default_schema", "scope", "touches", "creates", "drops")
+    __slots__ = ("position", "gtid", "statement", "default_schema", "scope", "touches", "creates", "drops", "fills", "edits")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     GTID_FIELD_NUMBER: _ClassVar[int]
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +303,8 @@ class Ddl(_message.Message):
     TOUCHES_FIELD_NUMBER: _ClassVar[int]
     CREATES_FIELD_NUMBER: _ClassVar[int]
     DROPS_FIELD_NUMBER: _ClassVar[int]
+    FILLS_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
     position: Position
     gtid: str
     statement: str
@@ -291,7 +313,9 @@ class Ddl(_message.Message):
     touches: _containers.RepeatedCompositeFieldContainer[TableName]
     creates: _containers.RepeatedCompositeFieldContainer[TableName]
     drops: _containers.RepeatedCompositeFieldContainer[TableName]
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., gtid: _Optional[str] = ..., statement: _Optional[str] = ..., default_schema: _Optional[str] = ..., scope: _Optional[_Union[DdlScope, str]] = ..., touches: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., creates: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., drops: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ...) -> None: ...
+    fills: _containers.RepeatedCompositeFieldContainer[Fill]
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., gtid: _Optional[str] = ..., statement: _Optional[str] = ..., default_schema: _Optional[str] = ..., scope: _Optional[_Union[DdlScope, str]] = ..., touches: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., creates: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., drops: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., fills: _Optional[_Iterable[_Union[Fill, _Mapping]]] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ...) -> None: ...
 
 class DispatcherStatus(_message.Message):
     __slots__ = ("dispatcher", "epoch", "generation", "state", "position", "blocked", "error", "rows_events", "transactions", "node", "lane", "executed")

@@ -17,7 +17,9 @@ from common.mysql import Flavour
 from common.names import TableName
 from common.pb.v1 import model_pb2 as pb
 from dispatcher.ddl import Classified, Kind, classify
-from dispatcher.ddl.lexer import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Token, tokens
+from dispatcher.ddl.lexer import ANSI_QUOTES, MSSQL, NO_BACKSLASH_ESCAPES, Token, tokens
+from dispatcher.ddl.model import at_byte
+from hedgerow.sandbox.flavours import FLAVOURS
 
 
 class Case(NamedTuple):
@@ -47,7 +49,7 @@ def _shown(names: tuple[TableName, ...]) -> str:
 
 
 def _meaning(classified: Classified) -> Classified:
-    return dataclasses.replace(classified, statement="", reason="")
+    return dataclasses.replace(classified, statement="", reason="", edits=())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.flavour}: {case.statement}")
@@ -70,8 +72,8 @@ def test_the_table_is_large() -> None:
 
 def _oracle(statement: str) -> set[TableName] | None:
     """The tables that sqlglot finds in it, None where it cannot tell."""
-    # It takes executable comments for comments, and a dropped constraint for a table.
-    if any(text in statement for text in ("/*!", "/*M!", "DROP FOREIGN KEY")):
+    # It takes executable comments for comments, a dropped constraint for a table, and some of a name for a space.
+    if any(text in statement for text in ("/*!", "/*M!", "DROP FOREIGN KEY", "\u3000", "\xa0")):
         return None
     try:
         tree = sqlglot.parse_one(statement, dialect="mysql")
@@ -108,7 +110,7 @@ def _rebuilt(found: list[Token], noise: list[str], lower: bool, quote: str) -> s
         elif token.kind == "word" and lower and token.value in KEYWORDS:
             text = text.lower()
         after = found[index + 1] if index + 1 < len(found) else None
-        glued = after is not None and "string" in (token.kind, after.kind)
+        glued = after is not None and "string" in (token.kind, after.kind) and "$" not in (token.text[0], after.text[0])
         pieces += [text, "" if glued or after is None else noise[index % len(noise)]]
     return "".join(pieces)
 
@@ -162,4 +164,112 @@ def test_no_default_schema_means_unknown() -> None:
 def test_the_mark_of_an_atomic_create_select_is_cut() -> None:
     found = classify("CREATE TABLE `t` (`a` int) START TRANSACTION", "d", "mysql")
     assert found.statement == "CREATE TABLE `t` (`a` int)"
-    assert classify("DROP TABLE t", "d", "mysql").statement == "DROP TABLE t"
+    partitioned = classify(
+        "CREATE TABLE `t` (`a` int) START TRANSACTION /*!50100 PARTITION BY HASH (`a`) */", "d", "mysql"
+    )
+    assert partitioned.statement == "CREATE TABLE `t` (`a` int) /*!50100 PARTITION BY HASH (`a`) */"
+    plain = "CREATE TABLE t (start int comment ' START TRANSACTION')"
+    assert classify(plain, "d", "mysql").statement == plain
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("DROP TABLE a, b", "DROP TABLE IF EXISTS a, b"),
+        ("DROP TABLE IF EXISTS a", "DROP TABLE IF EXISTS a"),
+        ("DROP VIEW /* c */ a", "DROP VIEW /* c */ IF EXISTS a"),
+        ("DROP SEQUENCE `a`", "DROP SEQUENCE IF EXISTS `a`"),
+        ("DROP TRIGGER s.a", "DROP TRIGGER IF EXISTS s.a"),
+        ("DROP PACKAGE BODY a", "DROP PACKAGE BODY IF EXISTS a"),
+        ("DROP PROCEDURE a", "DROP PROCEDURE IF EXISTS a"),
+        ("DROP DATABASE a", "DROP DATABASE a"),
+        ("CREATE TABLE a (b int)", "CREATE TABLE a (b int)"),
+        ("SET STATEMENT max_statement_time=(SELECT 1), server_id=2 FOR DROP TABLE a", "DROP TABLE IF EXISTS a"),
+        (
+            "SET STATEMENT a.b='c', timestamp=1, foreign_key_checks = 0,lock_wait_timeout=5 FOR TRUNCATE t",
+            "SET STATEMENT a.b='c', foreign_key_checks = 0 FOR TRUNCATE t",
+        ),
+    ],
+)
+def test_what_the_sink_executes(statement: str, expected: str) -> None:
+    assert classify(statement, "d", "mariadb").statement == expected
+
+
+def test_a_space_of_the_client() -> None:
+    assert classify("DROP TABLE\xa0t\xa0", "d", "mysql", nbsp=True).drops == (TableName("d", "t"),)
+    assert classify("DROP TABLE \xa0t", "d", "mysql").drops == (TableName("d", "\xa0t"),)
+
+
+def test_brackets_quote_in_mssql_mode() -> None:
+    assert classify("DROP TABLE [a]]b]", "d", "mariadb", sql_mode=MSSQL).drops == (TableName("d", "a]b"),)
+    assert classify("DROP TABLE [a]", "d", "mysql", sql_mode=MSSQL).kind is Kind.UNKNOWN
+
+
+FILLS = {
+    "ADD c INT DEFAULT 5": "",
+    "ADD c INT": "",
+    "ADD c VARCHAR(9) NOT NULL DEFAULT 'UUID()' COMMENT 'RAND()'": "",
+    "ADD c TIMESTAMP(6) NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)": "",
+    "ADD (c DATETIME DEFAULT NOW(), d DATE DEFAULT (CURDATE() + INTERVAL 1 DAY))": "",
+    "ADD c JSON DEFAULT (JSON_ARRAY(1, 2))": "",
+    "ADD c POINT DEFAULT (ST_GeomFromText('POINT(0 0)')), ADD d INT DEFAULT (ABS(-1) + LENGTH(v))": "",
+    "ADD c DECIMAL(5,2) DEFAULT -1.5 CHECK (c > RAND())": "",
+    "ADD c VARCHAR(40) DEFAULT (CASE WHEN v IN ('a') THEN 'b' ELSE CAST(id AS CHAR(5)) END)": "",
+    "ADD `uuid` INT DEFAULT 1 AFTER auto_increment": "",
+    "ADD c BIT DEFAULT b'1', ADD d VARCHAR(3) DEFAULT _utf8mb4'x'": "",
+    "MODIFY c VARCHAR(36) DEFAULT (UUID())": "",  # rows keep what they have
+    "ALTER c SET DEFAULT (UUID())": "",
+    "ADD c INT AS (RAND()) VIRTUAL": "",  # no value is kept
+    "ADD c INT AS (id + 1) STORED": "",
+    "ADD KEY (auto_increment), ADD CONSTRAINT x CHECK (c > 1)": "",
+    "ADD PARTITION (PARTITION p1 DEFAULT)": "",
+    "AUTO_INCREMENT = 5": "",
+    "ADD c VARCHAR(36) DEFAULT (UUID())": "UUID() for column c",
+    "ADD c VARCHAR(36) DEFAULT UUID() NOT NULL": "UUID() for column c",
+    "ADD COLUMN IF NOT EXISTS c INT, ADD (d INT, e TEXT DEFAULT (CONCAT('a', `uuid`())))": "`uuid`() for column e",
+    "ADD c VARCHAR(99) DEFAULT (CONCAT(NOW(), RAND()))": "RAND() for column c",
+    "ADD c VARCHAR(99) DEFAULT CURRENT_USER": "CURRENT_USER for column c",
+    "ADD c VARCHAR(99) DEFAULT CURRENT_ROLE()": "CURRENT_ROLE for column c",
+    "ADD c INT DEFAULT (CONNECTION_ID())": "CONNECTION_ID() for column c",
+    "ADD c INT DEFAULT (@@server_id)": "a variable for column c",
+    "ADD c INT DEFAULT @x": "a variable for column c",
+    "ADD c INT DEFAULT (1 / 3)": "a division for column c",
+    "ADD c INT DEFAULT NEXT VALUE FOR s.q": "NEXT for column c",
+    "ADD c INT DEFAULT (1 + NEXTVAL(q))": "NEXTVAL() for column c",
+    "ADD c INT DEFAULT d.f()": "f() for column c",
+    "ADD c VARCHAR(99) AS (ENCRYPT(v)) PERSISTENT": "ENCRYPT() for column c",
+    "MODIFY c INT AS (WEEK(d)) STORED": "WEEK() for column c",
+    "ADD id INT AUTO_INCREMENT PRIMARY KEY FIRST": "ordered the numbers of column id",
+    "ADD (v INT, id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, KEY (id))": "ordered the numbers of column id",
+    "ADD id SERIAL": "ordered the numbers of column id",
+    "ADD id INT SERIAL DEFAULT VALUE": "ordered the numbers of column id",
+    "MODIFY id INT NOT NULL AUTO_INCREMENT": "ordered the numbers of column id where id is empty",
+    "CHANGE a id INT NOT NULL AUTO_INCREMENT, ADD KEY (id)": "ordered the numbers of column id where a is empty",
+}
+
+
+@pytest.mark.parametrize("clauses", FILLS)
+def test_what_each_server_would_choose_for_itself(clauses: str) -> None:
+    for flavour in FLAVOURS:
+        found = classify(f"ALTER TABLE t {clauses}", "d", flavour)
+        assert found.kind is Kind.TABLE
+        shown = [
+            f"{'ordered ' * fill.ordered}{fill.what}{f' where {fill.numbered} is empty' * bool(fill.numbered)}"
+            for fill in found.fills
+        ]
+        assert shown == [FILLS[clauses]] * bool(FILLS[clauses]), found.fills
+
+
+def test_alter_ignore_drops_rows() -> None:
+    assert [fill.ordered for fill in classify("ALTER IGNORE TABLE t ADD UNIQUE (a)", "d", "mariadb").fills] == [True]
+    assert classify("CREATE TABLE t (a VARCHAR(36) DEFAULT (UUID()))", "d", "mariadb").fills == ()
+
+
+@given(st.text(max_size=12), st.text(max_size=12), st.sampled_from(["utf-8", "shift_jis", "gbk", "cp1251"]))
+def test_an_edit_finds_its_byte(before: str, after: str, codec: str) -> None:
+    head, tail = before.encode(codec, "ignore") + b" ", after.encode(codec, "ignore")
+
+    def decode(raw: bytes) -> str:
+        return raw.decode(codec, "replace")
+
+    assert at_byte(head + tail, decode(head + tail), len(decode(head)), decode) == len(head)

@@ -57,7 +57,7 @@ SKIP, EXECUTE, REFUSE = Action.SKIP, Action.EXECUTE, Action.REFUSE
         ("d.*", "SAVEPOINT x", SKIP),
         ("d.*", "INSERT INTO e.t VALUES (1)", REFUSE),
         ("d.*", "CREATE TABLE t SELECT 1", REFUSE),
-        ("", "FROBNICATE", EXECUTE),
+        ("", "FROBNICATE", REFUSE),
         ("d.*", "FROBNICATE", REFUSE),
     ],
 )
