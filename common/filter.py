@@ -22,14 +22,51 @@ _PART = re.compile(r"`((?:[^`]|``)+)`|([^.`!\s]+)")
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """What one part of a rule matches: pieces of fixed length, with anything between them.
+
+    Each piece is taken where it is met first, which leaves most to the next ones: so nothing is tried twice, whatever
+    the number of stars.
+    """
+
+    pieces: tuple[re.Pattern[str], ...]
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        pieces = text.split("*")
+        expressions = ("".join("." if char == "?" else re.escape(char) for char in piece) for piece in pieces)
+        return cls(tuple(re.compile(each, re.DOTALL) for each in expressions), tuple(map(len, pieces)))
+
+    @classmethod
+    def literal(cls, text: str) -> Pattern:
+        return cls((re.compile(re.escape(text), re.DOTALL),), (len(text),))
+
+    def matches(self, text: str) -> bool:
+        first, *others = self.pieces
+        if not others:
+            return first.fullmatch(text) is not None
+        end = len(text) - self.lengths[-1]
+        if end < self.lengths[0] or not first.match(text) or not others.pop().match(text, end):
+            return False
+        at = self.lengths[0]
+        for piece in others:
+            found = piece.search(text, at, end)
+            if found is None:
+                return False
+            at = found.end()
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule. `every_table`: its table part matches any name."""
 
     text: str
     exclude: bool
     every_table: bool
-    schema: re.Pattern[str] = field(repr=False)
-    table: re.Pattern[str] = field(repr=False)
+    schema: Pattern = field(repr=False)
+    table: Pattern = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +91,7 @@ class TableFilter:
         if schema.lower() in SYSTEM_SCHEMAS:
             return False
         for rule in reversed(self.rules):
-            if rule.schema.fullmatch(schema) and rule.table.fullmatch(table):
+            if rule.schema.matches(schema) and rule.table.matches(table):
                 return not rule.exclude
         return not self.rules
 
@@ -63,7 +100,7 @@ class TableFilter:
         if schema.lower() in SYSTEM_SCHEMAS:
             return False
         for rule in reversed(self.rules):
-            if rule.schema.fullmatch(schema):
+            if rule.schema.matches(schema):
                 if not rule.exclude:
                     return True
                 if rule.every_table:
@@ -75,7 +112,7 @@ class TableFilter:
         if schema.lower() in SYSTEM_SCHEMAS:
             return False
         for rule in reversed(self.rules):
-            if rule.schema.fullmatch(schema):
+            if rule.schema.matches(schema):
                 if rule.exclude:
                     return False
                 if rule.every_table:
@@ -102,11 +139,8 @@ def _parse(text: str) -> Rule:
     return Rule(text.strip(), exclude, every_table, _pattern(schema), _pattern(table))
 
 
-def _pattern(part: re.Match[str]) -> re.Pattern[str]:
-    if part[1] is not None:
-        return re.compile(re.escape(part[1].replace("``", "`")), re.DOTALL)
-    wild = {"*": ".*", "?": "."}
-    return re.compile("".join(wild.get(char) or re.escape(char) for char in part[2]), re.DOTALL)
+def _pattern(part: re.Match[str]) -> Pattern:
+    return Pattern.parse(part[2]) if part[1] is None else Pattern.literal(part[1].replace("``", "`"))
 
 
 def _bad(text: str, why: str) -> BadInput:

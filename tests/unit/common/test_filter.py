@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput
-from common.filter import SYSTEM_SCHEMAS, TableFilter
+from common.filter import SYSTEM_SCHEMAS, Pattern, TableFilter
 
 NAMES = st.sampled_from(["a", "b", "ab", "ba", "abc", "A"])
+STARRED = st.text("ab*?", min_size=1, max_size=8)
 PARTS = st.sampled_from(["*", "?", "a", "b", "a*", "*b", "?b", "ab", "`a`", "`*`"])
 RULES = st.builds(lambda out, schema, table: f"{out}{schema}.{table}", st.sampled_from(["", "", "!"]), PARTS, PARTS)
 FILTERS = st.lists(RULES, max_size=5).filter(lambda rules: not rules or any(r[0] != "!" for r in rules))
@@ -87,3 +88,23 @@ def test_system_schemas_never_match(rules: list[str], schema: str, table: str) -
     assert not chosen.matches(schema, table)
     assert not chosen.matches_schema(schema)
     assert not chosen.covers_schema(schema)
+
+
+@given(STARRED, st.text("ab\n", max_size=8))
+def test_stars(pattern: str, name: str) -> None:
+    assert Pattern.parse(pattern).matches(name) is fnmatch.fnmatchcase(name, pattern)
+
+
+@pytest.mark.timeout(20)
+def test_many_stars_take_no_longer() -> None:
+    """Or a node would stand still for minutes."""
+    chosen = TableFilter.parse(["*." + "*a" * 30 + "*b"])
+    for _ in range(1000):
+        assert not chosen.matches("s", "a" * 64)
+    assert chosen.matches("s", "a" * 63 + "b")
+
+
+@given(st.text("*?.[]\\\n -+", min_size=1, max_size=6))
+def test_quoted_is_literal(name: str) -> None:
+    assert Pattern.literal(name).matches(name)
+    assert not Pattern.literal(name).matches(name + "x")
