@@ -4,7 +4,7 @@ FLAVOUR ?= mariadb
 ARGS ?=
 NAMES ?=
 
-.PHONY: help setup demo playground test versions bench bench-failover check stubs mysql servers clean
+.PHONY: help setup demo playground test versions crash-matrix bench bench-failover check stubs mysql servers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup ## every test; MySQL's too if there is one (make mysql)
 
 versions: setup ## types, DDL, sources and sinks on every version that make servers has fetched, and upgrades
 	scripts/test_versions.sh $(NAMES)
+
+crash-matrix: setup ## DDL cut short at every step on every node, with failover of the sink; ARGS='--flavour mysql --sample 20'
+	.venv/bin/python -m tests.integration.crash $(ARGS)
 
 bench: setup ## speed next to the servers' own replication (docs/performance.md); ARGS='--quick' to try it
 	.venv/bin/python -m bench $(ARGS)
