@@ -5,6 +5,7 @@ A value that cannot be used is a BadInput that names every field at fault, so th
 
 from __future__ import annotations
 
+import os
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common import secrets
 from common.errors import BadInput
 
 
@@ -82,6 +84,8 @@ class NodeConfig(_Settings):
     metrics: str | None = None
     lease_ttl: int = Field(default=5, ge=2, le=60)
     drain_deadline: float = Field(default=20.0, gt=0)
+    secrets_dirs: Annotated[tuple[str, ...], NoDecode] = secrets.DEFAULT_DIRECTORIES
+    password_env_prefix: str = Field(default=secrets.DEFAULT_PREFIX, pattern=r"^[A-Za-z_][A-Za-z0-9_]+$")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "text"
 
@@ -100,6 +104,16 @@ class NodeConfig(_Settings):
             if address is not None:
                 split_address(address)
         return value
+
+    @field_validator("secrets_dirs", mode="before")
+    @classmethod
+    def _split_directories(cls, value: Any) -> Any:
+        parts = value.split(":") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            raise ValueError("not a list of directories")
+        if any(not part.startswith("/") or os.path.normpath(part) == "/" for part in parts):
+            raise ValueError("every directory has an absolute path, and is not /")
+        return tuple(parts)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -19,7 +19,9 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 from pymysql.cursors import Cursor
 
+from common.authentication import GuardedConnection, PasswordWithheld
 from common.errors import SecretUnreadable, SinkUnavailable, SourceUnavailable, Unavailable
+from common.secrets import readable_file
 from common.uri import ServerUri
 
 Flavour = Literal["mysql", "mariadb"]
@@ -77,10 +79,12 @@ def connect(
     try:
         password = uri.password()
         tls = _tls(uri)
+        public_key = _public_key(uri)
     except SecretUnreadable as error:
         raise _kind(what)(f"{what}: {error}") from None
     try:
-        connection: Connection[Cursor] = Connection(
+        connection: Connection[Cursor] = GuardedConnection(
+            proven=uri.encryption.startswith("verify"),
             host=uri.host,
             port=uri.port,
             user=uri.user,
@@ -93,6 +97,7 @@ def connect(
             write_timeout=timeout,
             program_name="hedgerow",
             init_command=_SETTINGS,
+            server_public_key=public_key,
             **tls,
         )
     except (pymysql.MySQLError, OSError, RuntimeError) as error:
@@ -123,6 +128,13 @@ def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float 
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     cause = getattr(error, "original_exception", error)
     where = f"{what} {uri.address}"
+    if isinstance(error, PasswordWithheld):
+        return kind(
+            f"{where} was not shown the password of {uri.user!r}: {error}, and it has not proved who it is. Add "
+            "ssl_ca=/path/to/ca.pem to the URI, so that its certificate is verified; or, for caching_sha2_password, "
+            "server_public_key=/path/to/public_key.pem (a copy of the file in its data directory). It may "
+            f"ask like this where the password is wrong, too: it is {uri.password_from}"
+        )
     if code in ACCESS_DENIED:
         return kind(
             f"{where} denies access to user {uri.user!r} ({code}: {text}). The password is {uri.password_from}; "
@@ -176,10 +188,22 @@ def _tls(uri: ServerUri) -> dict[str, Any]:
     reading = uri.ssl_ca
     try:
         if uri.ssl_ca:
-            context.load_verify_locations(uri.ssl_ca)
+            context.load_verify_locations(readable_file("ssl_ca", uri.ssl_ca))
         if uri.ssl_cert:
             reading = uri.ssl_cert
-            context.load_cert_chain(uri.ssl_cert, uri.ssl_key or None)
+            key = readable_file("ssl_key", uri.ssl_key) if uri.ssl_key else None
+            context.load_cert_chain(readable_file("ssl_cert", uri.ssl_cert), key)
     except (OSError, ssl.SSLError) as error:
         raise SecretUnreadable(f"certificate {reading} for {uri.address} cannot be loaded: {error}") from None
     return {"ssl": context}
+
+
+def _public_key(uri: ServerUri) -> bytes | None:
+    if not uri.server_public_key:
+        return None
+    try:
+        return readable_file("server_public_key", uri.server_public_key).read_bytes()
+    except OSError as error:
+        raise SecretUnreadable(
+            f"server_public_key {uri.server_public_key} for {uri.address} cannot be read: {error.strerror}"
+        ) from None

@@ -1,28 +1,31 @@
 """Where a MySQL or MariaDB server is and who we are there, with the secret kept outside.
 
     mysql://user@host:3306/?password_file=/run/secrets/source
-    mysql://user@host:3306/?password_env=SOURCE_PASSWORD&ssl_ca=/etc/ssl/db.pem
+    mysql://user@host:3306/?password_env=HEDGEROW_SECRET_SOURCE&ssl_ca=/etc/ssl/certs/db.pem
 
 A URI is stored in etcd, printed and logged, so it never holds a password: it names a file or an environment variable,
-which is read again at every connect (so a rotated secret is picked up). Both must exist on every node.
+which is read again at every connect (so a rotated secret is picked up). Both must exist on every node, where
+common.secrets allows them.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from common.errors import BadInput, SecretUnreadable
+from common.secrets import readable_file, readable_variable
 
 EXAMPLE: Final = "mysql://repl@db1.example.com:3306/?password_file=/run/secrets/db1"
 SSL_MODES: Final = ("disabled", "preferred", "required", "verify_ca", "verify_identity")
-OPTIONS: Final = ("password_file", "password_env", "ssl_mode", "ssl_ca", "ssl_cert", "ssl_key")
-PATHS: Final = ("password_file", "ssl_ca", "ssl_cert", "ssl_key")
+OPTIONS: Final = (
+    *("password_file", "password_env", "ssl_mode", "ssl_ca", "ssl_cert", "ssl_key"),
+    "server_public_key",  # MySQL's client: --server-public-key-path
+)
+PATHS: Final = ("password_file", "ssl_ca", "ssl_cert", "ssl_key", "server_public_key")
 
 _USERINFO = re.compile(r"^([^:/@]*://|//)?([^:/@]*?)(?::(?!//)|%3A).*@", re.DOTALL | re.IGNORECASE)
 _PASSWORD_OPTION = re.compile(r"\b(pass(?:word|wd)?|pwd|secret|token)=[^&]*", re.IGNORECASE)
@@ -41,6 +44,7 @@ class ServerUri:
     ssl_ca: str = ""
     ssl_cert: str = ""
     ssl_key: str = ""
+    server_public_key: str = ""
 
     @classmethod
     def parse(cls, text: str) -> ServerUri:
@@ -103,7 +107,7 @@ class ServerUri:
     def password(self) -> str:
         """Read the secret; empty where the URI names none. Raises SecretUnreadable."""
         if self.password_env:
-            value = os.environ.get(self.password_env)
+            value = readable_variable(self.password_env)
             if value is None:
                 raise SecretUnreadable(
                     f"environment variable {self.password_env}, which should hold the password of {self.user}@"
@@ -112,8 +116,9 @@ class ServerUri:
             return value
         if not self.password_file:
             return ""
+        file = readable_file("password_file", self.password_file)
         try:
-            value = Path(self.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+            value = file.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise SecretUnreadable(

@@ -20,6 +20,7 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import start_http_server
 
+from common import secrets
 from common.config import NodeConfig, split_address
 from common.errors import BadInput, EtcdUnavailable, HedgerowError, LostOwnership
 from common.etcd import Etcd, EtcdConfig, EtcdRefused
@@ -46,6 +47,7 @@ _HARD_STOP_SECONDS = 10.0
 async def run_node(config: NodeConfig) -> int:
     """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput, and at the first start EtcdUnavailable and
     EtcdRefused. Once it has been a member it outlasts whatever etcd does."""
+    secrets.restrict(config.secrets_dirs, config.password_env_prefix)
     stop = _Stop(config.drain_deadline)
     faulthandler.register(signal.SIGUSR1)  # where every thread is, to stderr
     gc.freeze()  # collecting garbage stops all threads; it need not look at what was imported, which takes 30 ms

@@ -10,12 +10,14 @@ The servers behind `server_pair` live for the session; a test finds them without
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import hypothesis
 import pytest
 
+from common import secrets
 from common.mysql import Flavour
 from dispatcher import metrics
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available, flavours_available
@@ -26,6 +28,8 @@ from hedgerow.sandbox.servers import Option, Server, ServerPair, start_server_pa
 # Examples are judged by what they do, never by how long they take: machines are shared.
 hypothesis.settings.register_profile("hedgerow", deadline=None)
 hypothesis.settings.load_profile("hedgerow")
+
+secrets.restrict([tempfile.gettempdir()], secrets.DEFAULT_PREFIX)
 
 _SYSTEM_SCHEMAS = ("mysql", "sys", "information_schema", "performance_schema")
 _skipped = pytest.StashKey[set[str]]()

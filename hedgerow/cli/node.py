@@ -31,6 +31,8 @@ from hedgerow.cli.complete import changefeed_names, node_ids
 @click.option("--metrics", metavar="HOST:PORT", help="Where to serve Prometheus metrics. [not served]")
 @click.option("--lease-ttl", type=int, metavar="SECONDS", help="A silent node is replaced after it. [5]")
 @click.option("--drain-deadline", type=float, metavar="SECONDS", help="Longest hand-over on SIGTERM. [20]")
+@click.option("--secrets-dirs", multiple=True, metavar="DIR", help="Below these, URIs name files. [/run/secrets, ...]")
+@click.option("--password-env-prefix", help="Of variables that URIs may name. [HEDGEROW_SECRET_]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[info]")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="[text]")
 @click.pass_context

@@ -7,7 +7,7 @@ every server, so that a pair can be reversed. Source: MySQL manual 8.2.2, MariaD
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,14 @@ GRANTS: dict[Flavour, dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An address with an account. The password is kept out of repr."""
+    """An address with an account. The password is kept out of repr. `public_key`: of a MySQL server, whose accounts
+    are shown to nobody else."""
 
     port: int
     user: str
     password_file: Path
     host: str = "127.0.0.1"
+    public_key: Path | None = None
 
     @property
     def password(self) -> str:
@@ -63,11 +65,12 @@ class Access:
     @property
     def uri(self) -> str:
         """As users write it: the password stays in its file."""
-        return f"mysql://{self.user}@{self.host}:{self.port}/?password_file={self.password_file}"
+        key = f"&server_public_key={self.public_key}" if self.public_key else ""
+        return f"mysql://{self.user}@{self.host}:{self.port}/?password_file={self.password_file}{key}"
 
     def at(self, host: str, port: int) -> Access:
         """The same account behind another address: a proxy."""
-        return Access(port, self.user, self.password_file, host)
+        return replace(self, host=host, port=port)
 
     def connect(self, *, database: str | None = None, **options: Any) -> Connection[Any]:
         """A new connection, autocommit and utf8mb4 unless the options (those of pymysql.connect) say otherwise."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +66,7 @@ class NodeProcess:
             "listen": self.address,
             "metrics": self.metrics,
             "log_format": "json",
+            "secrets_dirs": [tempfile.gettempdir()],
             **settings,
         }
         self._config.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))

@@ -89,7 +89,8 @@ class Server:
         return self.account(ROOT_USER)
 
     def account(self, user: str) -> Access:
-        return Access(self.port, user, password_file(self.directory, user))
+        key = self.directory / "data" / "public_key.pem" if self.flavour == "mysql" else None
+        return Access(self.port, user, password_file(self.directory, user), public_key=key)
 
     def connect(self, **options: Any) -> Connection[Any]:
         """As root; options as for Access.connect."""

@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from common.mysql import Flavour
+from common.uri import ServerUri
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.process import wait_until
@@ -128,7 +129,7 @@ def test_wrong_password(create: Callable[..., Refused], cluster: Cluster, side: 
     secret = tmp_path / "password"
     secret.write_text("not-the-password")
     given = cluster.pair.source_uri if side == "source" else cluster.pair.sink_uri
-    refused = create(**{side: given.partition("?")[0] + f"?password_file={secret}"})
+    refused = create(**{side: str(replace(ServerUri.parse(given), password_file=str(secret)))})
     assert refused.exit_code == 5
     assert "denied" in refused.message
     assert side in refused.message
@@ -155,7 +156,7 @@ def test_missing_grant(create: Callable[..., Refused], cluster: Cluster, tmp_pat
     for server in (cluster.pair.source, cluster.pair.sink):
         query(server, "CREATE USER IF NOT EXISTS 'weak'@'127.0.0.1' IDENTIFIED BY 'Weak-passw0rd'")
     source, sink = (
-        f"mysql://weak@127.0.0.1:{server.port}/?password_file={secret}"
+        replace(server.root, user="weak", password_file=secret).uri
         for server in (cluster.pair.source, cluster.pair.sink)
     )
     at_source = create(source=source)

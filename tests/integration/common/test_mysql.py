@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_found_rows(server_pair: ServerPair, found_rows: bool, expected: int) ->
 def test_the_wrong_password(server_pair: ServerPair, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("not-the-pa55word")
-    uri = ServerUri.parse(f"mysql://root@127.0.0.1:{server_pair.sink.port}/?password_file={secret}")
+    uri = replace(ServerUri.parse(server_pair.sink.root.uri), password_file=str(secret))
     with pytest.raises(
         SinkUnavailable, match=r"sink 127.*denies access to user 'root'.*password is from file"
     ) as caught:

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ class Replication:
 
     def account(self, server: Server, user: str, *grants: str) -> Access:
         """A new account of a server, with a password file of its own."""
-        access = Access(server.port, user, self.cluster.directory / f"{user}.password")
+        access = replace(server.root, user=user, password_file=self.cluster.directory / f"{user}.password")
         access.password_file.write_text(secrets.token_hex(8))
         name = f"'{user}'@'127.0.0.1'"
         run(

@@ -254,7 +254,7 @@ def test_unreachable_both_and_wrong_password(server_pair: ServerPair, tmp_path: 
     secret = tmp_path / "password"
     secret.write_text("not-the-pa55word")
     nowhere = f"mysql://u@127.0.0.1:{free_port()}/"
-    wrong = f"mysql://root@127.0.0.1:{server_pair.sink.port}/?password_file={secret}"
+    wrong = replace(server_pair.sink.root, password_file=secret).uri
     source, sink = problems(server_pair, source=nowhere, sink=wrong)
     assert "refuses connections" in source.found
     assert "denies access to user 'root'" in sink.found

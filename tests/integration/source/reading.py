@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from common.mysql import Flavour
@@ -21,7 +22,7 @@ SERVER_ID = 4_000_000_001
 
 def uri_of(server: Server, port: int | None = None) -> ServerUri:
     uri = ServerUri.parse(server.account("hedgerow_source").uri)
-    return ServerUri(uri.host, port or uri.port, uri.user, uri.password_file) if port else uri
+    return replace(uri, port=port) if port else uri
 
 
 def resolved(server: Server, text: str) -> Position:

@@ -106,8 +106,8 @@ def test_encryption(text: str, mode: str) -> None:
 def test_password_from_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "secret"
     path.write_text(f"{SECRET}\n")
-    monkeypatch.setenv("DB_PASSWORD", SECRET)
-    for query in (f"password_file={path}", "password_env=DB_PASSWORD"):
+    monkeypatch.setenv("HEDGEROW_SECRET_DB", SECRET)
+    for query in (f"password_file={path}", "password_env=HEDGEROW_SECRET_DB"):
         uri = ServerUri.parse(f"mysql://u@h/?{query}")
         assert uri.password() == SECRET
         assert SECRET not in repr(uri) + str(uri)
@@ -115,9 +115,9 @@ def test_password_from_file_and_environment(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_missing_secret_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DB_PASSWORD", raising=False)
-    with pytest.raises(SecretUnreadable, match=r"DB_PASSWORD.* is not set"):
-        ServerUri.parse("mysql://u@h/?password_env=DB_PASSWORD").password()
+    monkeypatch.delenv("HEDGEROW_SECRET_DB", raising=False)
+    with pytest.raises(SecretUnreadable, match=r"HEDGEROW_SECRET_DB.* is not set"):
+        ServerUri.parse("mysql://u@h/?password_env=HEDGEROW_SECRET_DB").password()
     with pytest.raises(SecretUnreadable, match="No such file"):
         ServerUri.parse(f"mysql://u@h/?password_file={tmp_path}/none").password()
     (tmp_path / "empty").touch()

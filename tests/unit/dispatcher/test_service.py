@@ -134,7 +134,7 @@ async def test_two_concurrent_bootstraps_end_with_the_higher_epoch(service: Disp
         {"sink": "mysql://repl:secret@127.0.0.1/"},
         {"flavour": "oracle"},
         {"source": "mysql://repl@127.0.0.1/?password_file=/nowhere/password"},
-        {"sink": "mysql://repl@127.0.0.1/?password_env=HEDGEROW_PASSWORD_NOT_SET"},
+        {"sink": "mysql://repl@127.0.0.1/?password_env=HEDGEROW_SECRET_NOT_SET"},
     ],
 )
 async def test_a_bootstrap_that_cannot_serve_leaves_the_former_owner_in_charge(
