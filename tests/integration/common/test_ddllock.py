@@ -25,21 +25,22 @@ def test_it_ends_what_was_begun_and_waits_for_the_rest(server_pair: ServerPair) 
         sinktables.ensure_schema(owner)
         sinktables.raise_fence(owner, uid, 6, "n")
         assert end_ddl(owner, uid, 6) == ""
+        session = this_session(executor).id  # asked once: later another thread uses the connection
         with executor.cursor() as cursor:
             assert take_lock(cursor, uid, 1)
             said = end_ddl(owner, uid, 6)  # it is recorded nowhere
-            assert f"session {this_session(executor).id}" in said
+            assert f"session {session}" in said
             _begin(owner, uid, 7, executor)
-            assert f"session {this_session(executor).id}" in end_ddl(owner, uid, 6)  # it is of a later owner
+            assert f"session {session}" in end_ddl(owner, uid, 6)  # it is of a later owner
             executor.ping(reconnect=False)
             _begin(owner, uid, 5, executor)
             thread = threading.Thread(target=lambda: _ignoring_its_end(cursor, "SELECT SLEEP(600)"))
             thread.start()
-            assert wait_until(lambda: "SLEEP" in _statement(server_pair, this_session(executor).id), 10.0)
+            assert wait_until(lambda: "SLEEP" in _statement(server_pair, session), 10.0)
             assert wait_until(lambda: end_ddl(owner, uid, 6) == "", 20.0)
             thread.join(10.0)
             assert not thread.is_alive()
-            assert _statement(server_pair, this_session(executor).id) == ""
+            assert _statement(server_pair, session) == ""
 
 
 def _begin(owner: Any, uid: str, epoch: int, executor: Any) -> None:
