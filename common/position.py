@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -26,19 +26,23 @@ _FILE = re.compile(r"(.+)\.([0-9]+)\Z")
 class Position:
     """`gtid_set` in the server's notation, empty without GTIDs; `offset` in bytes, the end of a transaction's last
     event; `source_id` MySQL: server_uuid, MariaDB: server_id; `commit_time` in seconds since 1970 by the source's
-    clock. A position that is given by GTIDs alone has no file and offset 0."""
+    clock. A position that is given by GTIDs alone has no file and offset 0.
+
+    `mark` identifies the last transaction (common/mark.py), empty where it is not known; it is evidence, and no part of
+    what is compared."""
 
     gtid_set: str = ""
     file: str = ""
     offset: int = 0
     source_id: str = ""
     commit_time: float = 0.0
+    mark: str = field(default="", compare=False)
 
     @classmethod
     def read(cls, message: pb.Position) -> Position:
         time = message.commit_time
         seconds = time.seconds + time.nanos / 1e9
-        return cls(message.gtid_set, message.file, message.offset, message.source_id, seconds)
+        return cls(message.gtid_set, message.file, message.offset, message.source_id, seconds, message.mark)
 
     def write(self) -> pb.Position:
         seconds, rest = divmod(round(self.commit_time * 1_000_000), 1_000_000)
@@ -48,6 +52,7 @@ class Position:
             offset=self.offset,
             source_id=self.source_id,
             commit_time=Timestamp(seconds=seconds, nanos=rest * 1000),
+            mark=self.mark,
         )
 
     def __str__(self) -> str:
@@ -108,7 +113,7 @@ def least(positions: Sequence[Position], flavour: Flavour) -> Position:
     servers = {position.source_id for position in positions}
     if len(servers) == 1:
         first = min(positions, key=_place)
-        return Position(str(common), first.file, first.offset, first.source_id, time)
+        return Position(str(common), first.file, first.offset, first.source_id, time, first.mark)
     if not all(position.gtid_set or not position.file for position in positions):  # neither: before the first GTID
         raise HistoryDiverged(
             f"positions are of several servers ({', '.join(sorted(servers))}) and not all have GTIDs, so they cannot "
@@ -125,7 +130,7 @@ def farthest(positions: Sequence[Position], flavour: Flavour) -> Position:
     every = functools.reduce(union, (gtid_set(flavour, text) for text in {p.gtid_set for p in positions}))
     server = max(positions, key=lambda position: position.commit_time).source_id
     last = max((position for position in positions if position.source_id == server), key=_place)
-    return Position(str(every), last.file, last.offset, server, last.commit_time)
+    return Position(str(every), last.file, last.offset, server, last.commit_time, last.mark)
 
 
 def advanced(reached: Position, to: Position, flavour: Flavour) -> Position:

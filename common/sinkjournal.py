@@ -96,13 +96,14 @@ def write_done(
     )
     cursor.execute(
         f"UPDATE {SCHEMA}.progress SET gtid_set = %s, binlog_file = %s, binlog_pos = %s, source_uuid = %s,"
-        " commit_time = %s WHERE changefeed_uid = %s AND dispatcher = %s",
+        " commit_time = %s, mark = %s WHERE changefeed_uid = %s AND dispatcher = %s",
         (
             position.gtid_set,
             position.file,
             position.offset,
             position.source_id,
             position.commit_time,
+            position.mark,
             uid,
             SCHEMA_DISPATCHER,
         ),
@@ -134,8 +135,8 @@ def lock_schema_dispatcher(cursor: Cursor, uid: str, epoch: int, generation: int
     Raises Fenced unless it carries `generation`, at this writer's epoch or at one before that it was taken over from.
     """
     cursor.execute(
-        f"SELECT epoch, generation, gtid_set, binlog_file, binlog_pos, source_uuid, commit_time FROM {SCHEMA}.progress"
-        " WHERE changefeed_uid = %s AND dispatcher = %s FOR UPDATE",
+        f"SELECT epoch, generation, gtid_set, binlog_file, binlog_pos, source_uuid, commit_time, mark"
+        f" FROM {SCHEMA}.progress WHERE changefeed_uid = %s AND dispatcher = %s FOR UPDATE",
         (uid, SCHEMA_DISPATCHER),
     )
     row = cursor.fetchone()
@@ -146,4 +147,4 @@ def lock_schema_dispatcher(cursor: Cursor, uid: str, epoch: int, generation: int
             f"changefeed {uid}: its schema dispatcher is claimed at epoch {row[0]} generation {row[1]}; this writer is "
             f"at epoch {epoch} generation {generation}"
         )
-    return Position(row[2], row[3], int(row[4]), row[5], float(row[6]))
+    return Position(row[2], row[3], int(row[4]), row[5], float(row[6]), row[7])

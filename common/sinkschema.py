@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
 SCHEMA = "hedgerow"
@@ -31,6 +33,7 @@ _TABLES = (
         binlog_pos BIGINT UNSIGNED NOT NULL,
         source_uuid VARCHAR(64) NOT NULL,
         commit_time DOUBLE NOT NULL,
+        mark VARCHAR(255) NOT NULL DEFAULT '',
         session_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
         session_host VARCHAR(300) NOT NULL DEFAULT '',
         updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
@@ -62,6 +65,10 @@ _TABLES = (
 _NAMES = ("fence", "progress", "ddl", "xa")
 
 
+# What tables got that were made by an earlier version: (table, column, definition). Additive, with a default.
+_ADDED = (("progress", "mark", "VARCHAR(255) NOT NULL DEFAULT '' AFTER commit_time"),)
+
+
 def ddl_thread_id(number: int) -> int:
     """The thread id of a statement that a changefeed executes; `number` has 16 bits."""
     return _DDL_THREAD_IDS | number
@@ -73,13 +80,29 @@ def is_ddl_thread_id(thread_id: int) -> bool:
 
 
 def ensure_schema(conn: Connection[Cursor]) -> None:
-    """Create what is missing; needs no CREATE privilege where nothing is."""
+    """Create what is missing; needs no CREATE or ALTER privilege where nothing is."""
     with conn.cursor() as cursor:
         cursor.execute(
             "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name IN %s",
             (SCHEMA, _NAMES),
         )
-        if cursor.fetchall() == ((len(_NAMES),),):
-            return
-        for statement in _TABLES:
-            cursor.execute(statement)
+        if cursor.fetchall() != ((len(_NAMES),),):
+            for statement in _TABLES:
+                cursor.execute(statement)
+        for table, column, definition in _ADDED:
+            cursor.execute(
+                "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+                " AND column_name = %s",
+                (SCHEMA, table, column),
+            )
+            if cursor.fetchall() == ((0,),):
+                _add_column(cursor, table, column, definition)
+
+
+def _add_column(cursor: Cursor, table: str, column: str, definition: str) -> None:
+    cursor.execute("SET SESSION lock_wait_timeout = 10")  # of a writer that hangs; its session is ended soon
+    try:
+        cursor.execute(f"ALTER TABLE {SCHEMA}.{table} ADD COLUMN {column} {definition}")
+    except pymysql.MySQLError as error:
+        if error.args[0] != ER.DUP_FIELDNAME:  # a maintainer of another changefeed was faster
+            raise

@@ -20,7 +20,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
 from common.errors import Fenced
@@ -166,6 +168,16 @@ def claim(
     """
     if not generations:
         return {}
+    try:
+        return _claim(conn, uid, epoch, generations, patience)
+    except pymysql.MySQLError as error:
+        if error.args[0] != ER.BAD_FIELD_ERROR:
+            raise
+    ensure_schema(conn)  # made by an earlier version, whose maintainer this one's lanes work for
+    return _claim(conn, uid, epoch, generations, patience)
+
+
+def _claim(conn: Sink, uid: str, epoch: int, generations: Mapping[str, int], patience: float) -> dict[str, Position]:
     session = this_session(conn)
 
     def attempt(cursor: Cursor) -> dict[str, Position]:
@@ -240,7 +252,7 @@ def add_progress(cursor: Cursor, uid: str, epoch: int, dispatchers: Sequence[str
     if dispatchers:
         cursor.executemany(
             f"INSERT IGNORE INTO {SCHEMA}.progress (changefeed_uid, dispatcher, epoch, generation, gtid_set,"
-            " binlog_file, binlog_pos, source_uuid, commit_time) VALUES (%s, %s, %s, 0, %s, %s, %s, %s, %s)",
+            " binlog_file, binlog_pos, source_uuid, commit_time, mark) VALUES (%s, %s, %s, 0, %s, %s, %s, %s, %s, %s)",
             [(uid, key, epoch, *_columns(position)) for key in sorted(dispatchers)],
         )
 
@@ -269,10 +281,10 @@ def progress_update(
     literal = conn.escape
     changes = f"epoch = {epoch:d}, updated_at = CURRENT_TIMESTAMP(6)"
     if position is not None:
-        gtid_set, file, offset, source_id, commit_time = _columns(position)
+        gtid_set, file, offset, source_id, commit_time, mark = _columns(position)
         changes += (
             f", gtid_set = {literal(gtid_set)}, binlog_file = {literal(file)}, binlog_pos = {offset:d},"
-            f" source_uuid = {literal(source_id)}, commit_time = {commit_time!r}"
+            f" source_uuid = {literal(source_id)}, commit_time = {commit_time!r}, mark = {literal(mark)}"
         )
     keys = ", ".join(map(literal, dispatchers))
     return (
@@ -287,26 +299,25 @@ def chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 _SELECT_PROGRESS = (
-    "SELECT dispatcher, epoch, generation, gtid_set, binlog_file, binlog_pos, source_uuid, commit_time,"
+    "SELECT dispatcher, epoch, generation, gtid_set, binlog_file, binlog_pos, source_uuid, commit_time, mark,"
     f" session_id, session_host FROM {SCHEMA}.progress"
 )
 
 
 def _progress(row: tuple[Any, ...]) -> ProgressRow:
-    dispatcher, epoch, generation, gtid_set, file, offset, source_id, commit_time, session_id, session_host = row
+    dispatcher, epoch, generation, gtid_set, file, offset, source_id, time, mark, session_id, session_host = row
     return ProgressRow(
         dispatcher=dispatcher,
         epoch=int(epoch),
         generation=int(generation),
-        position=Position(
-            gtid_set=gtid_set, file=file, offset=int(offset), source_id=source_id, commit_time=float(commit_time)
-        ),
+        position=Position(gtid_set, file, int(offset), source_id, float(time), mark),
         session=SessionRecord(int(session_id), session_host),
     )
 
 
-def _columns(position: Position) -> tuple[str, str, int, str, float]:
-    return position.gtid_set, position.file, position.offset, position.source_id, position.commit_time
+def _columns(position: Position) -> tuple[str, str, int, str, float, str]:
+    at = position
+    return at.gtid_set, at.file, at.offset, at.source_id, at.commit_time, at.mark
 
 
 def _raise(cursor: Cursor, uid: str, epoch: int, owner: str) -> None:

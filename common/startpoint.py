@@ -29,6 +29,7 @@ _READ_SECONDS: Final = 120.0  # MariaDB's BINLOG_GTID_POS reads a whole file
 _GTID_NEXT: Final = re.compile(r"GTID_NEXT\s*=\s*'([^']*)'")
 _USE: Final = re.compile(r"use `(?:[^`]|``)*`; ")
 _ENDS: Final = frozenset({"Xid", "XA_prepare", "Transaction_payload"})
+_HEAD: Final = frozenset({"Format_desc", "Previous_gtids"})  # of a file, before any transaction
 
 
 def resolve_start(uri: ServerUri, flavour: Flavour, text: str) -> Position:
@@ -122,18 +123,27 @@ class _Source:
                 f"start file:{text} is {found.problem}. The last place before it that is between two transactions is "
                 f"file:{file}:{found.boundary}"
             )
-        return self._position(str(found.gtids if self._mysql else self._mariadb_at(file, offset)), file, offset)
+        return self._begin(str(found.gtids if self._mysql else self._mariadb_at(file, offset)), file, offset)
 
     def _events(self, file: str) -> Iterator[ListedEvent]:
         """The events of one file, fetched in pages: a file may hold millions."""
-        at = _FIRST_EVENT
+        at, known = _FIRST_EVENT, 0
         while True:
-            rows = self._rows("SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s", file, at, _PAGE)
-            for _, begin, kind, _, end, info in rows:
-                yield ListedEvent(int(begin), str(kind), int(end), str(info or ""))
-                at = int(end)
-            if len(rows) < _PAGE:
+            rows = self._show_events("IN %s FROM %s LIMIT %s", file, at, _PAGE + known)
+            for _, begin, kind, _, _, info in rows[known:]:
+                yield ListedEvent(int(begin), str(kind), str(info or ""))
+            if len(rows) < _PAGE + known:
                 return
+            at, known = int(rows[-1][1]), 1  # the last event again: not every version says where it ends
+
+    def _show_events(self, which: str, *values: object) -> list[tuple[Any, ...]]:
+        """Statements are shown as their bytes, whatever character set they are in."""
+        encoding = vars(self._connection)["encoding"]
+        vars(self._connection)["encoding"] = "latin-1"
+        try:
+            return self._rows(f"SHOW BINLOG EVENTS {which}", *values)
+        finally:
+            vars(self._connection)["encoding"] = encoding
 
     def _check_file(self, file: str, offset: int) -> None:
         order = file_order(file)
@@ -159,7 +169,7 @@ class _Source:
         """Whether its binlogs can be read from the beginning by GTID."""
         if not self._mysql:
             return True
-        first = self._rows("SHOW BINLOG EVENTS IN %s LIMIT 10", next(iter(self._files)))
+        first = self._show_events("IN %s LIMIT 10", next(iter(self._files)))
         return self._gtids_on and not any(row[2] == "Anonymous_Gtid" for row in first)
 
     def _position(self, gtids: str, file: str, offset: int) -> Position:
@@ -176,11 +186,11 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class ListedEvent:
-    """A row of SHOW BINLOG EVENTS; `begin` and `end` are offsets in the file."""
+    """A row of SHOW BINLOG EVENTS; `begin` is an offset in the file. Its End_log_pos is not used: MariaDB from 11.4 on
+    does not say it inside a transaction."""
 
     begin: int
     kind: str
-    end: int
     info: str
 
 
@@ -200,12 +210,20 @@ def walk(events: Iterable[ListedEvent], offset: int, size: int, *, mysql: bool) 
     gtid = ""
     open_, body = False, False  # a transaction was announced; and it lasts until a COMMIT
     for event in events:
-        at = event.begin
-        if at >= offset:
-            break
-        if event.kind == "Previous_gtids":
+        if event.kind == "Previous_gtids":  # executed before the file, and so before each of its offsets
             gtids = gtids.union(MysqlGtidSet.parse(event.info))
-        elif "gtid" in event.kind.lower() and event.kind != "Gtid_list":
+        if event.begin > offset:
+            if event.kind in _HEAD:
+                continue
+            break
+        at = event.begin
+        if not open_:
+            boundary = at
+        if at == offset:
+            if event.kind in _HEAD:
+                continue
+            break
+        if "gtid" in event.kind.lower() and event.kind not in ("Gtid_list", "Previous_gtids"):
             match = _GTID_NEXT.search(event.info)
             gtid = match[1] if match and match[1] != "ANONYMOUS" else ""
             open_, body = True, not mysql and event.info.startswith(("BEGIN", "XA START"))
@@ -215,10 +233,11 @@ def walk(events: Iterable[ListedEvent], offset: int, size: int, *, mysql: bool) 
             gtid, open_, body = "", False, False
         elif event.kind.startswith("Query"):
             open_ = body = True
-        at = event.end
-        if not open_:
-            boundary = at
-    if at != offset and offset != size:
+    else:
+        if offset == size and at != offset:
+            at = offset
+            boundary = boundary if open_ else at
+    if at != offset:
         return Walked(gtids, "not where an event begins", boundary)
     return Walked(gtids, "in the middle of a transaction" if open_ else "", boundary)
 

@@ -102,6 +102,7 @@ class Cycle:
         self._router = Router(
             flavour, start, reader.source_id, self._ports.targets, Classifier(self._spec), self._ports.prepared(), net
         )
+        reader.reached = self._router.tracker.position
         self._ports.connect(self._description)
         for key in starts:
             if not self._standings[key].failures:
@@ -183,7 +184,7 @@ class Cycle:
         if now >= self._advance_at:
             self._advance_at = now + ADVANCE_SECONDS
             for port in self._ports:
-                port.advance(router.position, router.foreign, router.own, now)
+                port.advance(router.position, router.foreign + router.tracker.files, router.own, now)
 
     def _leave(self, router: Router) -> None:
         """Hands over what was collected, and moves those without rows to where the stream is: whoever takes them over
@@ -191,7 +192,7 @@ class Cycle:
         if self._ports.is_cut or router.ddl is not None:  # some may be past the DDL already
             return
         for port in self._ports:
-            port.advance(router.position, router.foreign, router.own, time.monotonic())
+            port.advance(router.position, router.foreign + router.tracker.files, router.own, time.monotonic())
             if port.pending and port.has_room and not port.feed.open:
                 port.give(router.position)
 

@@ -225,7 +225,8 @@ class Router:
             whole = gtid_set(self._flavour, gtids)
             whole.add_gtid(statement.gtid)
             gtids = str(whole)
-        place = Position(gtids, statement.file, statement.offset, before.source_id, float(statement.timestamp))
+        mark = self.tracker.mark(statement.file, statement.offset, statement.event)
+        place = Position(gtids, statement.file, statement.offset, before.source_id, float(statement.timestamp), mark)
         return self._without_gtids(place)
 
     # What happens once per transaction or less.

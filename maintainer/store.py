@@ -288,7 +288,7 @@ def _connection(what: What, uri: ServerUri) -> Iterator[Connection[Cursor]]:
             if what == "sink" and error.args and error.args[0] in MISSING_GRANTS:
                 raise SinkRefused(
                     f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Mend: "
-                    f"GRANT CREATE, SELECT, INSERT, UPDATE, DELETE ON hedgerow.* TO {uri.user} in the sink"
+                    f"GRANT CREATE, ALTER, SELECT, INSERT, UPDATE, DELETE ON hedgerow.* TO {uri.user} in the sink"
                 ) from error
             if error.args and error.args[0] in MISSING_GRANTS:
                 raise SourceUnavailable(

@@ -218,6 +218,12 @@ def _check_size(packet: memoryview) -> None:
         )
 
 
+def description_checksum(event: bytes) -> int:
+    """What identifies a file by its FORMAT_DESCRIPTION event, as it leaves a Framer: when and by which version it was
+    made. Where a stream does not begin at the file's beginning, the server changes log_pos and flags."""
+    return int(crc32(event[e.HEADER : -e.CHECKSUM], crc32(event[: e.LOG_POS_AT])))
+
+
 def _mismatch(event: bytes | memoryview) -> BinlogCorrupt:
     (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
     return BinlogCorrupt(

@@ -3,7 +3,8 @@
 GTID_TAGGED is a message of mysql-server's libs/mysql/serialization: format version, size, last non-ignorable field,
 then fields in ascending order, each behind its number. Integers have a variable length: the count of trailing one bits
 of the first byte is the count of further bytes; signed ones keep their sign in the lowest bit. Fields (class Gtid_event
-in control_events.h): 0 flags, 1 UUID (16 integers), 2 transaction number (signed), 3 tag, 6 immediate commit timestamp.
+in control_events.h): 0 flags, 1 UUID (16 integers), 2 transaction number (signed), 3 tag, 6 immediate commit timestamp,
+7 original commit timestamp, where it is another.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from common.errors import BinlogCorrupt
 from dispatcher.source import events as e
 
 _MARIADB: Final = struct.Struct("<QI")  # sequence number, domain
-_FLAGS, _UUID, _NUMBER, _TAG, _COMMITTED, _SEQUENCE, _TIMESTAMP = range(7)
+_FLAGS, _UUID, _NUMBER, _TAG, _COMMITTED, _SEQUENCE, _TIMESTAMP, _ORIGINAL = range(8)
 _LAST_KNOWN_FIELD: Final = 11
 _HAS_TIMESTAMPS_AT: Final = e.HEADER + 25  # of GTID and ANONYMOUS_GTID: 2 where a logical clock follows
 _TIMESTAMP_AT: Final = e.HEADER + 42
@@ -81,8 +82,23 @@ def commit_micros(event: bytes) -> int:
     return int.from_bytes(event[_TIMESTAMP_AT : _TIMESTAMP_AT + _TIMESTAMP_BYTES], "little") & ~_ORIGINAL_FOLLOWS
 
 
+def original_micros(event: bytes) -> int:
+    """When the transaction was committed on the server where it was made, as `commit_micros`: the same on every server
+    that has it."""
+    if not event or event[e.TYPE_AT] == e.MARIADB_GTID:
+        return 0
+    if event[e.TYPE_AT] == e.GTID_TAGGED:
+        fields = _tagged_fields(event)
+        return fields.get(_ORIGINAL, fields.get(_TIMESTAMP, [0]))[0]
+    at = _TIMESTAMP_AT + _TIMESTAMP_BYTES
+    raw = int.from_bytes(event[_TIMESTAMP_AT:at], "little")
+    if raw & _ORIGINAL_FOLLOWS and len(event) >= at + _TIMESTAMP_BYTES and event[_HAS_TIMESTAMPS_AT] == 2:
+        return int.from_bytes(event[at : at + _TIMESTAMP_BYTES], "little")
+    return commit_micros(event)
+
+
 def _tagged_fields(event: bytes) -> dict[int, list[int]]:
-    """The fields up to the immediate commit timestamp: each a list of integers (a UUID has 16, a tag its bytes)."""
+    """The fields up to the commit timestamps: each a list of integers (a UUID has 16, a tag its bytes)."""
     fields: dict[int, list[int]] = {}
     try:
         version, at = _varint(event, e.HEADER)
@@ -93,7 +109,7 @@ def _tagged_fields(event: bytes) -> dict[int, list[int]]:
             raise BinlogCorrupt(f"a GTID_TAGGED event has version {version} and requires field {last - 1}: not known")
         while at < end:
             field, at = _varint(event, at)
-            if field > _TIMESTAMP:
+            if field > _ORIGINAL:
                 break
             values = []
             if field == _TAG:

@@ -5,10 +5,9 @@ running call. It never reconnects by itself: its owner makes a new Reader from a
 so nothing can be skipped between what was read and what was applied.
 
 Start: by GTID set where the position has one and the source has GTIDs (MariaDB always, MySQL with gtid_mode=ON), from
-the position's file and offset on where they can be trusted (dispatcher/source/place.py); otherwise by file and offset
-alone, which mean something on the server that the position is of and on no other.
-
-Protocol: MySQL manual "COM_BINLOG_DUMP", "COM_BINLOG_DUMP_GTID"; MariaDB "Replica registration".
+the position's file and offset on where the source has proved that they mean what they meant; otherwise by file and
+offset alone, which mean something on the server that the position is of and on no other. Never by numbers alone where
+there is a proof to be had (dispatcher/source/history.py).
 """
 
 from __future__ import annotations
@@ -17,10 +16,9 @@ import contextlib
 import select
 import socket
 import ssl
-import struct
 import threading
 import time
-import uuid
+from collections.abc import Callable
 from typing import Any, Final
 
 import pymysql
@@ -28,27 +26,26 @@ import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.errors import BinlogCorrupt, BinlogPurged, HistoryDiverged, SourceUnavailable, UnsupportedEvent
+from common.errors import BinlogPurged, HistoryDiverged, SourceUnavailable
 from common.gtid import MysqlGtidSet
 from common.mysql import Flavour, ServerInfo, connect, server_info, set_timeouts, unavailable
 from common.position import Position
 from common.uri import ServerUri
 from dispatcher.source import events as e
+from dispatcher.source.dump import FIRST_EVENT, by_gtids, by_place, prepare, send
+from dispatcher.source.elsewhere import Elsewhere
 from dispatcher.source.framing import Framer, StreamEnded
-from dispatcher.source.place import Doubted, Proof, has_place
+from dispatcher.source.history import has_place, is_at_place, prove
 from dispatcher.source.refusals import check_applied, check_file, check_gtids, refusal
 
 log = structlog.get_logger()
 
-_COM_BINLOG_DUMP: Final = 0x12
-_COM_BINLOG_DUMP_GTID: Final = 0x1E
-_THROUGH_GTID: Final = 4
-_FIRST_EVENT: Final = 4  # offset of a binlog file's first event
 _SETUP_SECONDS: Final = 10.0
 _SILENT_HEARTBEATS: Final = 5
 _LEAST_SILENCE_SECONDS: Final = 10.0
 _RECEIVE_BUFFER: Final = 4 << 20
 _IDLE_SECONDS: Final = 5.0
+_BUSY_SECONDS: Final = 30.0
 _QUESTION_SECONDS: Final = 2.0
 
 
@@ -79,15 +76,18 @@ class Reader:
         self._heartbeat = heartbeat_seconds
         self._silence = max(_LEAST_SILENCE_SECONDS, _SILENT_HEARTBEATS * heartbeat_seconds)
         self._framer = Framer()
-        self._proof: Proof | None = None  # of a stream that has begun at a file and offset, though it has GTIDs
         self._connection: Connection[Cursor] | None = None
         self._socket: socket.socket | None = None
         self._poll = select.poll()
         self._wake_fd: int | None = None
         self._heard = 0.0
+        self._asked = 0.0
+        self._elsewhere = Elsewhere()
+        self._proven: Position | None = None  # while nothing is read
         self._moved = 0.0  # when something else than a heartbeat came, or the source was asked
         self._busy = threading.Lock()
         self._closed = False
+        self.reached: Callable[[], Position] | None = None  # the end of the last whole transaction that was read
         self.source: ServerInfo | None = None
         self.by_gtid = False  # how it was asked for the stream; since `connect`
 
@@ -108,7 +108,7 @@ class Reader:
         Raises SourceUnavailable, BinlogPurged, BinlogReset, HistoryDiverged, BadInput.
         """
         with self._busy:
-            self._open(may_use_place=True)
+            self._open()
 
     def read(self, timeout: float, wake_fd: int | None = None) -> list[bytes]:
         """All complete events that have arrived; waits for the first for `timeout` seconds, or until `wake_fd` becomes
@@ -124,15 +124,11 @@ class Reader:
                 raise RuntimeError("read before connect")
             deadline = time.monotonic() + timeout
             try:
-                try:
-                    return self._next(deadline, wake_fd)
-                except (Doubted, StreamEnded, BinlogCorrupt, UnsupportedEvent) as doubt:
-                    if self._proof is None or self._proof.done:
-                        raise
-                    self._begin_by_gtid(doubt)
-                    return self._next(deadline, wake_fd)
+                return self._next(deadline, wake_fd)
             except StreamEnded as end:
                 self._check_open()
+                if end.code:
+                    self._ask(b"", idle=True)  # a reset looks like a damaged file to a server that is reading it
                 raise refusal(self._uri.address, self._start, end.code, end.text) from end
             except OSError as error:
                 self._check_open()
@@ -155,12 +151,12 @@ class Reader:
                 self._connection._force_close()  # type: ignore[attr-defined]
                 self._connection = self._socket = None
 
-    def _open(self, *, may_use_place: bool) -> None:
+    def _open(self) -> None:
         try:
             connection = connect(self._uri, "source", read_timeout=_SETUP_SECONDS)
             self._connection = connection
             self._check_open()
-            self._request_dump(connection, may_use_place)
+            self._request_dump(connection)
         except (pymysql.MySQLError, OSError) as error:
             raise unavailable(self._uri, "source", error) from error
         raw = vars(connection)["_sock"]
@@ -168,27 +164,13 @@ class Reader:
         raw.setblocking(False)  # TLS hands out whole records: what poll sees may be a part of one, or none of ours
         self._socket = raw
         self._poll.register(raw, select.POLLIN)
-        self._heard = self._moved = time.monotonic()
-
-    def _begin_by_gtid(self, doubt: Exception) -> None:
-        """Nothing that came was of any transaction, so that the stream begins anew unnoticed."""
-        assert self._connection is not None
-        log.info("source-place-doubted", source=self._uri.address, position=str(self._start), doubt=str(doubt))
-        former = self.source_id
-        self._poll.unregister(self._socket)  # type: ignore[arg-type]
-        self._connection._force_close()  # type: ignore[attr-defined]
-        self._framer = Framer()
-        self._open(may_use_place=False)
-        if self.source_id != former:
-            raise SourceUnavailable(f"source {self._uri.address} has become another server while a stream began")
+        self._heard = self._moved = self._asked = time.monotonic()
 
     def _next(self, deadline: float, wake_fd: int | None) -> list[bytes]:
         while True:
             if self._framer.more:
                 events = self._framer.cut()
                 if events:
-                    if self._proof is not None:
-                        self._proof.judge(events)
                     self._watch(events[-1])
                     return events
             elif not self._receive(deadline, wake_fd):
@@ -198,7 +180,7 @@ class Reader:
         if self._closed:
             raise SourceUnavailable(f"the stream from source {self._uri.address} was closed")
 
-    def _request_dump(self, connection: Connection[Cursor], may_use_place: bool) -> None:
+    def _request_dump(self, connection: Connection[Cursor]) -> None:
         source = self.source = server_info(connection)
         if source.flavour != self._flavour:
             raise HistoryDiverged(
@@ -210,41 +192,25 @@ class Reader:
         if not by_gtid:
             check_file(connection, source, self._uri.address, start)
             check_file(connection, source, self._uri.address, self._applied)
-        at_place = by_gtid and may_use_place and has_place(start, source.source_id, source.flavour)
-        self._proof = Proof(start, source.flavour) if at_place else None
-        nanoseconds = int(self._heartbeat * 1e9)
-        settings = {
-            "master_heartbeat_period": nanoseconds,
-            "source_heartbeat_period": nanoseconds,
-            "master_binlog_checksum": "CRC32",
-            "source_binlog_checksum": "CRC32",
-        }
-        if source.flavour == "mysql":
-            # A server ends an older dump that has the same uuid: two readers must never have one in common.
-            settings["slave_uuid"] = settings["replica_uuid"] = str(uuid.uuid4())
-        else:
-            settings["mariadb_slave_capability"] = 4
-            if by_gtid and not at_place:
-                settings["slave_connect_state"] = start.gtid_set
-                settings["slave_gtid_strict_mode"] = 1
-                settings["slave_gtid_ignore_duplicates"] = 0
-        with connection.cursor() as cursor:
-            cursor.execute("SET " + ", ".join(f"@{name} = %s" for name in settings), list(settings.values()))
+        proven = prove(connection, self._uri, source, self._applied)
+        at_place = by_gtid and proven and has_place(start, source.source_id, source.flavour)
+        if at_place and start.mark != self._applied.mark:
+            at_place = is_at_place(self._uri, source, start)
+        found_by = start.gtid_set if by_gtid and not at_place else None
+        prepare(connection, source.flavour, self._heartbeat, found_by)
         command = self._command(by_gtid, at_place)
         set_timeouts(connection, None)
         raw = vars(connection)["_sock"]
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        raw.sendall(len(command).to_bytes(3, "little") + b"\0" + command)
+        send(raw, command)
 
     def _command(self, by_gtid: bool, at_place: bool) -> bytes:
-        file, offset = b"", _FIRST_EVENT
+        file, offset = "", FIRST_EVENT
         if at_place or not by_gtid:
-            file, offset = self._start.file.encode(), self._start.offset
+            file, offset = self._start.file, self._start.offset
         if by_gtid and self._flavour == "mysql":
-            gtids = MysqlGtidSet.parse(self._start.gtid_set).encode()
-            head = struct.pack("<BHII", _COM_BINLOG_DUMP_GTID, _THROUGH_GTID, self._server_id, len(file))
-            return head + file + struct.pack("<QI", offset, len(gtids)) + gtids
-        return struct.pack("<BIHI", _COM_BINLOG_DUMP, offset, 0, self._server_id) + file
+            return by_gtids(MysqlGtidSet.parse(self._start.gtid_set), file, offset, self._server_id)
+        return by_place(file, offset, self._server_id)
 
     def _receive(self, deadline: float, wake_fd: int | None) -> bool:
         """Receive something before `deadline` (monotonic); False: nothing came, or the owner was woken."""
@@ -273,30 +239,49 @@ class Reader:
 
     def _watch(self, event: bytes) -> None:
         """While a source whose binlog was reset waits for the old one to grow, it goes on sending heartbeats, and
-        nothing else, whatever is written. So it is asked when there was nothing else for a while."""
+        nothing else, whatever is written. So it is asked when there was nothing else for a while. And now and then in
+        any case: the address may lead to another server by now, which this connection will never tell."""
         now = time.monotonic()
-        if event[e.TYPE_AT] not in (e.HEARTBEAT, e.HEARTBEAT_V2):
+        idle = event[e.TYPE_AT] in (e.HEARTBEAT, e.HEARTBEAT_V2)
+        if not idle:
             self._moved = now
-        elif now - self._moved >= _IDLE_SECONDS:
-            self._moved = now
-            self._ask(event)
+        if (idle and now - self._moved >= _IDLE_SECONDS) or now - self._asked >= _BUSY_SECONDS:
+            self._moved = self._asked = now
+            self._ask(event, idle)
 
-    def _ask(self, heartbeat: bytes) -> None:
-        """Whether the source still has what was applied. A question that it does not answer is left to the stream, and
-        so is what it purges: it may do that with what was read, and between a heartbeat and the question."""
+    def _ask(self, event: bytes, idle: bool) -> None:
+        """Whether the source still has what was applied, and is still the server that the address leads to. A question
+        that it does not answer is left to the stream, and so is what it purges: it may do that with what was read, and
+        between a heartbeat and the question."""
         assert self.source is not None
+        gone = ""
         with contextlib.suppress(pymysql.MySQLError, OSError, SourceUnavailable, BinlogPurged):
             connection = connect(self._uri, "source", timeout=_QUESTION_SECONDS, read_timeout=_QUESTION_SECONDS)
             with connection:
                 source = server_info(connection)
                 if source.source_id != self.source.source_id:
-                    return  # behind the address, but not who sends: the next connection is judged
-                check_applied(connection, source, self._uri.address, self._start, self._applied)
-                if heartbeat[e.TYPE_AT] == e.HEARTBEAT:
-                    file = heartbeat[e.HEADER :].decode("utf-8", "replace")
-                    offset = int.from_bytes(heartbeat[e.LOG_POS_AT : e.LOG_POS_AT + 4], "little")
-                    read = Position(file=file, offset=offset, source_id=source.source_id)
-                    check_file(connection, source, self._uri.address, read)
+                    gone = self._elsewhere.judge(connection, source, self._read_so_far(), idle, self.by_gtid)
+                elif idle:
+                    self._ask_same(connection, source, event)
+        if gone:
+            raise SourceUnavailable(
+                f"the address of source {self._uri.address} leads to server {source.source_id} now, {gone}; the stream "
+                f"from server {self.source.source_id} ends, and the other is asked"
+            )
+
+    def _ask_same(self, connection: Connection[Cursor], source: ServerInfo, heartbeat: bytes) -> None:
+        check_applied(connection, source, self._uri.address, self._start, self._applied)
+        if heartbeat and heartbeat[e.TYPE_AT] == e.HEARTBEAT:
+            file = heartbeat[e.HEADER :].decode("utf-8", "replace")
+            offset = int.from_bytes(heartbeat[e.LOG_POS_AT : e.LOG_POS_AT + 4], "little")
+            read = Position(file=file, offset=offset, source_id=source.source_id)
+            check_file(connection, source, self._uri.address, read)
+        position = self._read_so_far()
+        prove(connection, self._uri, source, position, file_only=position == self._proven)
+        self._proven = position
+
+    def _read_so_far(self) -> Position:
+        return self.reached() if self.reached is not None else self._applied
 
     def _readable(self, seconds: float, wake_fd: int | None) -> bool:
         pending: Any = getattr(self._socket, "pending", None)  # TLS may hold bytes that poll does not see

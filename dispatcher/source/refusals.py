@@ -27,19 +27,19 @@ from common.mysql import ServerInfo
 from common.position import Position, file_order
 
 _MASTER_FATAL: Final = 1236
-_COPY: Final = "copy the data anew and create the changefeed again from there"
+COPY: Final = "copy the data anew and create the changefeed again from there"
 
 # Parts of the texts of error 1236, of all versions of both servers, in lower case.
 _TEXTS: Final[tuple[tuple[str, type[ReplicationError], str], ...]] = (
-    ("purged", BinlogPurged, _COPY),
-    ("could not find first log file name", BinlogPurged, _COPY),
-    ("could not find gtid state requested", BinlogPurged, _COPY),
-    ("more gtids than", HistoryDiverged, _COPY),
-    ("not in the master's binlog", HistoryDiverged, _COPY),
-    ("is missing the gtid", HistoryDiverged, _COPY),
-    ("diverge", HistoryDiverged, _COPY),
-    ("position > file size", BinlogReset, _COPY),
-    ("impossible position", BinlogReset, _COPY),
+    ("purged", BinlogPurged, COPY),
+    ("could not find first log file name", BinlogPurged, COPY),
+    ("could not find gtid state requested", BinlogPurged, COPY),
+    ("more gtids than", HistoryDiverged, COPY),
+    ("not in the master's binlog", HistoryDiverged, COPY),
+    ("is missing the gtid", HistoryDiverged, COPY),
+    ("diverge", HistoryDiverged, COPY),
+    ("position > file size", BinlogReset, COPY),
+    ("impossible position", BinlogReset, COPY),
     ("binlog truncated in the middle", BinlogCorrupt, "check the source's disk"),
     ("crc", BinlogCorrupt, "check the source's disk"),
     ("checksum", BinlogCorrupt, "check the source's disk"),
@@ -64,7 +64,7 @@ def check_gtids(
         if gone:
             raise BinlogPurged(
                 f"source {address} has purged transactions that were not applied yet: {gone}. They are needed after "
-                f"{start}; {_COPY}"
+                f"{start}; {COPY}"
             )
     return by_gtid
 
@@ -83,7 +83,7 @@ def check_applied(
         raise HistoryDiverged(
             f"source {address} is now server {source.source_id}, the position {start} is of server "
             f"{start.source_id or '(unknown)'} and has no GTIDs: it means nothing here. Restore the former server, or "
-            f"{_COPY}"
+            f"{COPY}"
         )
     same_server = applied.source_id == source.source_id
     if source.flavour == "mariadb":
@@ -129,19 +129,19 @@ def check_file(connection: Connection[Any], source: ServerInfo, address: str, st
         raise HistoryDiverged(
             f"source {address} is server {source.source_id} and has no GTIDs now, the position {start} is of server "
             f"{start.source_id or '(any)'}: it cannot be found here. Enable GTIDs, restore the former "
-            f"server, or {_COPY}"
+            f"server, or {COPY}"
         )
     sizes = {str(row[0]): int(row[1]) for row in _rows(connection, "SHOW BINARY LOGS")}
     if start.file not in sizes:
         first, last = next(iter(sizes)), next(reversed(sizes))
         place = f"source {address} has the binlogs {first} to {last}, the position is {start.file}:{start.offset}"
         if file_order(start.file) < file_order(first):
-            raise BinlogPurged(f"{place}: it was purged; {_COPY}")
-        raise BinlogReset(f"{place}: the binlog was reset; {_COPY}")
+            raise BinlogPurged(f"{place}: it was purged; {COPY}")
+        raise BinlogReset(f"{place}: the binlog was reset; {COPY}")
     if start.offset > sizes[start.file]:
         raise BinlogReset(
             f"source {address} has {sizes[start.file]} bytes in {start.file}, the position is at {start.offset}: the "
-            f"binlog was reset, or its end was lost in a crash; {_COPY}"
+            f"binlog was reset, or its end was lost in a crash; {COPY}"
         )
 
 
@@ -164,12 +164,12 @@ def _require(missing: str, has: str, source: ServerInfo, address: str, same_serv
     if same_server:
         raise BinlogReset(
             f"source {address} no longer has transactions that were applied: {missing} (it has {has or 'none'}). Its "
-            f"binlog was reset, or it lost its last transactions in a crash; {_COPY}"
+            f"binlog was reset, or it lost its last transactions in a crash; {COPY}"
         )
     raise HistoryDiverged(
         f"source {address} (server {source.source_id}) lacks transactions that were applied from another server: "
         f"{missing} (it has {has or 'none'}). Wait until it has them, point the changefeed to a server that has, "
-        f"or {_COPY}"
+        f"or {COPY}"
     )
 
 

@@ -98,6 +98,19 @@ def statement_kind(text: str) -> Kind:
     return _WORDS.get(word[0].upper(), Kind.DEFINITION) if word else Kind.DEFINITION
 
 
+def changed_at(mapped: bytes, end: bytes) -> int:
+    """When a transaction's last statement changed rows or a definition, in seconds since 1970, 0 where it cannot be
+    told: the same on every server that has it. MariaDB's replicas log a transaction as committed at that time, and not
+    when it was. `mapped`: its last table map, or empty; `end`: the event that ends it."""
+    if mapped:
+        return int(struct.unpack_from("<I", mapped)[0])
+    if end[e.TYPE_AT : e.TYPE_AT + 1] == bytes([e.QUERY]):
+        text_at = e.HEADER + 14 + end[e.HEADER + 8] + struct.unpack_from("<H", end, e.HEADER + 11)[0]
+        if statement_kind(plain_text(end, text_at)) == Kind.DEFINITION:
+            return int(struct.unpack_from("<I", end)[0])
+    return 0
+
+
 def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: bool, flavour: Flavour) -> Statement:
     """Read a query event that holds DDL. Raises UnsupportedEvent, BinlogCorrupt."""
     timestamp, _, _, _, log_pos, flags = struct.unpack_from("<IBIIIH", event)

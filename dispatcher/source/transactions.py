@@ -14,13 +14,25 @@ import re
 import struct
 from typing import Final
 
+from zlib_ng.zlib_ng import crc32
+
 from common.errors import BinlogCorrupt, HistoryDiverged, UnsupportedEvent
 from common.gtid import GtidSet, MariadbGtidSet, MysqlGtidSet, gtid_set, is_subset
+from common.mark import Mark, moved
 from common.mysql import Flavour
-from common.position import Position
+from common.position import Position, file_order
 from dispatcher.source import events as e
-from dispatcher.source.gtid_events import commit_micros, mariadb_gtid, mariadb_xid, mysql_gtid, tagged_gtid, xid_text
-from dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
+from dispatcher.source.framing import description_checksum
+from dispatcher.source.gtid_events import (
+    commit_micros,
+    mariadb_gtid,
+    mariadb_xid,
+    mysql_gtid,
+    original_micros,
+    tagged_gtid,
+    xid_text,
+)
+from dispatcher.source.statements import Kind, Statement, changed_at, plain_text, read_statement, statement_kind
 
 NOTHING: Final = 0  # an event that concerns nobody
 BEGIN: Final = 1  # a transaction begins
@@ -37,6 +49,7 @@ DESCRIPTION: Final = 11  # a FORMAT_DESCRIPTION event: lanes must have this one 
 
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
+_FIRST_EVENT: Final = 4  # offset of a binlog file's first event
 _LOG_POS_HIGH: Final = e.LOG_POS_AT + 3
 _TABLE_ID: Final = slice(e.HEADER, e.HEADER + 6)
 _DUMMY_TABLE_ID: Final = b"\xff\xff\xff\x00\x00\x00"  # a rows event without rows, only to end a statement
@@ -81,6 +94,11 @@ class Tracker:
         self._gtid: bytes = b""  # the GTID event of the transaction at hand
         self._end: bytes = b""  # the event that ended the last transaction
         self._end_gtid: bytes = b""
+        self._mapped: bytes = b""  # the last table map
+        self._end_mapped: bytes = b""
+        self._file_checksum = 0  # of the FORMAT_DESCRIPTION event of the file that is being read
+        self._mark = start.mark if same else moved(start, "", 0, 0)
+        self.files = 0  # that the position has come to without a transaction
         self._current_file = start.file
         self._high = 0  # byte of the last log_pos: an event's end in its file, of which the header has 32 bits
         self._laps = 0  # times that those 32 bits have been exceeded in this file
@@ -97,7 +115,22 @@ class Tracker:
         """The end of the last transaction (before a DDL statement that is not finished)."""
         if self._text is None:
             self._text = str(self._gtids)
-        return Position(self._text, self.file, self.offset, self._source_id, self.commit_time)
+        if not self._mark:
+            self._mark = self.mark(self.file, self.offset, self._end, self._end_gtid, self._end_mapped)
+        return Position(self._text, self.file, self.offset, self._source_id, self.commit_time, self._mark)
+
+    def mark(self, file: str, offset: int, end: bytes, gtid: bytes | None = None, mapped: bytes = b"") -> str:
+        """What identifies the transaction that `end` ends there; empty where nothing was read of it."""
+        event = self._gtid if gtid is None else gtid
+        if not end:
+            return ""
+        begin = 0
+        if event:
+            begin = offset - (offset - int(_U32.unpack_from(event, e.LOG_POS_AT)[0]) & 0xFFFFFFFF)
+        made = changed_at(mapped, end) if self._flavour == "mariadb" else 0
+        checksum = int(crc32(end)) if begin else 0
+        mark = Mark(self._gtid_text(event), original_micros(event), made, begin, checksum, self._file_checksum)
+        return mark.write(file, offset)
 
     @property
     def commit_time(self) -> float:
@@ -141,6 +174,7 @@ class Tracker:
             if table is None:
                 table = self._learn(body)
             self._maps[event[_TABLE_ID]] = self.table = table
+            self._mapped = event
             return TABLE_MAP
         if kind in e.ROWS:
             if event[_LOG_POS_HIGH] != self._high:
@@ -213,7 +247,9 @@ class Tracker:
             self._follow(event)
         self.offset = _U32.unpack_from(event, e.LOG_POS_AT)[0] + (self._laps << 32)
         self._text = None
+        self._mark = ""
         self._end, self._end_gtid, self._gtid = event, gtid, b""
+        self._end_mapped, self._mapped = self._mapped, b""
         self._inside = False
         self._maps.clear()
 
@@ -283,6 +319,8 @@ class Tracker:
             return NOTHING
         if kind == e.FORMAT_DESCRIPTION:
             self._known.clear()
+            self._file_checksum = description_checksum(event)
+            self._move_on()
             return DESCRIPTION
         if kind in (e.GTID_TAGGED, e.ANONYMOUS_GTID):
             return self._begin(event)
@@ -297,6 +335,21 @@ class Tracker:
             return NOTHING
         (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
         raise e.unsupported(kind, self._current_file, log_pos)
+
+    def _move_on(self) -> None:
+        """A file has begun after the one that the position is in: all before it was read. So a position does not stay
+        in a file that the source purges while nothing else happens. And one that nobody has read, but a user has named,
+        is known now by the file that it is in."""
+        at, before = self._current_file, self.position()
+        if not before.file or not at or self._gtid or self._inside:
+            return
+        if file_order(at) > file_order(before.file):
+            self.file, self.offset = at, _FIRST_EVENT
+        elif at != before.file or before.mark:
+            return
+        self._mark = moved(before, self.file, self.offset, self._file_checksum)
+        self._end = self._end_gtid = b""
+        self.files += 1
 
     def _where(self, event: bytes) -> str:
         (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)

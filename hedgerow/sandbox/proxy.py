@@ -73,6 +73,10 @@ class FaultProxy:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
+    def redirect(self, target_port: int) -> None:
+        """New connections go to another port of the same host; those that are open stay where they are."""
+        self._target = (self._target[0], target_port)
+
     def cut(self) -> None:
         self._call(self._cut())
 

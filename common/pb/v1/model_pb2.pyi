@@ -132,18 +132,20 @@ class Rejection(_message.Message):
     def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., current: _Optional[_Union[Owner, _Mapping]] = ..., closed: _Optional[int] = ..., term: _Optional[int] = ...) -> None: ...
 
 class Position(_message.Message):
-    __slots__ = ("gtid_set", "file", "offset", "source_id", "commit_time")
+    __slots__ = ("gtid_set", "file", "offset", "source_id", "commit_time", "mark")
     GTID_SET_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     COMMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
     gtid_set: str
     file: str
     offset: int
     source_id: str
     commit_time: _timestamp_pb2.Timestamp
-    def __init__(self, gtid_set: _Optional[str] = ..., file: _Optional[str] = ..., offset: _Optional[int] = ..., source_id: _Optional[str] = ..., commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    mark: str
+    def __init__(self, gtid_set: _Optional[str] = ..., file: _Optional[str] = ..., offset: _Optional[int] = ..., source_id: _Optional[str] = ..., commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mark: _Optional[str] = ...) -> None: ...
 
 class ChangefeedError(_message.Message):
     __slots__ = ("code", "message", "retriable", "node", "dispatcher", "at")

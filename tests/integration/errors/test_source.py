@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -72,6 +74,17 @@ class Successor:
     def promote(self) -> None:
         self.halt()
         run(self.server, "RESET REPLICA ALL")
+
+    def write_as(self, executed: str, statement: str) -> None:
+        """Gives the last GTID of `executed` to another transaction."""
+        if self.flavour == "mysql":
+            (uuid,) = run(self.primary, "SELECT @@server_uuid")[0]
+            own = next(part for part in executed.split(",") if part.strip().startswith(uuid))
+            run(self.server, f"SET gtid_next = '{uuid}:{re.split('[-:]', own)[-1]}'", statement)
+        else:
+            domain, server, number = executed.split(",")[0].split("-")
+            numbers = f"gtid_domain_id = {domain}, server_id = {server}, gtid_seq_no = {number}"
+            run(self.server, f"SET {numbers}", statement)
 
     def _forget(self) -> list[str]:
         reset = "RESET BINARY LOGS AND GTIDS" if self.flavour == "mysql" else "RESET MASTER"
@@ -159,6 +172,45 @@ def test_failover_to_a_diverged_one(replication: Replication, successor: Success
     replication.wait_failed("HistoryDiverged", proxy.address, "lacks transactions", "copy the data anew")
 
 
+def test_failover_to_one_with_another_transaction_of_the_same_gtid(
+    replication: Replication, successor: Successor
+) -> None:
+    proxy = replication.source_proxy()
+    replication.create()
+    replication.write(5)
+    replication.assert_equal()
+    successor.catch_up()
+    successor.promote()
+    replication.write(1)
+    replication.assert_equal()
+    _await_next_second()
+    successor.write_as(
+        successor.executed(successor.primary), f"INSERT INTO {replication.schema}.keyless VALUES (1, '')"
+    )
+    replication.run(successor.server, *[f"INSERT INTO keyless VALUES ({n}, 'errant')" for n in range(20)])
+    replication.point(proxy, successor.server)
+    replication.wait_failed("HistoryDiverged", proxy.address, "another transaction", "copy the data anew")
+
+
+def test_the_address_leads_elsewhere_while_the_connection_lives(replication: Replication, successor: Successor) -> None:
+    """A former primary that is cut off, and answers on."""
+    proxy = replication.source_proxy()
+    replication.create()
+    replication.write(5)
+    replication.assert_equal()
+    successor.catch_up()
+    successor.promote()
+    proxy.redirect(successor.server.port)
+    replication.write(10, successor.server)
+    replication.assert_equal(source=successor.server)
+
+
+def _await_next_second() -> None:
+    """MariaDB tells the time of a transaction in seconds."""
+    began = int(time.time())
+    assert poll(lambda: int(time.time()) > began, 5)
+
+
 def _source_id(server: Server) -> str:
     variable = "@@server_uuid" if server.flavour == "mysql" else "@@server_id"
     ((found,),) = run(server, f"SELECT {variable}")
@@ -187,13 +239,17 @@ def _purged(source: Server, file: str) -> bool:
 
 
 @pytest.mark.parametrize("paused", [True, False], ids=["paused", "running"])
-def test_reset_binlog(replication: Replication, flavour: Flavour, paused: bool) -> None:
+@pytest.mark.parametrize("more", [0, 60], ids=["fewer", "more"])
+def test_reset_binlog(replication: Replication, flavour: Flavour, paused: bool, more: int) -> None:
+    """Whether or not the numbers that were applied are there again, of other transactions."""
     replication.create()
     replication.write(3)
     replication.assert_equal()
+    reset = "RESET BINARY LOGS AND GTIDS" if flavour == "mysql" else "RESET MASTER"
+    inserts = [f"INSERT INTO keyless VALUES ({n}, 'new')" for n in range(more)]
     if paused:
         replication.pause()
-    run(replication.source, "RESET BINARY LOGS AND GTIDS" if flavour == "mysql" else "RESET MASTER")
+    replication.run(replication.source, reset, *inserts)
     replication.write(2)
     if paused:
         replication.resume()

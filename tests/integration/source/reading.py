@@ -44,6 +44,7 @@ class Follower:
         self.reader = Reader(uri, flavour, start, server_id=SERVER_ID, heartbeat_seconds=heartbeat_seconds)
         self.reader.connect()
         self.tracker = t.Tracker(flavour, start, self.reader.source_id)
+        self.reader.reached = self.tracker.position
         self.kinds: dict[int, int] = {}
         self.rows: list[str] = []
         self.ends: list[Position] = []

@@ -204,8 +204,8 @@ def test_a_source_may_purge_what_the_stream_has_read(
     questions: list[bytes] = []
     ask = Reader._ask
 
-    def counted(reader: Reader, heartbeat: bytes) -> None:
-        ask(reader, heartbeat)
+    def counted(reader: Reader, heartbeat: bytes, idle: bool) -> None:
+        ask(reader, heartbeat, idle)
         questions.append(heartbeat)
 
     monkeypatch.setattr("dispatcher.source.reader._IDLE_SECONDS", 0.2)

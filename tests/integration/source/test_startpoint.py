@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from common.errors import BadInput
 from common.mysql import Flavour
-from common.startpoint import resolve_start
-from hedgerow.sandbox.servers import ServerPair
-from tests.integration.source.reading import resolved, run, uri_of
+from common.position import Position
+from common.startpoint import _Source, resolve_start, walk
+from hedgerow.sandbox.servers import Server, ServerPair
+from tests.data.record_binlogs import STATEMENTS
+from tests.integration.source.reading import following, resolved, run, uri_of
 
 
 def test_now_and_earliest(server_pair: ServerPair) -> None:
@@ -53,6 +57,73 @@ def test_a_place_inside_a_transaction_is_refused_with_the_nearest(server_pair: S
     for offset in inside:
         with pytest.raises(BadInput, match=f"middle of a transaction.*{before.file}:{before.offset}$"):
             resolved(source, f"file:{before.file}:{offset}")
+
+
+def test_what_is_suggested_loses_nothing(server_pair: ServerPair) -> None:
+    """For every offset: the last place up to there where a stream sees a transaction end, whatever is in the file."""
+    source = server_pair.source
+    run(source, "FLUSH BINARY LOGS")
+    start = resolved(source, "now")
+    with source.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        for statement in STATEMENTS[:-1]:
+            cursor.execute(statement)
+            if statement == "SET NAMES latin1":
+                connection.encoding = "latin1"
+    end = resolved(source, "now")
+    data = (source.directory / "data" / start.file).read_bytes()
+    assert len(data) == end.offset
+    places = {4, *(position.offset for position in positions(source, start, end))}
+    head = [at for at, kind in shown(source, start.file) if kind in ("Format_desc", "Previous_gtids", "Gtid_list")]
+    places |= {at for at in [*head, start.offset] if at <= min(places - {4})}
+    listed = _Source(source.connect(), "source", source.flavour)
+    events = list(listed._events(start.file))
+    for offset in range(4, len(data) + 1):
+        found = walk(events, offset, len(data), mysql=source.flavour == "mysql")
+        wanted = max(place for place in places if place <= offset)
+        if found.boundary != wanted:  # what follows a transaction and belongs to none (MariaDB's Binlog_checkpoint)
+            between = {kind for at, kind in shown(source, start.file) if wanted <= at < found.boundary}
+            assert between <= {"Binlog_checkpoint", "Gtid_list", "Format_desc", "Previous_gtids"}, (offset, found)
+        assert found.boundary <= offset
+        assert bool(found.problem) == (found.boundary != offset)
+    for position in positions(source, start, end):
+        assert resolved(source, f"file:{position.file}:{position.offset}") == replace(position, commit_time=0.0)
+
+
+def positions(source: Server, start: Position, end: Position) -> list[Position]:
+    """Where transactions end, as a stream sees it."""
+    found: list[Position] = []
+    with following(source, start) as follower:
+        take = follower.take
+
+        def note(event: bytes) -> None:
+            take(event)
+            position = follower.tracker.position()
+            if position.offset != (found[-1].offset if found else start.offset):
+                found.append(position)
+
+        follower.take = note  # type: ignore[method-assign]
+        follower.until_position(end)
+    return found
+
+
+def shown(source: Server, file: str) -> list[tuple[int, str]]:
+    with source.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        connection.encoding = "latin-1"
+        cursor.execute(f"SHOW BINLOG EVENTS IN '{file}'")
+        return [(int(row[1]), str(row[2])) for row in cursor.fetchall()]
+
+
+def test_a_file_may_be_begun_at_its_beginning(server_pair: ServerPair) -> None:
+    """What was executed before it counts as executed: it is not a start without GTIDs."""
+    source = server_pair.source
+    run(source, "CREATE DATABASE s", "CREATE TABLE s.a (id INT)", "FLUSH BINARY LOGS")
+    now = resolved(source, "now")
+    start = resolved(source, f"file:{now.file}:4")
+    assert start.gtid_set == now.gtid_set
+    run(source, "INSERT INTO s.a VALUES (1)")
+    with following(source, start) as follower:
+        follower.until(lambda: len(follower.ends) == 1)
+    assert follower.reader.by_gtid
 
 
 def test_transactions_that_are_not_there_are_named(server_pair: ServerPair) -> None:

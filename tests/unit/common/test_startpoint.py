@@ -10,7 +10,7 @@ A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
 
 def listed(*events: tuple[str, str]) -> list[ListedEvent]:
-    return [ListedEvent(4 + 10 * i, kind, 14 + 10 * i, info) for i, (kind, info) in enumerate(events)]
+    return [ListedEvent(4 + 10 * i, kind, info) for i, (kind, info) in enumerate(events)]
 
 
 MYSQL = listed(
@@ -50,14 +50,17 @@ MARIADB = listed(
     [(MYSQL, True, [0, 1, 2, 4, 9, 13, 15]), (MARIADB, False, [0, 1, 2, 4, 8, 11])],
 )
 def test_only_places_between_transactions_are_starts(events: list[ListedEvent], mysql: bool, good: list[int]) -> None:
-    size = events[-1].end
+    size = events[-1].begin + 10
     found = [i for i in range(len(events) + 1) if not walk(events, 4 + 10 * i, size, mysql=mysql).problem]
     assert found == good
-    assert walk(events, 4 + 10 * good[3] + 13, size, mysql=mysql).boundary == 4 + 10 * good[3]
+    for offset in range(4, size + 1):
+        boundary = 4 + 10 * max(i for i in good if 4 + 10 * i <= offset)
+        assert walk(events, offset, size, mysql=mysql).boundary == boundary
     assert "begins" in walk(events, 5, size, mysql=mysql).problem
 
 
 def test_gtids_count_from_the_end_of_their_transaction() -> None:
     assert str(walk(MYSQL, 24, 154, mysql=True).gtids) == f"{A}:1-5"
+    assert str(walk(MYSQL, 4, 154, mysql=True).gtids) == f"{A}:1-5", "before the event that says so"
     assert str(walk(MYSQL, 44, 154, mysql=True).gtids) == f"{A}:1-6"
     assert str(walk(MYSQL, 154, 154, mysql=True).gtids) == f"{A}:1-6:8:tag:1"

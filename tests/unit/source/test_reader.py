@@ -55,7 +55,7 @@ def tls_pair() -> Iterator[tuple[ssl.SSLSocket, socket.socket, ssl.SSLObject, ss
 
 def test_a_source_that_stops_in_a_tls_record_counts_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dispatcher.source.reader._LEAST_SILENCE_SECONDS", 0.2)
-    monkeypatch.setattr(Reader, "_request_dump", lambda reader, connection, may_use_place: None)
+    monkeypatch.setattr(Reader, "_request_dump", lambda reader, connection: None)
     with tls_pair() as (raw, wire, server, outward):
         connection = SimpleNamespace(_sock=raw, _force_close=raw.close)
         monkeypatch.setattr("dispatcher.source.reader.connect", lambda *_, **__: connection)
