@@ -19,6 +19,12 @@ from common.mysql import Flavour
 from common.names import TableName
 from common.rawtext import query_bytes, text
 
+_NUMERIC = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"})
+_OPAQUE = frozenset({"uuid", "inet4", "inet6", "json", "vector"})
+_ESCAPES = {"''": "'", "\\\\": "\\", "\\n": "\n", "\\r": "\r", "\\0": "\0"}  # of both servers, in a column's type
+_ESCAPED = re.compile("|".join(map(re.escape, _ESCAPES)))
+_FEW = 100  # tables that are asked for by name
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
 _CASCADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 _NOT_SYSTEM = "NOT IN (" + ", ".join(f"'{schema}'" for schema in sorted(SYSTEM_SCHEMAS)) + ")"
 
@@ -34,7 +40,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column as rows events see it. `type` is the full type, such as `decimal(10,2) unsigned`, in lower case."""
+    """A column as rows events see it. `type` is the full type, such as `decimal(10,2) unsigned`, in lower case but for
+    the members of ENUM and SET."""
 
     name: str
     type: str
@@ -52,6 +59,32 @@ class Column:
         words += ["compressed"] if self.compressed else []
         words += [f"generated {self.generated.lower()}"] if self.generated else []
         return " ".join(words)
+
+    @property
+    def members(self) -> tuple[str, ...] | None:
+        """Of ENUM and SET, in their order."""
+        if not self.type.startswith(("enum(", "set(")):
+            return None
+        quoted_members = _QUOTED.findall(self.type)
+        return tuple(_ESCAPED.sub(lambda escaped: _ESCAPES[escaped[0]], member[1:-1]) for member in quoted_members)
+
+    @property
+    def word(self) -> str:
+        """The type without its length and attributes."""
+        return self.type.partition(" ")[0].partition("(")[0]
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.word in _NUMERIC
+
+    @property
+    def unsigned(self) -> bool:
+        return " unsigned" in self.type or " zerofill" in self.type
+
+    @property
+    def is_opaque(self) -> bool:
+        """Of a type whose bytes are a format of its own, though the binlog calls it a string."""
+        return self.word in _OPAQUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,37 +135,32 @@ def columns(connection: Connection[Any], tables: Iterable[TableName]) -> dict[Ta
     wanted = set(tables)
     found: dict[TableName, list[Column]] = defaultdict(list)
     for schema in sorted({name.schema for name in wanted}):
+        names = [name.table for name in wanted if name.schema == schema]
+        few = f" AND table_name IN ({', '.join(['%s'] * len(names))})" if len(names) <= _FEW else ""
         for table, name, kind, charset, collation, nullable, extra in _query(
             connection,
             "SELECT table_name, column_name, column_type, COALESCE(character_set_name, ''), "
             "COALESCE(collation_name, ''), is_nullable, extra "
-            "FROM information_schema.columns WHERE table_schema = %s ORDER BY table_name, ordinal_position",
-            (schema,),
+            f"FROM information_schema.columns WHERE table_schema = %s{few} ORDER BY table_name, ordinal_position",
+            (schema, *(names if few else ())),
         ):
             if TableName(schema, table) in wanted:
                 found[TableName(schema, table)].append(_column(name, kind, charset, collation, nullable, extra))
     return {name: tuple(listed) for name, listed in found.items()}
 
 
-def column_counts(connection: Connection[Any], flavour: Flavour, schemas: Iterable[str]) -> dict[TableName, int]:
-    """How many columns the tables of these schemas have; tables that may have hidden ones are left out.
+def tables_with_hidden_columns(connection: Connection[Any], flavour: Flavour, schemas: Iterable[str]) -> set[TableName]:
+    """Tables of these schemas whose rows in the binlog may have more columns than the catalog shows.
 
     Those are: on MariaDB system-versioned tables and tables with a unique index over long values (HASH), on MySQL
-    tables with an index over an expression. Their rows in the binlog have more columns than the catalog shows.
+    tables with an index over an expression.
     """
-    counts: dict[TableName, int] = {}
-    for schema in sorted(set(schemas)):
-        hidden = {
-            str(name) for (name,) in _query(connection, _HIDING[flavour], (schema,) * _HIDING[flavour].count("%s"))
-        }
-        for table, count in _query(
-            connection,
-            "SELECT table_name, COUNT(*) FROM information_schema.columns WHERE table_schema = %s GROUP BY table_name",
-            (schema,),
-        ):
-            if table not in hidden:
-                counts[TableName(schema, table)] = int(count)
-    return counts
+    statement = _HIDING[flavour]
+    return {
+        TableName(schema, str(name))
+        for schema in sorted(set(schemas))
+        for (name,) in _query(connection, statement, (schema,) * statement.count("%s"))
+    }
 
 
 _HIDING: dict[Flavour, str] = {
@@ -141,6 +169,39 @@ _HIDING: dict[Flavour, str] = {
     "UNION SELECT table_name FROM information_schema.statistics WHERE table_schema = %s AND index_type = 'HASH'",
     "mysql": "SELECT table_name FROM information_schema.statistics WHERE table_schema = %s AND expression IS NOT NULL",
 }
+
+
+def show_hidden_keys(connection: Connection[Any], flavour: Flavour) -> None:
+    """Lets the session see MySQL's generated invisible primary keys, which rows events have (MySQL 8.0.30)."""
+    if flavour == "mysql" and _query(
+        connection, "SHOW VARIABLES LIKE 'show_gipk_in_create_table_and_information_schema'"
+    ):
+        connection.query("SET SESSION show_gipk_in_create_table_and_information_schema = ON")
+
+
+def charsets_by_collation(connection: Connection[Any]) -> dict[int, str]:
+    """Names of character sets by the ids of their collations, as table maps have them."""
+    found = dict(
+        _query(
+            connection,
+            "SELECT id, character_set_name FROM information_schema.collations"
+            " WHERE id IS NOT NULL AND character_set_name IS NOT NULL",
+        )
+    )
+    with_ids = _query(
+        connection,
+        "SELECT 1 FROM information_schema.columns WHERE table_schema = 'information_schema'"
+        " AND table_name = 'COLLATION_CHARACTER_SET_APPLICABILITY' AND column_name = 'ID'",
+    )
+    if with_ids:  # MariaDB: those that exist for several character sets have an id for each
+        found |= dict(
+            _query(
+                connection,
+                "SELECT id, character_set_name FROM information_schema.collation_character_set_applicability"
+                " WHERE id IS NOT NULL",
+            )
+        )
+    return {int(number): "utf8mb3" if name == "utf8" else str(name) for number, name in found.items()}
 
 
 def foreign_key_edges(connection: Connection[Any]) -> list[tuple[TableName, TableName]]:
@@ -182,7 +243,7 @@ def _rules(definition: str, name: str) -> tuple[str, str]:
 
 
 def _column(name: str, kind: str, charset: str, collation: str, nullable: str, extra: str) -> Column:
-    lower = kind.lower()
+    lower = re.sub(r"'(?:[^']|'')*'|[^']+", lambda part: part[0] if part[0][0] == "'" else part[0].lower(), kind)
     plain = re.sub(r" ?/\*m?!\d* ?compressed\*/$", "", lower)  # MariaDB's mark of a compressed column
     generated = next((word for word in ("VIRTUAL", "STORED") if f"{word} GENERATED" in extra.upper()), "")
     return Column(name, plain, charset, collation, nullable == "YES", generated, plain != lower)

@@ -183,6 +183,7 @@ class Cycle:
         now = time.monotonic()
         if now >= self._advance_at:
             self._advance_at = now + ADVANCE_SECONDS
+            self._ports.look_again(now)
             for port in self._ports:
                 port.advance(router.position, router.foreign + router.tracker.files, router.own, now)
 
@@ -258,7 +259,7 @@ class Cycle:
                     self._pause()
         router.end_ddl()
         if barrier.was_decided:
-            self._ports.connect(self._description)
+            self._ports.connect(self._description, ddl)
 
     def _write(self, barrier: Barrier, before: Position, decision: Decision) -> set[str]:
         """Executes the DDL in a thread of its own, so that reports go on meanwhile. An abort cuts its connections; what

@@ -20,7 +20,7 @@ from dispatcher import metrics
 from dispatcher.feed import Feed, Target
 from dispatcher.pace import Pace
 from dispatcher.sink.batch import Batch
-from dispatcher.sink.coalesce import Coalescer
+from dispatcher.sink.coalesce import Check, Coalescer
 from dispatcher.sink.lane import Applied, Lane
 from dispatcher.sink.writer import Writer
 from dispatcher.spec import Spec
@@ -74,10 +74,10 @@ class Port:
         self.targets = {key: Target(key, self.feed, position) for key, position in positions.items()}
         return positions
 
-    def connect(self, tied: Collection[str], columns: Mapping[str, int], description: bytes) -> None:
-        """Collects anew, with these dispatchers tied by foreign keys, and so many columns in the sink's tables. Nothing
-        is pending."""
-        self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied), columns)
+    def connect(self, tied: Collection[str], check: Check, description: bytes) -> None:
+        """Collects anew, with these dispatchers tied by foreign keys, and asks `check` about the source's table maps.
+        Nothing is pending."""
+        self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied), check)
         self.feed.connect(self._coalescer)
         if description:
             self._coalescer.describe(description)

@@ -13,9 +13,11 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.catalog import column_counts, foreign_key_edges
+from common.catalog import charsets_by_collation, foreign_key_edges
+from common.ddlscope import dropped, touched
 from common.errors import Fenced
 from common.mysql import connect
+from common.pb.v1 import model_pb2 as pb
 from common.position import Position
 from common.sinktables import SCHEMA_DISPATCHER, list_progress
 from common.sinkxa import list_prepared
@@ -23,12 +25,15 @@ from dispatcher.feed import Target
 from dispatcher.port import Port
 from dispatcher.sink.cut import Cut
 from dispatcher.sink.refusals import refusal
+from dispatcher.sink.shapes import Shapes
+from dispatcher.sink.tables import read_shapes
 from dispatcher.sink.writer import Writer
 from dispatcher.spec import Spec
 from dispatcher.standing import Standing
 from dispatcher.wake import Wake
 
 QUESTION_SECONDS = 10.0
+LOOK_AGAIN_SECONDS = 300.0  # between two readings of the sink's columns, without a DDL
 FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
 
 
@@ -42,6 +47,8 @@ class Ports:
         self._wake = wake
         self._all: list[Port] = []
         self._opening: list[Port] = []  # has not claimed yet
+        self._shapes: Shapes | None = None
+        self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
         self.others = Cut()
 
     def __iter__(self) -> Iterator[Port]:
@@ -101,16 +108,28 @@ class Ports:
         with self.ask() as connection:
             return list_prepared(connection, self._spec.uid)
 
-    def connect(self, description: bytes) -> None:
+    def connect(self, description: bytes, ddl: pb.Ddl | None = None) -> None:
         """Tells the lanes what the sink's tables are like now: which ones foreign keys tie to others, because the
-        sink's engine carries out the cascades, and how many columns they have."""
-        schemas = {key.partition(".")[0] for port in self._all for key in port.keys if key != SCHEMA_DISPATCHER}
+        sink's engine carries out the cascades, and what columns they have. After a DDL, those are read again only of
+        the tables that it has touched."""
+        keys = {key for port in self._all for key in port.targets} - {SCHEMA_DISPATCHER}
+        changed = keys if ddl is None or self._shapes is None else touched(ddl, keys) | dropped(ddl, keys)
         with self.ask() as connection:
             tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
-            counts = column_counts(connection, self._spec.flavour, schemas)
-        columns = {table.key: count for table, count in counts.items()}
+            if self._shapes is None:
+                self._shapes = Shapes(self._spec.flavour, charsets_by_collation(connection))
+            self._shapes.update(read_shapes(connection, self._spec.flavour, changed))
         for port in self._all:
-            port.connect(tied, columns, description)
+            port.connect(tied, self._shapes.check, description)
+
+    def look_again(self, now: float) -> None:
+        """Now and then, at columns that somebody may have changed in the sink. `now` is monotonic."""
+        if self._shapes is None or now < self._look_again_at:
+            return
+        with self.ask() as connection:
+            keys = {key for port in self._all for key in port.targets} - {SCHEMA_DISPATCHER}
+            self._shapes.update(read_shapes(connection, self._spec.flavour, keys))
+        self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
 
     @contextmanager
     def ask(self) -> Iterator[Connection[Cursor]]:

@@ -26,7 +26,7 @@ covers it. Event layout: MySQL internals, "Binary Log", classes Table_map_event 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from common.errors import SinkRefused
@@ -52,6 +52,8 @@ MYSQL_ROWS = frozenset({30, 31, 32, 39})
 _STATEMENT = 768 << 10
 _SPARE = 64  # bytes of a packet that are not base64
 _SPARE_STORED = 2048  # the same, where the statement stores events, in bytes of events
+
+Check = Callable[[str, TableName, bytes], None]  # dispatcher, table, table map
 
 
 @dataclass(slots=True)
@@ -82,15 +84,12 @@ class _Statement:
 class Coalescer:
     """Collects for one lane. `max_allowed_packet` is the sink's, in bytes.
 
-    `tied`: keys of dispatchers whose tables are tied to others by foreign keys. `columns`: how many columns the sink's
-    tables have, by dispatcher. Both servers drop the values of columns that a shorter table lacks at its end, without
-    an error; so it is refused here.
+    `tied`: keys of dispatchers whose tables are tied to others by foreign keys. `check` is asked, once for each table
+    map of a statement, whether the sink's table can take the rows; it raises SinkRefused.
     """
 
-    def __init__(
-        self, max_allowed_packet: int, tied: Collection[str] = (), columns: Mapping[str, int] | None = None
-    ) -> None:
-        self._columns = columns or {}
+    def __init__(self, max_allowed_packet: int, tied: Collection[str] = (), check: Check | None = None) -> None:
+        self._check = check
         self._max_allowed_packet = max_allowed_packet
         self._limit = (max_allowed_packet - _SPARE) // 4 * 3
         self._target = min(self._limit, _STATEMENT)
@@ -226,11 +225,8 @@ class Coalescer:
                 f"max_allowed_packet of {self._max_allowed_packet} bytes (it needs {need * 4 // 3 + _SPARE}). "
                 f"Raise it in the sink: SET GLOBAL max_allowed_packet = 1073741824 is the largest"
             )
-        if (known := self._columns.get(dispatcher)) is not None and (count := column_count(table_map)) > known:
-            raise SinkRefused(
-                f"rows of table {name.key} have {count} columns in the source's binlog, and {known} in the sink: "
-                f"what it lacks would be lost. Give it the source's columns (ALTER TABLE), then resume"
-            )
+        if self._check is not None:
+            self._check(dispatcher, name, table_map)
         kind = KINDS[rows_event[TYPE]]
         alone = bool(self._xid) or (dispatcher in self._tied and not flags & NO_FOREIGN_KEY_CHECKS_F)
         statement = self._statement
@@ -271,10 +267,3 @@ def table_name(table_map: bytes) -> TableName:
     table_at = schema_end + 2
     table_end = table_at + table_map[schema_end + 1]
     return TableName(bytes(table_map[NAME + 1 : schema_end]).decode(), bytes(table_map[table_at:table_end]).decode())
-
-
-def column_count(table_map: bytes) -> int:
-    """Of the table that a table map names: a packed integer behind the two names (MySQL internals)."""
-    table_length_at = NAME + 1 + table_map[NAME] + 1
-    at = table_length_at + 1 + table_map[table_length_at] + 1
-    return table_map[at] if table_map[at] < 251 else int.from_bytes(table_map[at + 1 : at + 3], "little")

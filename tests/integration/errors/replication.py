@@ -60,6 +60,12 @@ class Replication:
         statements = [f"CREATE TABLE IF NOT EXISTS {self.schema}.{name} {columns}" for name, columns in TABLES.items()]
         run(server, "SET sql_log_bin = 0", f"CREATE DATABASE IF NOT EXISTS {self.schema}", *statements)
 
+    def place(self) -> str:
+        """Where the source's binlog ends, for a start there."""
+        shown = "SHOW BINARY LOG STATUS" if self.source.flavour == "mysql" else "SHOW MASTER STATUS"
+        file, offset, *_ = run(self.source, shown)[0]
+        return f"file:{file}:{offset}"
+
     def create_changefeed(
         self,
         *,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import pytest
 
 from common.mysql import Flavour
 from common.pb.v1 import model_pb2
 from hedgerow.sandbox.accounts import GRANTS, SINK_USER
+from hedgerow.sandbox.cluster import Cluster
 from tests.integration.errors.replication import Replication, run
 
 pytestmark = pytest.mark.timeout(90)
@@ -15,6 +19,15 @@ pytestmark = pytest.mark.timeout(90)
 def silently(*statements: str) -> tuple[str, ...]:
     """Behind the back of replication in the other direction."""
     return ("SET sql_log_bin = 0", *statements)
+
+
+@pytest.fixture
+def full_metadata(cluster: Cluster) -> Iterator[None]:
+    """Table maps tell everything, whatever the flavour's default."""
+    ((usual,),) = run(cluster.pair.source, "SELECT @@GLOBAL.binlog_row_metadata")
+    run(cluster.pair.source, "SET GLOBAL binlog_row_metadata = 'FULL'")
+    yield
+    run(cluster.pair.source, f"SET GLOBAL binlog_row_metadata = '{usual}'")
 
 
 @pytest.mark.parametrize("table", ["keyed", "keyless"])
@@ -56,15 +69,67 @@ def test_table_missing(replication: Replication) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "back"), [("MODIFY v VARCHAR(40)", "MODIFY v INT"), ("ADD n INT FIRST", "DROP n")], ids=["type", "order"]
+    ("change", "says", "back"),
+    [
+        ("MODIFY v VARCHAR(40)", "column 2 is v varchar(40) instead of one of type int", "MODIFY v INT"),
+        ("ADD n INT FIRST", "column 3 is v int", "DROP n"),
+        ("MODIFY w VARCHAR(200)", "error log", "MODIFY w VARCHAR(2000)"),
+    ],
+    ids=["type", "order", "length"],
 )
-def test_columns_differ(replication: Replication, change: str, back: str) -> None:
-    """1677 reaches the server's log only; a client gets 1105 without a reason."""
-    replication.create()
+def test_columns_differ(replication: Replication, change: str, says: str, back: str) -> None:
+    """1677 reaches the server's log only; a client gets 1105 without a reason: lengths are left to the server."""
+    replication.create_tables(replication.source)
+    replication.create_tables(replication.sink)
     replication.run(replication.sink, *silently(f"ALTER TABLE keyed {change}"))
+    replication.create_changefeed(start=replication.place())
     replication.write(5)
-    replication.wait_failed("SinkRefused", "error log", "columns", f"{replication.schema}.keyed", "ALTER TABLE")
+    replication.wait_failed("SinkRefused", says, "columns", f"{replication.schema}.keyed", "ALTER TABLE")
     replication.run(replication.sink, *silently(f"ALTER TABLE keyed {back}"))
+    replication.resume()
+    replication.assert_equal()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("ALTER TABLE keyed MODIFY v INT NOT NULL", "column v is NOT NULL instead of NULL"),
+        ("ALTER TABLE keyed MODIFY v INT UNSIGNED", "column v is int"),
+        ("ALTER TABLE keyed MODIFY w VARCHAR(8000) CHARACTER SET latin1", "column w has character set latin1"),
+        ("ALTER TABLE keyed MODIFY e ENUM('b','a')", "column e is enum('b','a') instead of enum('a','b')"),
+        ("ALTER TABLE keyed MODIFY s SET('y','x')", "column s is set('y','x') instead of set('x','y')"),
+        ("ALTER TABLE keyed MODIFY d DATETIME(3)", "column d is datetime(3) instead of datetime"),
+    ],
+    ids=["null", "sign", "charset", "enum", "set", "fraction"],
+)
+def test_changed_in_silence(full_metadata: None, replication: Replication, change: str, says: str) -> None:
+    """At a start at a position, where preflight only warns; the message's own statement is the way on."""
+    extra = "MODIFY w VARCHAR(2000) CHARACTER SET utf8mb4, ADD e ENUM('a','b'), ADD s SET('x','y'), ADD d DATETIME"
+    for server in (replication.source, replication.sink):
+        replication.create_tables(server)
+        replication.run(server, *silently(f"ALTER TABLE keyed {extra}"))
+    replication.run(replication.sink, *silently(change))
+    replication.create_changefeed(start=replication.place())
+    insert = "INSERT INTO keyed VALUES (1, NULL, 'grüße', 'a', 'x', '2024-01-01 10:00:00')"
+    replication.run(replication.source, insert, "UPDATE keyed SET v = -1")
+    message = replication.wait_failed("SinkRefused", says, f"{replication.schema}.keyed")
+    assert not replication.run(replication.sink, "SELECT * FROM keyed"), "nothing was changed in silence"
+    statement = re.search(r"ALTER TABLE `\w+`\.`keyed` MODIFY COLUMN .*?(?=; in the sink)", message)
+    assert statement, message
+    replication.run(replication.sink, *silently(statement[0]))
+    replication.resume()
+    replication.assert_equal()
+
+
+def test_a_sink_column_changed_by_hand(full_metadata: None, replication: Replication) -> None:
+    replication.create()
+    replication.write(3)
+    replication.assert_equal()
+    replication.run(replication.sink, *silently("ALTER TABLE keyed MODIFY v INT UNSIGNED"))
+    replication.run(replication.source, "ALTER TABLE keyed ADD x INT")
+    replication.run(replication.source, "INSERT INTO keyed VALUES (100, -1, '', 1)")
+    replication.wait_failed("SinkRefused", "column v is int", "unsigned instead of int", f"{replication.schema}.keyed")
+    replication.run(replication.sink, *silently("ALTER TABLE keyed MODIFY v INT"))
     replication.resume()
     replication.assert_equal()
 
