@@ -276,7 +276,9 @@ class _Execution:
     def _was_executed(self, executor: Cursor, record: Record) -> bool:
         """Raises DdlUncertain."""
         with self._journal.cursor() as cursor:
-            finding = self._recovery.judge(cursor, record, self._cut, lambda: _ping(executor))
+            finding = self._recovery.judge(
+                cursor, record, self._ddl.default_schema, self.raw, self._cut, lambda: _ping(executor)
+            )
         if finding.verdict is Verdict.UNKNOWN:
             raise DdlUncertain(
                 f"cannot tell whether sink {self._uri.address} has executed a DDL statement of the source before its "

@@ -108,7 +108,10 @@ def judge(
     if logged is Logged.YES:
         return Verdict.EXECUTED
     if logged is Logged.NO:
-        return Verdict.UNKNOWN if changed_places else Verdict.REPEAT
+        looks_executed = changed_places or (
+            changed_places is None and _judge_shapes(statement, before.shapes, now.shapes, None) is Verdict.EXECUTED
+        )
+        return Verdict.UNKNOWN if looks_executed else Verdict.REPEAT
     if logged is Logged.FAILED:
         return Verdict.UNKNOWN
     if statement.repeats:

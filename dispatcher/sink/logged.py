@@ -2,9 +2,10 @@
 
 Before a statement is begun, the end of the sink's binlog is noted, and a mark is made that no other statement has. The
 mark is in the journal's row, whose transaction is logged first, and in the thread id under which the statement is
-logged (common.sinkschema). So the binlog from that place on holds the row and then the statement, or the row alone, and
-then the statement was not executed. A binlog that lacks the row says nothing: it was reset, leaves schemas out, or is
-that of a replica that does not log what it applies. One that does so keeps both, and its place is found by GTID.
+logged (common.sinkschema). A server that crashed may log the statement when it recovers, with the same text and another
+thread id. So the binlog from that place on holds the row and then the statement; or the row alone, and then the
+statement was not executed. A binlog that lacks the row says nothing: it was reset, leaves schemas out, or is that of a
+replica that does not log what it applies. One that does so keeps both, and its place is found by GTID.
 
 Needs REPLICATION SLAVE, and MySQL's REPLICATION CLIENT or MariaDB's BINLOG MONITOR; without, nothing can be told here.
 """
@@ -36,7 +37,9 @@ from dispatcher.source.reader import Reader
 _READ_SECONDS = 0.5
 _SILENT_SECONDS = 60.0
 _KEEP_SECONDS = 1.0
-_ERROR_AT = e.HEADER + 9  # of a query event: thread id 4, seconds 4, length of the schema 1, error code 2
+# Of a query event: thread id 4, seconds 4, length of the schema 1, error code 2, length of the status variables 2.
+_QUERY = struct.Struct("<I4xB2xH")
+_ERROR_AT = e.HEADER + 9
 _STATEMENTS = {"mysql": "SHOW BINARY LOG STATUS", "mariadb": "SHOW MASTER STATUS"}
 _UNKNOWN_STATEMENT = 1064
 
@@ -116,8 +119,10 @@ def end_of_binlog(cursor: Cursor, flavour: Flavour) -> Place:
 class Search:
     """Through the events of the sink's binlog from a mark's place on. Pure."""
 
-    def __init__(self, mark: Mark, end: Place) -> None:
+    def __init__(self, mark: Mark, end: Place, schema: str, statement: bytes) -> None:
+        """`schema`: the statement's default one."""
         self._token, self._thread_id = mark.token.encode(), mark.thread_id
+        self._schema, self._statement = schema.encode(), statement
         self._end = (*file_order(end.file), end.offset)
         self._file = mark.place.file
         self._begun = False
@@ -135,11 +140,19 @@ class Search:
                 continue
             if not self._begun:
                 self._begun = self._token in event
-            elif kind == e.QUERY and struct.unpack_from("<I", event, e.HEADER) == (self._thread_id,):
+            elif kind == e.QUERY and self._is_it(event):
                 (code,) = struct.unpack_from("<H", event, _ERROR_AT)
                 self._end_with(Logged.FAILED if code else Logged.YES)
                 return
             self._move(event, kind)
+
+    def _is_it(self, event: bytes) -> bool:
+        thread_id, schema_length, variables_length = _QUERY.unpack_from(event, e.HEADER)
+        if thread_id == self._thread_id:
+            return True
+        schema_at = e.HEADER + _QUERY.size + variables_length
+        text_at = schema_at + schema_length + 1
+        return event[schema_at : text_at - 1] == self._schema and event[text_at:] == self._statement
 
     def _move(self, event: bytes, kind: int) -> None:
         if kind == e.HEARTBEAT_V2:
@@ -156,7 +169,14 @@ class Search:
 
 
 def find(
-    uri: ServerUri, flavour: Flavour, mark: Mark, end: Place, cut: Cut, keep_alive: Callable[[], None]
+    uri: ServerUri,
+    flavour: Flavour,
+    mark: Mark,
+    end: Place,
+    schema: str,
+    statement: bytes,
+    cut: Cut,
+    keep_alive: Callable[[], None],
 ) -> tuple[Logged, str]:
     """Whether the statement of `mark` is in the sink's binlog up to `end`, its end by now, and why that is not known.
 
@@ -167,7 +187,7 @@ def find(
         if not place.file:
             return Logged.UNKNOWN, place.why
     reader = Reader(uri, flavour, readable(mark.place.position), server_id=random.randrange(1 << 30, 1 << 32))
-    search = Search(mark, end)
+    search = Search(mark, end, schema, statement)
     heard = kept = time.monotonic()
     try:
         reader.connect()

@@ -57,13 +57,16 @@ class Recovery:
         the statement."""
         return Record(self._look(cursor), Mark.make(logged.end_of_binlog(cursor, self._flavour)))
 
-    def judge(self, cursor: Cursor, record: Record, cut: Cut, keep_alive: Callable[[], None]) -> Finding:
-        """Whether the attempt of `record` executed the statement. Nobody does so meanwhile: the caller has the lock.
+    def judge(
+        self, cursor: Cursor, record: Record, schema: str, raw: bytes, cut: Cut, keep_alive: Callable[[], None]
+    ) -> Finding:
+        """Whether the attempt of `record` executed the statement, whose bytes are `raw`, with this default schema.
+        Nobody does so meanwhile: the caller has the lock.
 
         Raises SinkUnavailable, pymysql.MySQLError.
         """
         end = logged.end_of_binlog(cursor, self._flavour)
-        found, why = logged.find(self._uri, self._flavour, record.mark, end, cut, keep_alive)
+        found, why = logged.find(self._uri, self._flavour, record.mark, end, schema, raw, cut, keep_alive)
         now = self._look(cursor)
         is_program = found is Logged.UNKNOWN and self._statement.is_program
         bodies = {each.key: each.definition for each in list_programs(cursor)} if is_program else {}

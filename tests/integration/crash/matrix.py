@@ -29,10 +29,10 @@ from tests.integration.crash.sink import ReplicatedSink, ask
 
 Step = Literal["before started", "started", "sent", "executed", "done"]
 Victim = Literal["writer", "other", "maintainer"]
-Meanwhile = Literal["nothing", "failover", "rebuilt"]
+Meanwhile = Literal["nothing", "failover", "rebuilt", "crashed"]
 STEPS: tuple[Step, ...] = ("before started", "started", "sent", "executed", "done")
 VICTIMS: tuple[Victim, ...] = ("writer", "other", "maintainer")
-MEANWHILES: tuple[Meanwhile, ...] = ("nothing", "failover", "rebuilt")
+MEANWHILES: tuple[Meanwhile, ...] = ("nothing", "failover", "rebuilt", "crashed")
 STATEMENTS: dict[str, tuple[str, str]] = {  # and what is written afterwards
     "CREATE": ("CREATE TABLE {s}.n (id INT PRIMARY KEY, v INT DEFAULT 4)", "INSERT INTO {s}.n (id) VALUES (1), (2)"),
     "ALTER ADD": ("ALTER TABLE {s}.t ADD COLUMN c INT DEFAULT 7", "INSERT INTO {s}.t VALUES (50, 5, 8)"),
@@ -212,6 +212,8 @@ class Matrix:
     def _meanwhile(self, cell: Cell, schema: str) -> None:
         if cell.meanwhile == "failover":
             self.sink.fail_over()
+        elif cell.meanwhile == "crashed":
+            self.sink.crash()
         elif cell.meanwhile == "rebuilt":
             self.sink.wait(lambda: not self.sink.sessions(""), "sessions of the changefeed do not end")
             for name, table in ask(

@@ -87,6 +87,11 @@ class ReplicatedSink:
         self.primary.kill()
         self.primary, self.replica = self.replica, self.primary
 
+    def crash(self) -> None:
+        """The primary dies, whatever it is at, and is started again."""
+        self.primary.kill()
+        self.primary.start()
+
     def rejoin(self) -> None:
         """The former primary becomes a replica of the new one."""
         if not self.replica.running:
@@ -99,14 +104,16 @@ class ReplicatedSink:
             ask(
                 self.replica,
                 "CHANGE REPLICATION SOURCE TO SOURCE_HOST = %s, SOURCE_PORT = %s, SOURCE_USER = %s,"
-                " SOURCE_PASSWORD = %s, SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1; START REPLICA",
+                " SOURCE_PASSWORD = %s, SOURCE_AUTO_POSITION = 1, SOURCE_CONNECT_RETRY = 1,"
+                " GET_SOURCE_PUBLIC_KEY = 1; START REPLICA",
                 *(root.host, root.port, root.user, root.password),
             )
         else:
             ask(
                 self.replica,
                 "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos; CHANGE MASTER TO MASTER_HOST = %s,"
-                " MASTER_PORT = %s, MASTER_USER = %s, MASTER_PASSWORD = %s, MASTER_USE_GTID = slave_pos; START SLAVE",
+                " MASTER_PORT = %s, MASTER_USER = %s, MASTER_PASSWORD = %s, MASTER_USE_GTID = slave_pos,"
+                " MASTER_CONNECT_RETRY = 1; START SLAVE",
                 *(root.host, root.port, root.user, root.password),
             )
 

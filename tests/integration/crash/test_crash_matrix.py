@@ -30,5 +30,5 @@ def test_what_a_replica_that_does_not_log_cannot_tell_is_said(flavour: Flavour) 
 
 
 def test_the_matrix_has_every_cell() -> None:
-    assert len(set(CELLS)) == 270
+    assert len(set(CELLS)) == 360
     assert set(PART) < set(CELLS)

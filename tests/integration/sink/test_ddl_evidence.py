@@ -204,6 +204,16 @@ def test_one_of_another_changefeed_is_no_evidence(sink: Ddl, monkeypatch: pytest
     assert "`c` int" in shown(sink)
 
 
+def test_what_a_server_logs_when_it_recovers_is_known_by_its_text(sink: Ddl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has another thread id then. MariaDB 10.6 and later log what they find executed and not logged."""
+    statement = "ALTER TABLE a ADD COLUMN c INT"
+    die(sink, monkeypatch, "before", statement, touches="a")
+    run(sink.pair.sink.connect(), "USE dd", statement)
+    sink.execute(statement, touches="a")
+    assert "`c` int" in shown(sink)
+    assert sink.progress() == {"*": 10}
+
+
 def test_a_default_that_is_no_text(sink: Ddl, monkeypatch: pytest.MonkeyPatch) -> None:
     run(sink.pair.sink.connect(), "ALTER TABLE dd.a ADD b BINARY(4) DEFAULT 0xFF00FE01")
     for number, when in enumerate(["before", "after"]):

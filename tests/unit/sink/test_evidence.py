@@ -111,6 +111,7 @@ def test_columns_that_may_have_swapped_need_the_binlog() -> None:
 def test_a_rename_that_stopped_half_way_is_not_taken_for_the_whole() -> None:
     before = shaped(a="1", b="2", c=None)
     assert judge(SWAP, before, shaped(a="2", b="1", c=None), Logged.UNKNOWN) is Verdict.EXECUTED
+    assert judge(SWAP, before, shaped(a="2", b="1", c=None), Logged.NO) is Verdict.UNKNOWN
     for now in (shaped(a=None, b="2", c="1"), shaped(a="2", b=None, c="1"), shaped(a="2", b="3", c=None)):
         assert judge(SWAP, before, now, Logged.UNKNOWN) is Verdict.UNKNOWN
 
