@@ -14,7 +14,7 @@ from dispatcher.ddl import Action, Classified, apply_filter, classify
 from dispatcher.ddl.lexer import ISO_8859
 from dispatcher.ddl.model import at_byte
 from dispatcher.sink.ddl_session import DROPPED_IN_PART
-from dispatcher.source.charsets import UNKNOWN, charset_of, decode
+from dispatcher.source.charsets import UNKNOWN, decode
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
 
@@ -36,7 +36,7 @@ class Classifier:
         """
         if self._lower_names is None:
             self._lower_names = self._ask_lower_names()
-        charset = charset_of(int(statement.session["character_set_client"])) or ""
+        charset = str(statement.session["character_set_client"])
         classified = classify(
             statement.text,
             statement.default_schema,

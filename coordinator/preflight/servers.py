@@ -178,7 +178,6 @@ def _sink_settings(sink: Facts) -> list[Problem]:
             "rows that are missing or there already would go unnoticed",
         ),
         (("slave_run_triggers_for_rbr",), "NO", "triggers would run again for rows whose effects are in the binlog"),
-        (("sql_generate_invisible_primary_key",), "OFF", "tables would get a column that the source's have not"),
     )
     for names, value, why in wanted:
         name, found = sink.variable(*names)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 UNKNOWN: Final = "\ufffd"
@@ -180,6 +181,24 @@ def decode(text: bytes, charset: str) -> str:
     if otherwise:
         return "".join(_one(bytes((code,)), codec, otherwise) for code in text)
     return text.decode(codec, "replace")
+
+
+def encode(text: str, charset: str) -> bytes | None:
+    """The bytes that `decode` reads so; None where this character set has not all of it."""
+    out = bytearray()
+    for char in text:
+        code = char.encode("ascii") if char.isascii() else _inverse(charset).get(char)
+        if code is None and charset in _CODECS:
+            code = char.encode(_CODECS[charset], "ignore")
+        if not code or decode(code, charset) != char:
+            return None
+        out += code
+    return bytes(out)
+
+
+@cache
+def _inverse(charset: str) -> Mapping[str, bytes]:
+    return {decode(bytes((code,)), charset): bytes((code,)) for code in range(0x80, 0x100)}
 
 
 def _one(piece: bytes, codec: str, otherwise: Mapping[bytes, str]) -> str:

@@ -35,10 +35,10 @@ _MANY_SCHEMAS: Final = 254
 class Context:
     """Of one query event. Raises UnsupportedEvent, BinlogCorrupt.
 
-    `session`: variables by name; collations and character sets are numbers. `client`: the number of its character set,
-    0 where it is not said. `micros`: of its time. `alter_phase`: of MariaDB's two-phase ALTER, start, commit, rollback
-    or empty. Not kept: INVOKER, since the servers write the definer into the text of what has one; the catalog; the
-    names of updated schemas; table maps and sizes of changes; transaction ids.
+    `session`: variables by name; collations are numbers. `client`: the number of its character_set_client, which is not
+    in `session`; 0 where it is not said. `micros`: of its time. `alter_phase`: of MariaDB's two-phase ALTER, start,
+    commit, rollback or empty. Not kept: INVOKER, since the servers write the definer into the text of what has one; the
+    catalog; the names of updated schemas; table maps and sizes of changes; transaction ids.
     """
 
     def __init__(self, flavour: Flavour, header_flags: int, variables: bytes, where: str) -> None:
@@ -77,9 +77,7 @@ class Context:
                 return at + 4
             case 4:  # CHARSET
                 self.client, connection, server = struct.unpack_from("<HHH", data, at)
-                session.update(
-                    character_set_client=self.client, collation_connection=connection, collation_server=server
-                )
+                session.update(collation_connection=connection, collation_server=server)
                 return at + 6
             case 5:  # TIME_ZONE, where the statement depends on it
                 session["time_zone"] = data[at + 1 : at + 1 + data[at]].decode("utf-8")

@@ -20,6 +20,7 @@ from common.sinkschema import is_ddl_thread_id
 from dispatcher.source import events as e
 from dispatcher.source.charsets import charset_of, decode
 from dispatcher.source.context import Context
+from dispatcher.source.written import Unspeakable, in_one_charset
 
 
 class Kind(enum.Enum):
@@ -48,11 +49,6 @@ _WORDS: Final = {
 _LEADING: Final = re.compile(rb"(?:\s+|/\*M?!\d*|/\*.*?\*/|(?:--\s|#)[^\n]*(?:\n|\Z))*", re.DOTALL)
 _TEMPORARY: Final = re.compile(r"(?:CREATE|DROP)\s+(?:OR\s+REPLACE\s+)?(?:/\*!\d+\s+)?TEMPORARY\b", re.IGNORECASE)
 _START_TRANSACTION: Final = re.compile(rb"\s+START\s+TRANSACTION\s*\Z", re.IGNORECASE)
-_SHOWN_TABLE: Final = re.compile(
-    rb"CREATE (?:OR REPLACE )?TABLE (?:IF NOT EXISTS )?(?:`(?:[^`]|``)*`\.)?`(?:[^`]|``)*` \(\n  "
-)
-_GENERATED_KEY: Final = b" (\n  `my_row_id` bigint unsigned NOT NULL AUTO_INCREMENT /*!80023 INVISIBLE */,\n"
-_THREAD_SPECIFIC: Final = 4  # flag of the event: the statement has to do with temporary tables
 _UTF8MB4: Final = 45
 _HEAD_BYTES: Final = 400
 
@@ -61,9 +57,9 @@ _HEAD_BYTES: Final = 400
 class Statement:
     """A DDL statement at its place. `offset` is its end in `file`, in bytes; `gtid` is its own, empty without GTIDs.
 
-    `session`: variables to SET before it is executed, so that it means what it meant on the source; character sets and
-    collations are numbers, which both servers accept. `raw` is the text as the server has to get it, in the character
-    set session["character_set_client"]; `text` is for reading. `error_code`: it failed so, after a part of it was done.
+    `session`: variables to SET before it is executed, so that it means what it meant on the source; collations are
+    numbers, which both servers accept. `raw` is the text as the server has to get it, in the character set of
+    session["character_set_client"]; `text` is for reading. `error_code`: it failed so, after a part of it was done.
     `rows_follow`: it is part of a transaction that goes on (CREATE TABLE ... SELECT); the position does not move at it.
     `is_ours`: a changefeed into this source has executed it; where that changefeed came from has it already.
     `alter_phase`: of MariaDB's two-phase ALTER: start, commit, rollback, or empty.
@@ -121,14 +117,16 @@ def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: boo
     raw, client = event[text_at:], context.client or _UTF8MB4
     if inside:  # MySQL says so in the text, for replicas only
         raw = _START_TRANSACTION.sub(b"", raw)
-    if _is_written_by_server(raw, inside, flags):
-        client = _UTF8MB4
     charset = charset_of(client)
     if charset is None:
         raise UnsupportedEvent(
             f"{where} is in a character set that is not known: its character_set_client is number {client}. Execute it "
             "in the sink by hand"
         )
+    try:
+        raw, charset = in_one_charset(raw, charset, flavour, inside=inside, flags=flags)
+    except Unspeakable as error:
+        raise UnsupportedEvent(f"{where} is in two character sets: {error}. Execute it in the sink by hand") from error
     return Statement(
         text=decode(raw, charset),
         default_schema=event[schema_at : text_at - 1].decode("utf-8"),
@@ -139,7 +137,7 @@ def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: boo
         session={
             "timestamp": timestamp + context.micros / 1e6,
             **context.session,
-            "character_set_client": client,
+            "character_set_client": charset,
         },
         rows_follow=inside,
         alter_phase=context.alter_phase,
@@ -148,18 +146,3 @@ def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: boo
         raw=raw,
         error_code=error_code,
     )
-
-
-def _is_written_by_server(text: bytes, inside: bool, flags: int) -> bool:
-    """Whether it is a CREATE TABLE that the server has written, in UTF-8, whatever the session's character set is: for
-    CREATE TABLE ... SELECT, ... LIKE a temporary table, and with an invisible primary key (MySQL). Measured on both
-    flavours; a text that is not UTF-8 is the session's own."""
-    if text.isascii() or not _SHOWN_TABLE.match(text):
-        return False
-    if not (inside or flags & _THREAD_SPECIFIC or _GENERATED_KEY in text):
-        return False
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

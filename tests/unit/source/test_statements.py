@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.errors import BinlogCorrupt, UnsupportedEvent
 from common.mysql import Flavour
 from common.position import Position
 from dispatcher.source import events as e
 from dispatcher.source import transactions as t
-from dispatcher.source.charsets import UNKNOWN, charset_of, decode
+from dispatcher.source.charsets import UNKNOWN, charset_of, decode, encode
 from dispatcher.source.statements import Statement, read_statement
 from tests.data.record_binlogs import BINLOGS, FILE, flavour_of
 from tests.unit.source.packets import frame, make_event, stream
@@ -67,7 +69,7 @@ def variables(event: bytes) -> Iterator[int]:
         ("TABLE zone", {"time_zone": "+03:00", "lc_time_names": 4}),
         ("DATABASE h", {"collation_server": 47, "collation_database": 77}),
         ("ADD at ", {"timestamp": 1600000000.123456}),
-        ("`gr\u00f6`", {"character_set_client": 63}),
+        ("`gr\u00f6`", {"character_set_client": "binary"}),
     ],
 )
 def test_what_the_session_had_set(flavour: Flavour, text: str, expected: dict[str, object]) -> None:
@@ -79,8 +81,8 @@ def test_what_only_mariadb_says() -> None:
     session = one("mariadb", "more_flags").session
     assert session["check_constraint_checks"] == 0
     assert session["system_versioning_insert_history"] == session["sql_if_exists"] == 1
-    assert one("mariadb", "TABLE uca").session["character_set_client"] == 2304
-    assert one("mariadb", "TABLE nopad (").session["character_set_client"] == 1024 + 46
+    assert one("mariadb", "TABLE uca").session["collation_connection"] == 2304
+    assert one("mariadb", "TABLE nopad (").session["collation_connection"] == 1024 + 46
 
 
 def test_what_only_mysql_says() -> None:
@@ -88,7 +90,7 @@ def test_what_only_mysql_says() -> None:
     session = one("mysql", "DATABASE i").session
     assert session["default_collation_for_utf8mb4"] == 45
     assert session["default_table_encryption"] == 0
-    assert session["character_set_client"] == 309
+    assert session["collation_connection"] == 309
 
 
 def test_a_statement_that_failed_in_part_says_so() -> None:
@@ -119,10 +121,40 @@ def test_what_the_server_wrote_itself_is_utf8(flavour: Flavour) -> None:
     """Though the session was in latin1: the servers write these texts in UTF-8 and do not say so."""
     for text in ("CREATE TABLE `als\u00df`", "CREATE TABLE `wie\u00df`"):
         statement = one(flavour, text)
-        assert statement.session["character_set_client"] == 45
+        assert statement.session["character_set_client"] == "utf8mb4"
         assert statement.raw.decode("utf-8") == statement.text
     if flavour == "mysql":
         assert "`\u00df` int" in one(flavour, "my_row_id").text
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_the_server_wrote_into_a_statement_is_in_the_sessions_character_set(flavour: Flavour) -> None:
+    """Names, definers and comments of views and programs: the servers put them there in UTF-8, here and there."""
+    for text in (
+        "VIEW `sicht\u00df`(`\u00e9`, `b`) AS SELECT '\u00df'",
+        "DEFINER=`m\u00fcller`@`%` SQL SECURITY DEFINER VIEW `des\u00df` AS SELECT '\u00df'",
+        "DEFINER=`m\u00fcller`@`%` TRIGGER `tr\u00df` BEFORE INSERT ON `wie\u00df` FOR EACH ROW SET @x = '\u00e9'",
+        "DEFINER=`m\u00fcller`@`%` PROCEDURE `proz\u00df`(`\u00df` INT)\n    NO SQL\n    COMMENT '\u00e9'\nSELECT",
+    ):
+        statement = one(flavour, text)
+        assert statement.session["character_set_client"] == "latin1"
+        assert statement.raw == statement.text.encode("latin-1")
+
+
+def test_a_name_that_the_session_could_not_have_sent_is_refused() -> None:
+    event = one("mysql", "`des\u00df`").event
+    changed = event.replace("m\u00fcller".encode(), "m\u0142ler".encode())
+    assert changed != event
+    with pytest.raises(UnsupportedEvent, match=r"two character sets.*m\u0142ler.*latin1"):
+        again("mysql", changed)
+
+
+@given(st.sampled_from(sorted({charset_of(n) or "binary" for n in range(300)})), st.text(max_size=8))
+def test_what_can_be_written_is_read_alike(charset: str, text: str) -> None:
+    written = encode(text, charset)
+    assert written is None or decode(written, charset) == text
+    if text.isascii() and charset != "swe7":
+        assert written == text.encode()
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

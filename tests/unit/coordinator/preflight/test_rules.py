@@ -77,7 +77,6 @@ def test_source_settings(variables: dict[str, str], word: str) -> None:
         ("mysql", {"super_read_only": "ON"}, "SET GLOBAL super_read_only = OFF;"),
         ("mysql", {"replica_exec_mode": "IDEMPOTENT"}, "SET GLOBAL replica_exec_mode = STRICT;"),
         ("mysql", {"slave_exec_mode": "IDEMPOTENT"}, "SET GLOBAL slave_exec_mode = STRICT;"),
-        ("mysql", {"sql_generate_invisible_primary_key": "ON"}, "SET GLOBAL sql_generate_invisible_primary_key = OFF;"),
         ("mariadb", {"slave_run_triggers_for_rbr": "YES"}, "SET GLOBAL slave_run_triggers_for_rbr = NO;"),
     ],
 )
