@@ -33,7 +33,7 @@ from coordinator.decisions import (
     SetFailed,
     change_for,
 )
-from coordinator.feed import Feed
+from coordinator.feed import Feed, as_of
 from coordinator.feedtable import FeedTable
 from coordinator.nodewatch import NodeWatch
 from coordinator.store import Store, Written
@@ -62,7 +62,9 @@ class Executor:
         group: asyncio.TaskGroup,
         wake: Callable[[], None],
         call_timeout: float,
+        current_as_of: Callable[[Feed], float | None] = lambda _: None,
     ) -> None:
+        """`current_as_of`: of a changefeed, what is known of it (seconds since 1970)."""
         self.refused: dict[str, int] = {}
         self.saved_at: dict[str, float] = {}
         self._store = store
@@ -71,6 +73,7 @@ class Executor:
         self._group = group
         self._wake = wake
         self._call_timeout = call_timeout
+        self._current_as_of = current_as_of
         self._busy: dict[str, _Running] = {}
         self._sent: dict[str, tuple[int, float]] = {}  # name: epoch and monotonic time of the latest message
 
@@ -117,7 +120,7 @@ class Executor:
 
     async def _write(self, feed: Feed, decision: Decision) -> None:
         assert not isinstance(decision, SendAdd | SendRemove)
-        change = change_for(feed, decision, time.time())
+        change = as_of(change_for(feed, decision, time.time()), self._current_as_of(feed))
         written = await self._store.write(feed, change, timeout=self._call_timeout)
         self._table.wrote(feed.name, written)
         if not written.done:

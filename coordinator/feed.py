@@ -6,7 +6,7 @@ it was read at, and the store writes only where they still hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -107,6 +107,8 @@ def with_state(status: pb.ChangefeedStatus, state: pb.ChangefeedState) -> pb.Cha
     changed = pb.ChangefeedStatus(state=state)
     if status.HasField("checkpoint"):
         changed.checkpoint.CopyFrom(status.checkpoint)
+    if status.HasField("current_as_of"):
+        changed.current_as_of.CopyFrom(status.current_as_of)
     return changed
 
 
@@ -154,6 +156,16 @@ def move(feed: Feed, node: str, reason: str, now: float) -> Change:
     status.CopyFrom(feed.status)
     status.ClearField("retry_at")
     return Change(ownership=advance(feed.ownership, node, pb.RUN, reason, now), status=status)
+
+
+def as_of(change: Change, current_as_of: float | None) -> Change:
+    """With the status, where one is written, how current the sink is (seconds since 1970)."""
+    if change.status is None or current_as_of is None:
+        return change
+    status = pb.ChangefeedStatus()
+    status.CopyFrom(change.status)
+    status.current_as_of.CopyFrom(timestamp(current_as_of))
+    return replace(change, status=status)
 
 
 def with_checkpoint(status: pb.ChangefeedStatus, checkpoint: pb.Position | None) -> pb.ChangefeedStatus:

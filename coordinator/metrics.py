@@ -6,25 +6,36 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge
 
-from common.pb.v1 import maintainer_pb2 as mpb
+from common.lag import Lag
 from coordinator.feed import Feed
 from coordinator.states import state_name
 
 EPOCH = Gauge("hedgerow_changefeed_epoch", "Epoch on record, and the node that owns it", ["changefeed", "node"])
 STATE = Gauge("hedgerow_changefeed_state", "1 for the state that the changefeed is in", ["changefeed", "state"])
-LAG = Gauge("hedgerow_changefeed_checkpoint_lag_seconds", "Commit at the source to durable in the sink", ["changefeed"])
+LAG = Gauge(
+    "hedgerow_changefeed_checkpoint_lag_seconds",
+    "Age of the oldest commit of the source that is not durable in the sink; where that cannot be known, also of one "
+    "that is stopped or has failed, the time since when it cannot",
+    ["changefeed"],
+)
+LAG_BYTES = Gauge(
+    "hedgerow_changefeed_lag_bytes",
+    "Binlog between what is durable in the sink and the source's end; absent where that is not known",
+    ["changefeed"],
+)
 OWNERSHIP_CHANGES = Counter("hedgerow_ownership_changes_total", "Epochs handed out, by reason", ["reason"])
 TERM = Gauge("hedgerow_coordinator_term", "The term of this node as coordinator; 0 while it is not")
 
 
-_shown: dict[Gauge, set[tuple[str, ...]]] = {EPOCH: set(), STATE: set(), LAG: set()}
+_shown: dict[Gauge, set[tuple[str, ...]]] = {EPOCH: set(), STATE: set(), LAG: set(), LAG_BYTES: set()}
 
 
-def show(feeds: Mapping[str, Feed], live: Mapping[str, mpb.MaintainerStatus]) -> None:
-    """Sets the gauges of all changefeeds; `live` holds the owners' reports by name."""
+def show(feeds: Mapping[str, Feed], lags: Mapping[str, Lag | None]) -> None:
+    """Sets the gauges of all changefeeds, by name."""
     _set(EPOCH, {(name, feed.ownership.node): feed.epoch for name, feed in feeds.items()})
     _set(STATE, {(name, state_name(feed.status.state)): 1 for name, feed in feeds.items()})
-    _set(LAG, {(name,): live[name].lag_seconds for name, feed in feeds.items() if feed.running and name in live})
+    _set(LAG, {(name,): lag.seconds for name, lag in lags.items() if lag is not None})
+    _set(LAG_BYTES, {(name,): lag.bytes for name, lag in lags.items() if lag is not None and lag.bytes is not None})
 
 
 def clear() -> None:

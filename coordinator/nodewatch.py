@@ -55,6 +55,7 @@ class NodeWatch:
         self.report: Mapping[str, mpb.MaintainerStatus] | None = None
         self.dispatchers = 0
         self.suspected = False
+        self.reported_at = 0.0  # seconds since 1970
         self.reports = 0
         self._term = term
         self._peers = peers
@@ -102,6 +103,7 @@ class NodeWatch:
         self.suspected = self._said_refused = False
         self.report = MappingProxyType({status.stamp.uid: status for status in answer.maintainers})
         self.dispatchers = answer.dispatchers
+        self.reported_at = time.time()
         self.reports += 1
         self._changed()
 

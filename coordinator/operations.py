@@ -250,7 +250,11 @@ class Operations:
 
     async def _edit(self, name: str, decide: Callable[[Feed], Change], deadline: float, cause: str) -> Feed:
         before = self._feed(name).epoch
-        feed = await self._reign.store.edit(name, decide, timeout=left(deadline))
+
+        def decided(feed: Feed) -> Change:
+            return edits.as_of(decide(feed), self._reign.lags.current_as_of(feed))
+
+        feed = await self._reign.store.edit(name, decided, timeout=left(deadline))
         self._wrote(feed)
         if feed.epoch > before:
             metrics.OWNERSHIP_CHANGES.labels(cause).inc()
@@ -286,4 +290,12 @@ class Operations:
         return self._render(self._reign.table.feeds.get(feed.name, feed))
 
     def _render(self, feed: Feed) -> apb.Changefeed:
-        return apb.Changefeed(spec=feed.spec, ownership=feed.ownership, status=feed.status, live=self._reign.live(feed))
+        live = self._reign.live(feed)
+        shown = apb.Changefeed(spec=feed.spec, ownership=feed.ownership, status=feed.status, live=live)
+        now = time.time()
+        lag = self._reign.lags.of(feed, live, now)
+        if lag is not None:
+            shown.lag.CopyFrom(lag.write())
+            if not lag.is_known:
+                shown.lag_unknown_since.CopyFrom(timestamp(now - lag.seconds))
+        return shown

@@ -26,6 +26,7 @@ from coordinator.bell import Bell
 from coordinator.executor import Executor
 from coordinator.feed import Feed
 from coordinator.feedtable import FeedTable
+from coordinator.lags import Lags
 from coordinator.nodewatch import NodeWatch, WatchConfig
 from coordinator.placement import choose, imbalance
 from coordinator.reconcile import Node, World, current_status, node_loads, reconcile, reported, settled
@@ -67,6 +68,7 @@ class Reign:
         self.bell = Bell()
         self.table = FeedTable(mirror, directory(prefix), self.bell.ring)
         self.watches: dict[str, NodeWatch] = {}
+        self.lags = Lags()
         self._leadership = leadership
         self._peers = peers
         self.ready = False  # the members are known
@@ -79,7 +81,13 @@ class Reign:
         try:
             async with asyncio.TaskGroup() as group:
                 self._executor = Executor(
-                    self.store, self.table, self.watches.get, group, self.bell.ring, self.config.call_timeout
+                    self.store,
+                    self.table,
+                    self.watches.get,
+                    group,
+                    self.bell.ring,
+                    self.config.call_timeout,
+                    self.lags.current_as_of,
                 )
                 group.create_task(self.table.follow(), name="coordinator-feeds")
                 group.create_task(self._follow_members(group), name="coordinator-members")
@@ -139,15 +147,22 @@ class Reign:
         while True:
             seen = self.bell.rung
             world = self.world()
-            executor.forget({feed.uid for feed in world.feeds.values()}, set(world.feeds))
+            uids = {feed.uid for feed in world.feeds.values()}
+            executor.forget(uids, set(world.feeds))
+            self.lags.forget(uids)
+            live = {name: status for name, feed in world.feeds.items() if (status := reported(world, feed))}
+            for name, status in live.items():
+                feed = world.feeds[name]
+                self.lags.take(feed, status, self.watches[feed.ownership.node].reported_at)
             for decision in reconcile(world):
                 executor.start(world.feeds[decision.name], decision)
             if self._rebalance and settled(world) and imbalance(node_loads(world)) is None:
                 self._rebalance = False
             if time.monotonic() - shown >= self.config.tick:
                 shown = time.monotonic()
-                live = {name: status for name, feed in world.feeds.items() if (status := reported(world, feed))}
-                metrics.show(world.feeds, live)
+                now = time.time()
+                lags = {name: self.lags.of(feed, live.get(name), now) for name, feed in world.feeds.items()}
+                metrics.show(world.feeds, lags)
             await self.bell.wait(seen, self.config.tick)
             await asyncio.sleep(_GATHER_SECONDS)
 

@@ -21,12 +21,14 @@ from common.position import Position, farthest, least, readable
 from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.barrier import Barrier
 from dispatcher.decision import Decision, Decisions
+from dispatcher.lag import Place, StreamLag
 from dispatcher.net import Net
 from dispatcher.port import Port
 from dispatcher.ports import Ports
 from dispatcher.router import Router
 from dispatcher.silence import Silence
 from dispatcher.sink.writer import Writer
+from dispatcher.source import events as e
 from dispatcher.source.reader import Reader
 from dispatcher.spec import Spec
 from dispatcher.standing import Standing
@@ -37,6 +39,8 @@ WAIT_SECONDS = 1.0  # at most between two looks at everything
 PUBLISH_SECONDS = 0.5  # between two reports, where nothing but positions and counts has changed
 ADVANCE_SECONDS = 3.0
 PROOF_SECONDS = 2.0
+WAITED_SECONDS = 0.001  # for events, so that they came just now
+_HEARTBEATS = frozenset({e.HEARTBEAT, e.HEARTBEAT_V2})
 
 
 class Cancelled(Exception):
@@ -55,10 +59,11 @@ class Cycle:
         wake: Wake,
         cancelled: threading.Event,
         decisions: Decisions,
-        publish: Callable[[float], None],
+        publish: Callable[[], None],
+        lag: StreamLag,
     ) -> None:
-        """`standings`: the dispatchers to serve. `until` (monotonic): when it is over, because others join.
-        `publish(lag_seconds)` sends a report of them."""
+        """`standings`: the dispatchers to serve. `until` (monotonic): when it is over, because others join. `publish`
+        sends a report of them; `lag` outlives the cycle."""
         self._spec = spec
         self._writer = writer
         self._standings = dict(standings)
@@ -68,11 +73,15 @@ class Cycle:
         self._cancelled = cancelled
         self._decisions = decisions
         self._publish = publish
+        self._lag = lag
         self._ports = Ports(spec, writer, self._standings, wake)
         self._reader: Reader | None = None
         self._router: Router | None = None
+        self._reached: Place = ("", 0)  # the end of the last whole transaction that was read
+        self._read: Place = ("", 0)  # of everything that was read
         self._description = b""
-        self._unread = False
+        self._unrouted = False
+        self._end_of_read = 0  # offset, without the bits that a header has no room for
         self._published_at = 0.0
         self._unpublished = False
         self._advance_at = time.monotonic() + ADVANCE_SECONDS
@@ -96,6 +105,9 @@ class Cycle:
         )
         self._check()
         reader.connect()
+        assert reader.clock is not None
+        self._lag.connected(reader.clock, reader.source_id)
+        self._end_of_read = start.offset & 0xFFFFFFFF
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
             start = replace(start, gtid_set="")
         net = Net(self._spec, self._writer, self._ports.ask) if SCHEMA_DISPATCHER in starts else None
@@ -103,6 +115,7 @@ class Cycle:
             flavour, start, reader.source_id, self._ports.targets, Classifier(self._spec), self._ports.prepared(), net
         )
         reader.reached = self._router.tracker.position
+        self._reached = self._read = (self._router.tracker.file, self._router.tracker.offset)
         self._ports.connect(self._description)
         for key in starts:
             if not self._standings[key].failures:
@@ -141,18 +154,24 @@ class Cycle:
                 if not self._ports.have_room:
                     self._wake.wait(self._timeout())
                 else:
+                    router.commit_floor = self._lag.commit_floor
                     at = router.route(events, at, *self._ports.room())
+                    self._unrouted = at < len(events)
+                    self._note(router, reader, events, at)
                     if router.description:
                         self._flush_all(router)
                         self._description = router.accept_description()
                         for port in self._ports:
                             port.describe(self._description)
                     elif router.ddl is not None:
-                        self._unread = True
                         self._decide(router, router.ddl)
             else:
+                asked = time.monotonic()
                 events, at = reader.read(self._timeout(), self._wake.fd), 0
                 if events:
+                    now = time.monotonic()
+                    if now - asked > WAITED_SECONDS:
+                        self._lag.arrived(now)
                     self.has_worked = True
                 else:
                     self._wake.clear()
@@ -160,7 +179,6 @@ class Cycle:
             for port in self._ports:
                 if port.pending:
                     self._hand_over(port, router)
-            self._unread = at < len(events) or reader.ready()
             self._tell(PUBLISH_SECONDS)
 
     def _check(self) -> None:
@@ -305,12 +323,37 @@ class Cycle:
         """That were changed in the sink."""
         return self._ports.rows
 
-    def lag(self) -> float:
-        """Age of the oldest transaction that the source has sent and that is not durable in the sink, in seconds."""
-        times = [port.oldest for port in self._ports if port.oldest]
-        if self._unread and self._router is not None:
-            times.append(self._router.tracker.commit_time)
-        return max(0.0, time.time() - min(times)) if times else 0.0
+    def _note(self, router: Router, reader: Reader, events: list[bytes], at: int) -> None:
+        """What the events say, of which those before `at` are routed, of how far the stream is. A heartbeat tells that
+        there is nothing else if it has the place up to which everything was read, or that of the last heartbeat: a
+        server that looks for the first GTID that is wanted sends some as well."""
+        tracker, now, last = router.tracker, time.monotonic(), events[-1]
+        reached = (tracker.file, tracker.offset)
+        if reached != self._reached:
+            self._reached = reached
+            self._lag.read(tracker.commit_time, now)
+        else:
+            self._lag.heard(now)
+        if at < len(events):
+            self._read = reached
+            return
+        self._read = tracker.end_of(last)
+        end = int.from_bytes(last[e.LOG_POS_AT : e.LOG_POS_AT + 4], "little")
+        if last[e.TYPE_AT] in _HEARTBEATS and end == self._end_of_read and not reader.ready():
+            self._lag.at_end(now)
+        if end:
+            self._end_of_read = end
+
+    def _judge_lag(self, now: float) -> None:
+        router = self._router
+        if router is None:
+            return
+        tracker = router.tracker
+        reading = tracker.begun
+        if reading is None and self._unrouted and self._lag.is_proven:
+            reading = tracker.commit_time
+        undone = [undone for port in self._ports if (undone := port.undone) is not None]
+        self._lag.look(undone, reading, self._reached, self._read, now)
 
     def _prove(self) -> None:
         """A lane that had failed works when it has applied a batch, or if it has none for a while."""
@@ -331,10 +374,11 @@ class Cycle:
             self._unpublished = True
         if self._unproven:
             self._prove()
-        lag = self.lag()
         now = time.monotonic()
-        overdue = bool(lag) and now - self._published_at >= WAIT_SECONDS
-        if not least_seconds or overdue or (self._unpublished and now - self._published_at >= least_seconds):
+        self._judge_lag(now)
+        waited = now - self._published_at
+        overdue = waited >= WAIT_SECONDS and not self._lag.is_current(now)
+        if not least_seconds or overdue or (self._unpublished and waited >= least_seconds):
             self._published_at = now
-            self._unpublished = bool(lag)
-            self._publish(lag)
+            self._unpublished = False
+            self._publish()

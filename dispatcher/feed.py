@@ -24,13 +24,15 @@ class Collects(Protocol):
 
 class Feed:
     """The router's side of one lane. `open`: the source transaction that is being read has rows in it. `oldest`: commit
-    time of the first transaction since the last batch was taken, 0 where there was none."""
+    time of the first transaction since the last batch was taken, 0 where there was none; `begins`: the file and offset
+    where it begins."""
 
-    __slots__ = ("add", "decide", "end", "oldest", "open", "prepare")
+    __slots__ = ("add", "begins", "decide", "end", "oldest", "open", "prepare")
 
     def __init__(self, coalescer: Collects) -> None:
         self.open = False
         self.oldest = 0.0
+        self.begins = ("", 0)
         self.connect(coalescer)
 
     def connect(self, coalescer: Collects) -> None:

@@ -12,13 +12,13 @@ report of a stream that is no longer the manager's is ignored, but for its last 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 import structlog
 
 from common.epoch import Owner
+from common.lag import Lag
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 from dispatcher import metrics
@@ -47,6 +47,9 @@ class StreamLike(Protocol):
         """Asks it to end, and cuts its connections."""
 
     def decide(self, decision: Decision) -> None: ...
+
+    def lag(self) -> Lag | None:
+        """As it is now; None where nothing is known of it."""
 
 
 class OpenStream(Protocol):
@@ -86,7 +89,6 @@ class Manager:
         self._stop_grace = stop_grace_seconds
         self._journal = Journal()
         self._dispatchers: dict[str, Dispatcher] = {}
-        self._lag = 0.0
         self._rows = self._rows_before = 0  # of the stream, and of those that have ended
         self._stream: StreamLike | None = None
         self._stream_spec = spec
@@ -158,9 +160,9 @@ class Manager:
     def statuses(self) -> list[pb.DispatcherStatus]:
         return [dispatcher.status(self.node) for dispatcher in self._dispatchers.values()]
 
-    @property
-    def lag_seconds(self) -> float:
-        return self._lag
+    def lag(self) -> Lag | None:
+        """As it is now; None where nothing is known of it."""
+        return self._stream.lag() if self._stream is not None else None
 
     @property
     def rows(self) -> int:
@@ -187,8 +189,7 @@ class Manager:
         self._poked.set()
         self._touch()
         await asyncio.shield(self._task)
-        with contextlib.suppress(KeyError):
-            metrics.LAG.remove(self.spec.name)
+        metrics.hide_lag(self.spec.name)
 
     def abort(self) -> None:
         """From any thread: cuts the stream's sink connections at once, and lets no other stream start."""
@@ -212,6 +213,8 @@ class Manager:
             self._drop_leavers()
             if self._stream is None and not self._aborted:
                 self._start_stream()
+            if self._stream is None:
+                metrics.hide_lag(self.spec.name)
 
     def _wanted(self) -> tuple[Placement, ...]:
         return tuple(sorted((d.placement for d in self._dispatchers.values() if d.is_wanted), key=_by_name))
@@ -239,6 +242,7 @@ class Manager:
         )
         if self._aborted:  # a local fence came while the stream was made, and did not see it
             self._stream.abort()
+        metrics.show_lag(self.spec.name, self._stream.lag)
         self._stream.start()
 
     async def _stop_stream(self) -> None:
@@ -270,9 +274,7 @@ class Manager:
             self._touch()
 
     def _take(self, report: Report) -> None:
-        self._lag = report.lag_seconds
         self._rows = report.rows
-        metrics.LAG.labels(self.spec.name).set(report.lag_seconds)
         begun = []
         for one in report.dispatchers:
             dispatcher = self._dispatchers.get(one.placement.dispatcher)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import time
+from collections.abc import Callable
+
 from prometheus_client import Counter, Gauge
+
+from common.lag import Lag
 
 TRANSACTIONS = Counter(
     "hedgerow_applied_transactions_total", "Source transactions that are durable in the sink", ["changefeed"]
@@ -17,7 +24,15 @@ LANE_BUSY = Counter(
     "hedgerow_lane_busy_seconds_total", "Seconds that lanes spent applying, all lanes of this node", ["changefeed"]
 )
 LAG = Gauge(
-    "hedgerow_lag_seconds", "Age of the oldest source transaction that is not durable in the sink", ["changefeed"]
+    "hedgerow_lag_seconds",
+    "Age of the oldest commit of the source that is not durable in the sink; where that cannot be known, the time "
+    "since when it cannot",
+    ["changefeed"],
+)
+LAG_BYTES = Gauge(
+    "hedgerow_lag_bytes",
+    "Binlog between what is durable in the sink and the source's end; NaN where that is not known",
+    ["changefeed"],
 )
 RETRIES = Counter("hedgerow_stream_retries_total", "Streams that began anew after an error", ["changefeed", "error"])
 UNREPLICATED = Counter(
@@ -25,3 +40,25 @@ UNREPLICATED = Counter(
     "Tables that match the filter and that no dispatcher replicated when their rows came: the changefeed stopped",
     ["changefeed"],
 )
+
+
+def show_lag(changefeed: str, lag: Callable[[], Lag | None]) -> None:
+    """From now on each scrape asks `lag`."""
+    began = time.monotonic()
+
+    def seconds() -> float:
+        found = lag()
+        return found.seconds if found is not None else time.monotonic() - began
+
+    def size() -> float:
+        found = lag()
+        return found.bytes if found is not None and found.bytes is not None else math.nan
+
+    LAG.labels(changefeed).set_function(seconds)
+    LAG_BYTES.labels(changefeed).set_function(size)
+
+
+def hide_lag(changefeed: str) -> None:
+    for gauge in (LAG, LAG_BYTES):
+        with contextlib.suppress(KeyError):
+            gauge.remove(changefeed)

@@ -18,6 +18,7 @@ from common.mysql import Flavour
 from common.position import Position
 from dispatcher import metrics
 from dispatcher.feed import Feed, Target
+from dispatcher.lag import Undone
 from dispatcher.pace import Pace
 from dispatcher.sink.batch import Batch
 from dispatcher.sink.coalesce import Check, Coalescer
@@ -48,7 +49,7 @@ class Port:
         self._changefeed = spec.name
         self._wake = wake
         self._given, self._done = 0, 0  # pieces of work; the claim is the first
-        self._given_at: deque[tuple[int, float, Mapping[str, tuple[int, int]]]] = deque()
+        self._given_at: deque[tuple[int, Undone | None, Mapping[str, tuple[int, int]]]] = deque()
         self._busy_since = 0.0
         self._work_began_at = 0.0  # on time.monotonic(); of the piece that the lane is at
         self._seen = Applied(positions={})
@@ -151,7 +152,7 @@ class Port:
             self._busy_since = self._work_began_at = time.monotonic()
         self._given += 1
         if batch.final:
-            self._given_at.append((self._given, self.feed.oldest, counts))
+            self._given_at.append((self._given, self._collected, counts))
             self.feed.oldest = 0.0
         try:
             self.lane.submit(batch)
@@ -169,11 +170,17 @@ class Port:
         return 0.0 if self.idle else now - self._work_began_at
 
     @property
-    def oldest(self) -> float:
-        """Commit time of the oldest transaction that is not durable, 0 where all are."""
-        if self._given_at:
-            return self._given_at[0][1] or self.feed.oldest
-        return self.feed.oldest
+    def undone(self) -> Undone | None:
+        """The oldest transaction that has ended and is not durable; None where there is none."""
+        for _, undone, _ in self._given_at:
+            if undone is not None:
+                return undone
+        return self._collected
+
+    @property
+    def _collected(self) -> Undone | None:
+        feed = self.feed
+        return Undone(feed.oldest, feed.begins) if feed.oldest else None
 
     # What it has finished.
 

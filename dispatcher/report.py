@@ -42,7 +42,6 @@ class Report:
     """`rows`: changed in the sink since the stream began."""
 
     dispatchers: tuple[DispatcherReport, ...]
-    lag_seconds: float = 0.0
     rows: int = 0
 
 

@@ -17,6 +17,7 @@ A dispatcher whose progress row is ahead of where the stream began skips the tra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -85,6 +86,7 @@ class Router:
         self.by_gtid = bool(start.gtid_set) or not start.file
         self.ddl: pb.Ddl | None = None
         self.description: Event = b""  # a FORMAT_DESCRIPTION event that is to be accepted before anything behind it
+        self.commit_floor = -math.inf  # no transaction that is routed was committed before
         self.foreign = self.own = 0  # transactions read so far: those of others, and those of our changefeeds
         self._flavour: Flavour = flavour
         self._classify = classify
@@ -145,6 +147,8 @@ class Router:
                 if not feed.open:
                     feed.open = True
                     opened.append(feed)
+                    if not feed.oldest:
+                        feed.begins = tracker.file, tracker.offset
                     if self._xid:
                         feed.prepare(self._xid)
                 if target.number != self._number:
@@ -242,7 +246,7 @@ class Router:
             feed.open = False
             feed.end(_PENDING)
             if not feed.oldest:
-                feed.oldest = self.tracker.commit_time
+                feed.oldest = max(self.tracker.commit_time, self.commit_floor)
         self._open.clear()
         self._maps.clear()
         if self._ahead.groups:
@@ -283,6 +287,8 @@ class Router:
             if not feed.open:
                 feed.open = True
                 self._open.append(feed)
+                if not feed.oldest:
+                    feed.begins = self.tracker.file, self.tracker.offset
 
     def _resolve(self, table: TableMap) -> Target | None:
         """A table that was not met before: its dispatcher here, if there is one."""

@@ -111,12 +111,14 @@ class DispatchService(dispatch_pb2_grpc.DispatchServicer):
             manager, verdict = self._admit(record, stamp)
             if manager is None:
                 return pb.HeartbeatResponse(stamp=record.stamp(), rejection=record.rejection(verdict))
+            lag = manager.lag()
             return pb.HeartbeatResponse(
                 stamp=record.stamp(),
                 version=manager.version,
                 dispatchers=manager.statuses(),
-                lag_seconds=manager.lag_seconds,
+                lag_seconds=lag.seconds if lag is not None else 0.0,
                 rows=manager.rows,
+                lag=lag.write() if lag is not None else None,
             )
 
     async def Barrier(self, request: pb.BarrierRequest, context: Any) -> pb.BarrierResponse:

@@ -24,7 +24,6 @@ class Standing:
         self.finished = False
         self.failures = 0  # of its lane, in a row
         self.rests_until = 0.0
-        self._lag = (0.0, 0.0)  # seconds, and when (monotonic) it was so much
         self._position: Position | None = None
         self._executed: Position | None = None
         self._blocked: pb.Ddl | None = None
@@ -41,24 +40,16 @@ class Standing:
     def position(self) -> Position | None:
         return self._position
 
-    def rest(self, error: HedgerowError, seconds: float, lag_seconds: float) -> None:
-        """`lag_seconds`: of its lane, when it failed."""
-        now = time.monotonic()
+    def rest(self, error: HedgerowError, seconds: float) -> None:
         self.retry(error)
         self.failures += 1
-        self.rests_until = now + seconds
-        self._lag = (lag_seconds, now)
+        self.rests_until = time.monotonic() + seconds
 
     def recover(self) -> None:
         """Its lane works again."""
         self.failures = 0
         if self.state == pb.RETRYING:
             self.run()
-
-    def lag(self, now: float) -> float:
-        """Of one that rests, at least, in seconds; `now` is monotonic."""
-        seconds, since = self._lag
-        return seconds + now - since if now < self.rests_until else 0.0
 
     def begin(self) -> None:
         """Connections are made anew: what they count begins at 0."""

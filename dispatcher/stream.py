@@ -14,18 +14,22 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import structlog
 
 from common.errors import Fenced, HedgerowError, ReplicationError
+from common.lag import Lag
 from dispatcher import metrics
 from dispatcher.cycle import Cancelled, Cycle
 from dispatcher.decision import Decision, Decisions
 from dispatcher.journal import Placement
+from dispatcher.lag import StreamLag, distance
 from dispatcher.port import LaneFailed
 from dispatcher.report import Report
 from dispatcher.sink.lane import LaneStopped
 from dispatcher.sink.writer import Writer
+from dispatcher.sourceend import SourceEnd
 from dispatcher.spec import Spec
 from dispatcher.standing import Standing
 from dispatcher.wake import Wake
@@ -34,6 +38,7 @@ log = structlog.get_logger()
 
 LEAST_BACKOFF_SECONDS = 0.2
 MOST_BACKOFF_SECONDS = 5.0
+ASK_FROM_SECONDS = 2.0  # of lag, from which on the source is asked where its binlog ends
 
 
 class Stream:
@@ -59,7 +64,8 @@ class Stream:
         self._aborted = False
         self._decisions = Decisions(self._wake.set)
         self._cycle: Cycle | None = None
-        self._lag = 0.0
+        self._lag = StreamLag()
+        self._source_end = SourceEnd(spec.source)
         self._rows = 0  # of cycles that have ended
         self._log = log.bind(changefeed=spec.name, uid=spec.uid)
         self._thread = threading.Thread(target=self._run, name=f"stream-{spec.name}", daemon=True)
@@ -84,6 +90,20 @@ class Stream:
     def decide(self, decision: Decision) -> None:
         self._decisions.put(decision)
 
+    def lag(self) -> Lag | None:
+        now = time.monotonic()
+        lag = self._lag.at(now)
+        if lag is None:
+            return None
+        span = self._lag.span
+        if not lag.seconds:
+            size: int | None = 0
+        elif lag.is_known and lag.seconds <= ASK_FROM_SECONDS:  # what was read is as good as all there is
+            size = distance(*span, {}) if span else None
+        else:
+            size = self._source_end.bytes(span, self._lag.source_id, now)
+        return replace(lag, bytes=size)
+
     # The thread.
 
     def _run(self) -> None:
@@ -93,7 +113,8 @@ class Stream:
             self._log.exception("stream-defect")
             self._give_up_all(error)
         finally:
-            self._publish(self._lag)
+            self._publish()
+            self._source_end.close()
             self._wake.close()
             self._ended()
 
@@ -117,7 +138,7 @@ class Stream:
                 pass
             except LaneFailed as failure:
                 if cycle.has_begun and failure.error.retriable:
-                    self._rest(failure, cycle.lag())
+                    self._rest(failure)
                 else:
                     delay = self._fail(failure.error, failure.keys, failures)
             except HedgerowError as error:
@@ -127,10 +148,8 @@ class Stream:
                 self._cycle = None
                 self._rows += cycle.rows
             failures = 0 if cycle.has_worked else failures + 1
-            began = time.monotonic()
-            self._publish(self._lag)
+            self._publish()
             self._sleep(delay)
-            self._lag += time.monotonic() - began  # at least: what the source does meanwhile is not known
 
     def _give_up_all(self, error: Exception) -> None:
         known = ReplicationError(f"the node failed with {type(error).__name__}: {error}; see its log, and report it")
@@ -139,6 +158,7 @@ class Stream:
                 standing.give_up(known)
 
     def _open(self, standings: dict[str, Standing], until: float) -> Cycle:
+        self._lag.release(standings.keys())
         for standing in standings.values():
             standing.begin()
         cycle = Cycle(
@@ -152,6 +172,7 @@ class Stream:
             cancelled=self._cancelled,
             decisions=self._decisions,
             publish=self._publish,
+            lag=self._lag,
         )
         self._cycle = cycle
         if self._aborted:  # it came meanwhile, and did not see this cycle
@@ -168,6 +189,7 @@ class Stream:
             return LEAST_BACKOFF_SECONDS if failures else 0.0
         if not error.retriable:
             self._log.error("stream-broken", code=error.code, error=str(error))
+            self._lag.hold(keys, time.monotonic())
             for key in keys:
                 self._standings[key].give_up(error)
             return 0.0
@@ -177,14 +199,15 @@ class Stream:
                 standing.retry(error)
         return delay
 
-    def _rest(self, failure: LaneFailed, lag_seconds: float) -> None:
+    def _rest(self, failure: LaneFailed) -> None:
         """A lane that worked before has failed: its dispatchers rest, and the others go on without them."""
         if self._aborted:
             return
         standings = [self._standings[key] for key in failure.keys]
         delay = self._backoff(failure.error, max(standing.failures for standing in standings))
+        self._lag.hold(failure.keys, time.monotonic())
         for standing in standings:
-            standing.rest(failure.error, delay, lag_seconds)
+            standing.rest(failure.error, delay)
 
     def _backoff(self, error: HedgerowError, failures: int) -> float:
         metrics.RETRIES.labels(self._spec.name, error.code).inc()
@@ -197,9 +220,9 @@ class Stream:
         while not self._cancelled.is_set() and (rest := deadline - time.monotonic()) > 0:
             self._wake.wait(rest)
 
-    def _publish(self, lag_seconds: float) -> None:
-        now = time.monotonic()
-        lag_seconds = max(lag_seconds, *(standing.lag(now) for standing in self._standings.values()))
-        self._lag = lag_seconds
+    def _publish(self) -> None:
+        lag = self.lag()
+        if lag is not None and lag.seconds > ASK_FROM_SECONDS:
+            self._source_end.want(time.monotonic())
         rows = self._rows + (self._cycle.rows if self._cycle else 0)
-        self._post(Report(tuple(standing.report() for standing in self._standings.values()), lag_seconds, rows))
+        self._post(Report(tuple(standing.report() for standing in self._standings.values()), rows))

@@ -55,7 +55,6 @@ class Core:
         self._schema_row = Position()
         self._pinned: dict[str, str] = {}
         self._fenced: set[str] = set()
-        self._lags: dict[str, float] = {}
         self._asked_for = self._asking = self._taken = 0  # readings of the sink
         self._asking_at: frozenset[ListVersion] = frozenset()
         self._read_at: frozenset[ListVersion] = frozenset()  # what the schema dispatcher told when the last one began
@@ -100,7 +99,6 @@ class Core:
     def observe(self, node: str, beat: dispatch_pb2.HeartbeatResponse, seq: int) -> None:
         """A heartbeat that was requested at `seq`."""
         self.applied.observe(node, beat.dispatchers, beat.rows)
-        self._lags[node] = beat.lag_seconds
         if self._inventories is None:
             self._fleet.observe(node, beat.dispatchers, seq)
         elif node in self._inventories:
@@ -113,7 +111,6 @@ class Core:
         """The node is gone, out of reach, or cannot serve. Returns the incarnations that count as lost with it."""
         lost = self._fleet.lose(node)
         self._sent.forget(node)
-        self._lags.pop(node, None)
         if self._inventories is not None:
             self._inventories.pop(node, None)
         return lost
@@ -161,11 +158,6 @@ class Core:
     @property
     def checkpoint(self) -> Position | None:
         return self._checkpoint.reported
-
-    @property
-    def lag_seconds(self) -> float:
-        hosts = {node for node, _ in self.placed().values()}
-        return max((self._lags.get(node, 0.0) for node in hosts), default=0.0)
 
     def _has_latest_list(self) -> bool:
         """Whether the last view is from after every DDL that the schema dispatcher is known to have executed, and from

@@ -24,6 +24,7 @@ from common.pb.v1 import model_pb2 as pb
 from maintainer.bootstrap import Inventory
 from maintainer.core import Core
 from maintainer.fleet import Orders
+from maintainer.lags import Lags
 from maintainer.links import Links
 from maintainer.members import Channels, MembersSource
 from maintainer.nodes import Timing, sequence
@@ -65,6 +66,7 @@ class Maintainer:
         self._timing = timing or Timing()
         self._store = Store(spec, stamp, begun=begun)
         self._core = Core(stamp.uid, spec.options, self._store.flavour, self._timing.repeat)
+        self._lags = Lags()
         self._seqs = sequence()
         self._links = Links(stamp, spec, members, channels, self, self._seqs, self._timing)
         self._read: asyncio.Task[View] | None = None
@@ -105,16 +107,21 @@ class Maintainer:
         self._wake.set()
 
     def status(self) -> maintainer_pb2.MaintainerStatus:
+        placed = self._core.placed()
+        hosts = {node for node, _ in placed.values()}
+        now = asyncio.get_running_loop().time()
+        lag = self._lags.at(hosts, now, everyone_is_placed=placed.keys() == self._core.dispatchers)
         report = maintainer_pb2.MaintainerStatus(
             stamp=self._stamp.write(),
             phase=self._phase,
             error=worst(self._errors.values()),
-            lag_seconds=self._core.lag_seconds,
+            lag_seconds=lag.seconds if lag is not None else 0.0,
             rows=self._core.applied.rows,
             transactions=self._core.applied.transactions,
             seen_epoch=self._seen_epoch,
+            lag=lag.write() if lag is not None else None,
         )
-        for _, (node, status) in sorted(self._core.placed().items()):
+        for _, (node, status) in sorted(placed.items()):
             shown = report.dispatchers.add()
             shown.CopyFrom(status)
             shown.node = node
@@ -262,6 +269,7 @@ class Maintainer:
 
     def beat(self, node: str, response: dispatch_pb2.HeartbeatResponse, seq: int) -> None:
         self._core.observe(node, response, seq)
+        self._lags.observe(node, response, asyncio.get_running_loop().time())
         self._wake.set()
 
     def acknowledged(self, node: str, orders: Orders, seq: int) -> None:
@@ -283,6 +291,7 @@ class Maintainer:
 
     def _lose(self, node: str) -> None:
         lost = self._core.lose(node)
+        self._lags.lose(node)
         if lost and self._phase == maintainer_pb2.MAINTAINING:
             task = asyncio.create_task(self._end_sessions(node, lost))
             self._endings.add(task)

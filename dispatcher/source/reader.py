@@ -32,6 +32,7 @@ from common.mysql import Flavour, ServerInfo, connect, server_info, set_timeouts
 from common.position import Position
 from common.uri import ServerUri
 from dispatcher.source import events as e
+from dispatcher.source.clock import Clock, read_clock
 from dispatcher.source.dump import FIRST_EVENT, by_gtids, by_place, prepare, send
 from dispatcher.source.elsewhere import Elsewhere
 from dispatcher.source.framing import Framer, StreamEnded
@@ -89,6 +90,7 @@ class Reader:
         self._closed = False
         self.reached: Callable[[], Position] | None = None  # the end of the last whole transaction that was read
         self.source: ServerInfo | None = None
+        self.clock: Clock | None = None  # the source's; since `connect`
         self.by_gtid = False  # how it was asked for the stream; since `connect`
 
     @property
@@ -187,6 +189,7 @@ class Reader:
                 f"source {self._uri.address} is {source}, but the changefeed was created for {self._flavour}: create a "
                 f"new changefeed for this server"
             )
+        self.clock = read_clock(connection, source.flavour)
         start = self._start
         by_gtid = self.by_gtid = check_gtids(connection, source, self._uri.address, start, self._applied)
         if not by_gtid:

@@ -142,6 +142,19 @@ class Tracker:
         return self._commit_time
 
     @property
+    def begun(self) -> float | None:
+        """When the transaction at hand was committed, as `commit_time`; None between two transactions."""
+        if not self._gtid:
+            return None
+        micros = commit_micros(self._gtid)
+        return micros / 1e6 if micros else float(_U32.unpack_from(self._gtid)[0])
+
+    def end_of(self, event: bytes) -> tuple[str, int]:
+        """File and offset where an event ends that was just fed; of the last transaction where it does not say."""
+        (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
+        return (self._current_file, log_pos + (self._laps << 32)) if log_pos else (self.file, self.offset)
+
+    @property
     def gtid(self) -> str:
         """Of the transaction at hand (of the last one, after its end); empty where it has none."""
         return self._gtid_text(self._gtid or self._end_gtid)

@@ -75,7 +75,9 @@ def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
         "role": _name(model_pb2.Role, ownership.role),
         "closed": ownership.closed,
         "checkpoint": _position_dict(checkpoint),
-        "lag_seconds": round(live.lag_seconds, 3) if live is not None else None,
+        "lag_seconds": round(feed.lag.seconds, 3) if feed.HasField("lag") and feed.lag.known else None,
+        "lag_unknown_since": _time(feed.lag_unknown_since) if feed.HasField("lag_unknown_since") else None,
+        "lag_bytes": feed.lag.bytes if feed.lag.HasField("bytes") else None,
         "rows": live.rows if live is not None else None,
         "transactions": live.transactions if live is not None else None,
         "error": _error_dict(_error(status, live)),
@@ -174,7 +176,7 @@ def _changefeeds_table(feeds: list[pb.Changefeed]) -> RenderableType:
             str(shown["epoch"]),
             shown["owner"] or "-",
             position_text(shown["checkpoint"]),
-            lag_text(shown["lag_seconds"]),
+            lag_text(shown),
             Text(error["code"], style="red") if error else "",
         )
     return table
@@ -209,7 +211,7 @@ def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = Non
     head.add_row("sink", shown["sink"])
     head.add_row("filter", " ".join(shown["filter"]) or "every user table")
     head.add_row("position", position_text(shown["checkpoint"]))
-    head.add_row("lag", lag_text(shown["lag_seconds"]))
+    head.add_row("lag", lag_text(shown))
     if rates is not None:
         head.add_row("rate", f"{rates[0]:,.0f} transactions/s  {rates[1]:,.0f} rows/s")
     if shown["error"]:
@@ -263,8 +265,22 @@ def position_text(position: dict[str, Any]) -> str:
     return f"{place} {gtid_set}".strip()
 
 
-def lag_text(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds:.1f} s" if seconds < 120 else _duration(seconds)
+def lag_text(shown: dict[str, Any]) -> str:
+    """Of a changefeed as `changefeed_dict` shows it."""
+    seconds, since, size = shown["lag_seconds"], shown["lag_unknown_since"], shown["lag_bytes"]
+    if seconds is None:
+        text = f"unknown since {since[:19]}Z" if since else "-"
+    else:
+        text = f"{seconds:.1f} s" if seconds < 120 else _duration(seconds)
+    return f"{text}, {_size(size)}" if size else text
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB"
 
 
 def _duration(seconds: float) -> str:

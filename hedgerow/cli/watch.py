@@ -61,6 +61,6 @@ def _line(feed: pb.Changefeed, rate: tuple[float, float], as_json: bool) -> str:
         return json.dumps({**shown, "transactions_per_second": rate[0], "rows_per_second": rate[1]})
     return (
         f"{shown['name']} {shown['state']} epoch {shown['epoch']} owner {shown['owner'] or '-'} "
-        f"position {render.position_text(shown['checkpoint'])} lag {render.lag_text(shown['lag_seconds'])} "
+        f"position {render.position_text(shown['checkpoint'])} lag {render.lag_text(shown)} "
         f"{rate[0]:,.0f} transactions/s {rate[1]:,.0f} rows/s {len(shown['dispatchers'])} dispatchers"
     )

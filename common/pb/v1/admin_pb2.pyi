@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from common.pb.v1 import maintainer_pb2 as _maintainer_pb2
 from common.pb.v1 import model_pb2 as _model_pb2
 from google.protobuf.internal import containers as _containers
@@ -65,16 +68,20 @@ class ListResponse(_message.Message):
     def __init__(self, changefeeds: _Optional[_Iterable[_Union[Changefeed, _Mapping]]] = ...) -> None: ...
 
 class Changefeed(_message.Message):
-    __slots__ = ("spec", "ownership", "status", "live")
+    __slots__ = ("spec", "ownership", "status", "live", "lag", "lag_unknown_since")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     OWNERSHIP_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     LIVE_FIELD_NUMBER: _ClassVar[int]
+    LAG_FIELD_NUMBER: _ClassVar[int]
+    LAG_UNKNOWN_SINCE_FIELD_NUMBER: _ClassVar[int]
     spec: _model_pb2.ChangefeedSpec
     ownership: _model_pb2.Ownership
     status: _model_pb2.ChangefeedStatus
     live: _maintainer_pb2.MaintainerStatus
-    def __init__(self, spec: _Optional[_Union[_model_pb2.ChangefeedSpec, _Mapping]] = ..., ownership: _Optional[_Union[_model_pb2.Ownership, _Mapping]] = ..., status: _Optional[_Union[_model_pb2.ChangefeedStatus, _Mapping]] = ..., live: _Optional[_Union[_maintainer_pb2.MaintainerStatus, _Mapping]] = ...) -> None: ...
+    lag: _model_pb2.Lag
+    lag_unknown_since: _timestamp_pb2.Timestamp
+    def __init__(self, spec: _Optional[_Union[_model_pb2.ChangefeedSpec, _Mapping]] = ..., ownership: _Optional[_Union[_model_pb2.Ownership, _Mapping]] = ..., status: _Optional[_Union[_model_pb2.ChangefeedStatus, _Mapping]] = ..., live: _Optional[_Union[_maintainer_pb2.MaintainerStatus, _Mapping]] = ..., lag: _Optional[_Union[_model_pb2.Lag, _Mapping]] = ..., lag_unknown_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
     __slots__ = ()

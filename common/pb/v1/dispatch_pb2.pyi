@@ -80,20 +80,22 @@ class HeartbeatRequest(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., seen_version: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
 
 class HeartbeatResponse(_message.Message):
-    __slots__ = ("stamp", "rejection", "version", "dispatchers", "lag_seconds", "rows")
+    __slots__ = ("stamp", "rejection", "version", "dispatchers", "lag_seconds", "rows", "lag")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     REJECTION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DISPATCHERS_FIELD_NUMBER: _ClassVar[int]
     LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    LAG_FIELD_NUMBER: _ClassVar[int]
     stamp: _model_pb2.Stamp
     rejection: _model_pb2.Rejection
     version: int
     dispatchers: _containers.RepeatedCompositeFieldContainer[_model_pb2.DispatcherStatus]
     lag_seconds: float
     rows: int
-    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., rejection: _Optional[_Union[_model_pb2.Rejection, _Mapping]] = ..., version: _Optional[int] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., lag_seconds: _Optional[float] = ..., rows: _Optional[int] = ...) -> None: ...
+    lag: _model_pb2.Lag
+    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., rejection: _Optional[_Union[_model_pb2.Rejection, _Mapping]] = ..., version: _Optional[int] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., lag_seconds: _Optional[float] = ..., rows: _Optional[int] = ..., lag: _Optional[_Union[_model_pb2.Lag, _Mapping]] = ...) -> None: ...
 
 class BarrierRequest(_message.Message):
     __slots__ = ("stamp", "ddl", "action", "dispatchers", "flushed")

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from common.pb.v1 import model_pb2 as common_dot_pb_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ommon/pb/v1/maintainer.proto\x12\x0bhedgerow.v1\x1a\x18\x63ommon/pb/v1/model.proto\"s\n\x14\x41\x64\x64MaintainerRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.hedgerow.v1.ChangefeedSpec\x12\r\n\x05\x62\x65gun\x18\x03 \x01(\x08\"e\n\x15\x41\x64\x64MaintainerResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"w\n\x17RemoveMaintainerRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.hedgerow.v1.ChangefeedSpec\x12\x0e\n\x06\x66orget\x18\x03 \x01(\x08\"h\n\x18RemoveMaintainerResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"D\n\rStatusRequest\x12\x0c\n\x04term\x18\x01 \x01(\x03\x12\x14\n\x0cseen_version\x18\x02 \x01(\x04\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\"\xbb\x02\n\x10MaintainerStatus\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12+\n\x05phase\x18\x02 \x01(\x0e\x32\x1c.hedgerow.v1.MaintainerPhase\x12)\n\ncheckpoint\x18\x03 \x01(\x0b\x32\x15.hedgerow.v1.Position\x12\x32\n\x0b\x64ispatchers\x18\x04 \x03(\x0b\x32\x1d.hedgerow.v1.DispatcherStatus\x12+\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1c.hedgerow.v1.ChangefeedError\x12\x13\n\x0blag_seconds\x18\x06 \x01(\x01\x12\x0c\n\x04rows\x18\x07 \x01(\x04\x12\x14\n\x0ctransactions\x18\x08 \x01(\x04\x12\x12\n\nseen_epoch\x18\t \x01(\x04\"\xa3\x01\n\x0eStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x32\n\x0bmaintainers\x18\x03 \x03(\x0b\x32\x1d.hedgerow.v1.MaintainerStatus\x12\x13\n\x0b\x64ispatchers\x18\x04 \x01(\r\x12)\n\trejection\x18\x05 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"]\n\x16PlaceDispatcherRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12\x12\n\ndispatcher\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\"g\n\x17PlaceDispatcherResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"\x1c\n\x0c\x44rainRequest\x12\x0c\n\x04term\x18\x01 \x01(\x03\":\n\rDrainResponse\x12)\n\trejection\x18\x01 \x01(\x0b\x32\x16.hedgerow.v1.Rejection*\x8b\x01\n\x0fMaintainerPhase\x12 \n\x1cMAINTAINER_PHASE_UNSPECIFIED\x10\x00\x12\x11\n\rBOOTSTRAPPING\x10\x01\x12\x0f\n\x0bMAINTAINING\x10\x02\x12\x0b\n\x07\x43LOSING\x10\x03\x12\n\n\x06\x43LOSED\x10\x04\x12\t\n\x05\x45RRED\x10\x05\x12\x0e\n\nSUPERSEDED\x10\x06\x32\xaa\x03\n\x0eMaintainerHost\x12V\n\rAddMaintainer\x12!.hedgerow.v1.AddMaintainerRequest\x1a\".hedgerow.v1.AddMaintainerResponse\x12_\n\x10RemoveMaintainer\x12$.hedgerow.v1.RemoveMaintainerRequest\x1a%.hedgerow.v1.RemoveMaintainerResponse\x12\x41\n\x06Status\x12\x1a.hedgerow.v1.StatusRequest\x1a\x1b.hedgerow.v1.StatusResponse\x12\\\n\x0fPlaceDispatcher\x12#.hedgerow.v1.PlaceDispatcherRequest\x1a$.hedgerow.v1.PlaceDispatcherResponse\x12>\n\x05\x44rain\x12\x19.hedgerow.v1.DrainRequest\x1a\x1a.hedgerow.v1.DrainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ommon/pb/v1/maintainer.proto\x12\x0bhedgerow.v1\x1a\x18\x63ommon/pb/v1/model.proto\"s\n\x14\x41\x64\x64MaintainerRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.hedgerow.v1.ChangefeedSpec\x12\r\n\x05\x62\x65gun\x18\x03 \x01(\x08\"e\n\x15\x41\x64\x64MaintainerResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"w\n\x17RemoveMaintainerRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.hedgerow.v1.ChangefeedSpec\x12\x0e\n\x06\x66orget\x18\x03 \x01(\x08\"h\n\x18RemoveMaintainerResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"D\n\rStatusRequest\x12\x0c\n\x04term\x18\x01 \x01(\x03\x12\x14\n\x0cseen_version\x18\x02 \x01(\x04\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\"\xda\x02\n\x10MaintainerStatus\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12+\n\x05phase\x18\x02 \x01(\x0e\x32\x1c.hedgerow.v1.MaintainerPhase\x12)\n\ncheckpoint\x18\x03 \x01(\x0b\x32\x15.hedgerow.v1.Position\x12\x32\n\x0b\x64ispatchers\x18\x04 \x03(\x0b\x32\x1d.hedgerow.v1.DispatcherStatus\x12+\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1c.hedgerow.v1.ChangefeedError\x12\x13\n\x0blag_seconds\x18\x06 \x01(\x01\x12\x0c\n\x04rows\x18\x07 \x01(\x04\x12\x14\n\x0ctransactions\x18\x08 \x01(\x04\x12\x12\n\nseen_epoch\x18\t \x01(\x04\x12\x1d\n\x03lag\x18\n \x01(\x0b\x32\x10.hedgerow.v1.Lag\"\xa3\x01\n\x0eStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x32\n\x0bmaintainers\x18\x03 \x03(\x0b\x32\x1d.hedgerow.v1.MaintainerStatus\x12\x13\n\x0b\x64ispatchers\x18\x04 \x01(\r\x12)\n\trejection\x18\x05 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"]\n\x16PlaceDispatcherRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12\x12\n\ndispatcher\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\"g\n\x17PlaceDispatcherResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"\x1c\n\x0c\x44rainRequest\x12\x0c\n\x04term\x18\x01 \x01(\x03\":\n\rDrainResponse\x12)\n\trejection\x18\x01 \x01(\x0b\x32\x16.hedgerow.v1.Rejection*\x8b\x01\n\x0fMaintainerPhase\x12 \n\x1cMAINTAINER_PHASE_UNSPECIFIED\x10\x00\x12\x11\n\rBOOTSTRAPPING\x10\x01\x12\x0f\n\x0bMAINTAINING\x10\x02\x12\x0b\n\x07\x43LOSING\x10\x03\x12\n\n\x06\x43LOSED\x10\x04\x12\t\n\x05\x45RRED\x10\x05\x12\x0e\n\nSUPERSEDED\x10\x06\x32\xaa\x03\n\x0eMaintainerHost\x12V\n\rAddMaintainer\x12!.hedgerow.v1.AddMaintainerRequest\x1a\".hedgerow.v1.AddMaintainerResponse\x12_\n\x10RemoveMaintainer\x12$.hedgerow.v1.RemoveMaintainerRequest\x1a%.hedgerow.v1.RemoveMaintainerResponse\x12\x41\n\x06Status\x12\x1a.hedgerow.v1.StatusRequest\x1a\x1b.hedgerow.v1.StatusResponse\x12\\\n\x0fPlaceDispatcher\x12#.hedgerow.v1.PlaceDispatcherRequest\x1a$.hedgerow.v1.PlaceDispatcherResponse\x12>\n\x05\x44rain\x12\x19.hedgerow.v1.DrainRequest\x1a\x1a.hedgerow.v1.DrainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'common.pb.v1.maintainer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MAINTAINERPHASE']._serialized_start=1364
-  _globals['_MAINTAINERPHASE']._serialized_end=1503
+  _globals['_MAINTAINERPHASE']._serialized_start=1395
+  _globals['_MAINTAINERPHASE']._serialized_end=1534
   _globals['_ADDMAINTAINERREQUEST']._serialized_start=72
   _globals['_ADDMAINTAINERREQUEST']._serialized_end=187
   _globals['_ADDMAINTAINERRESPONSE']._serialized_start=189
@@ -45,17 +45,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSREQUEST']._serialized_start=519
   _globals['_STATUSREQUEST']._serialized_end=587
   _globals['_MAINTAINERSTATUS']._serialized_start=590
-  _globals['_MAINTAINERSTATUS']._serialized_end=905
-  _globals['_STATUSRESPONSE']._serialized_start=908
-  _globals['_STATUSRESPONSE']._serialized_end=1071
-  _globals['_PLACEDISPATCHERREQUEST']._serialized_start=1073
-  _globals['_PLACEDISPATCHERREQUEST']._serialized_end=1166
-  _globals['_PLACEDISPATCHERRESPONSE']._serialized_start=1168
-  _globals['_PLACEDISPATCHERRESPONSE']._serialized_end=1271
-  _globals['_DRAINREQUEST']._serialized_start=1273
-  _globals['_DRAINREQUEST']._serialized_end=1301
-  _globals['_DRAINRESPONSE']._serialized_start=1303
-  _globals['_DRAINRESPONSE']._serialized_end=1361
-  _globals['_MAINTAINERHOST']._serialized_start=1506
-  _globals['_MAINTAINERHOST']._serialized_end=1932
+  _globals['_MAINTAINERSTATUS']._serialized_end=936
+  _globals['_STATUSRESPONSE']._serialized_start=939
+  _globals['_STATUSRESPONSE']._serialized_end=1102
+  _globals['_PLACEDISPATCHERREQUEST']._serialized_start=1104
+  _globals['_PLACEDISPATCHERREQUEST']._serialized_end=1197
+  _globals['_PLACEDISPATCHERRESPONSE']._serialized_start=1199
+  _globals['_PLACEDISPATCHERRESPONSE']._serialized_end=1302
+  _globals['_DRAINREQUEST']._serialized_start=1304
+  _globals['_DRAINREQUEST']._serialized_end=1332
+  _globals['_DRAINRESPONSE']._serialized_start=1334
+  _globals['_DRAINRESPONSE']._serialized_end=1392
+  _globals['_MAINTAINERHOST']._serialized_start=1537
+  _globals['_MAINTAINERHOST']._serialized_end=1963
 # @@protoc_insertion_point(module_scope)

@@ -72,7 +72,7 @@ class StatusRequest(_message.Message):
     def __init__(self, term: _Optional[int] = ..., seen_version: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
 
 class MaintainerStatus(_message.Message):
-    __slots__ = ("stamp", "phase", "checkpoint", "dispatchers", "error", "lag_seconds", "rows", "transactions", "seen_epoch")
+    __slots__ = ("stamp", "phase", "checkpoint", "dispatchers", "error", "lag_seconds", "rows", "transactions", "seen_epoch", "lag")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,7 @@ class MaintainerStatus(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
     SEEN_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LAG_FIELD_NUMBER: _ClassVar[int]
     stamp: _model_pb2.Stamp
     phase: MaintainerPhase
     checkpoint: _model_pb2.Position
@@ -91,7 +92,8 @@ class MaintainerStatus(_message.Message):
     rows: int
     transactions: int
     seen_epoch: int
-    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., phase: _Optional[_Union[MaintainerPhase, str]] = ..., checkpoint: _Optional[_Union[_model_pb2.Position, _Mapping]] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., error: _Optional[_Union[_model_pb2.ChangefeedError, _Mapping]] = ..., lag_seconds: _Optional[float] = ..., rows: _Optional[int] = ..., transactions: _Optional[int] = ..., seen_epoch: _Optional[int] = ...) -> None: ...
+    lag: _model_pb2.Lag
+    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., phase: _Optional[_Union[MaintainerPhase, str]] = ..., checkpoint: _Optional[_Union[_model_pb2.Position, _Mapping]] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., error: _Optional[_Union[_model_pb2.ChangefeedError, _Mapping]] = ..., lag_seconds: _Optional[float] = ..., rows: _Optional[int] = ..., transactions: _Optional[int] = ..., seen_epoch: _Optional[int] = ..., lag: _Optional[_Union[_model_pb2.Lag, _Mapping]] = ...) -> None: ...
 
 class StatusResponse(_message.Message):
     __slots__ = ("version", "node", "maintainers", "dispatchers", "rejection")

@@ -147,6 +147,16 @@ class Position(_message.Message):
     mark: str
     def __init__(self, gtid_set: _Optional[str] = ..., file: _Optional[str] = ..., offset: _Optional[int] = ..., source_id: _Optional[str] = ..., commit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., mark: _Optional[str] = ...) -> None: ...
 
+class Lag(_message.Message):
+    __slots__ = ("seconds", "known", "bytes")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    seconds: float
+    known: bool
+    bytes: int
+    def __init__(self, seconds: _Optional[float] = ..., known: bool = ..., bytes: _Optional[int] = ...) -> None: ...
+
 class ChangefeedError(_message.Message):
     __slots__ = ("code", "message", "retriable", "node", "dispatcher", "at")
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -238,18 +248,20 @@ class Ownership(_message.Message):
     def __init__(self, uid: _Optional[str] = ..., epoch: _Optional[int] = ..., node: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., closed: bool = ..., changes: _Optional[_Iterable[_Union[OwnershipChange, _Mapping]]] = ...) -> None: ...
 
 class ChangefeedStatus(_message.Message):
-    __slots__ = ("state", "checkpoint", "error", "attempts", "retry_at")
+    __slots__ = ("state", "checkpoint", "error", "attempts", "retry_at", "current_as_of")
     STATE_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_AT_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_AS_OF_FIELD_NUMBER: _ClassVar[int]
     state: ChangefeedState
     checkpoint: Position
     error: ChangefeedError
     attempts: int
     retry_at: _timestamp_pb2.Timestamp
-    def __init__(self, state: _Optional[_Union[ChangefeedState, str]] = ..., checkpoint: _Optional[_Union[Position, _Mapping]] = ..., error: _Optional[_Union[ChangefeedError, _Mapping]] = ..., attempts: _Optional[int] = ..., retry_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    current_as_of: _timestamp_pb2.Timestamp
+    def __init__(self, state: _Optional[_Union[ChangefeedState, str]] = ..., checkpoint: _Optional[_Union[Position, _Mapping]] = ..., error: _Optional[_Union[ChangefeedError, _Mapping]] = ..., attempts: _Optional[int] = ..., retry_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., current_as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class NodeInfo(_message.Message):
     __slots__ = ("id", "address", "version", "started", "liveness", "lease")

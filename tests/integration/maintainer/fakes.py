@@ -113,7 +113,7 @@ class FakeDispatch(dispatch_pb2_grpc.DispatchServicer):
             stamp=self._stamp(request.stamp.uid),
             version=self.version,
             dispatchers=self.statuses.values(),
-            lag_seconds=0.5,
+            lag=pb.Lag(seconds=0.5, known=True, bytes=7),
         )
 
     async def Barrier(self, request: dispatch_pb2.BarrierRequest, context: Any) -> dispatch_pb2.BarrierResponse:

@@ -39,10 +39,10 @@ def feed(*, transactions: int = 0, rows: int = 0, epoch: int = 3) -> pb.Changefe
                 model_pb2.OwnershipChange(epoch=3, node="n1-1", role=model_pb2.RUN, reason="node n2-1 is dead"),
             ],
         ),
+        lag=model_pb2.Lag(seconds=1.25, known=True, bytes=2048),
         status=model_pb2.ChangefeedStatus(state=model_pb2.WARNING, error=error, attempts=2),
         live=maintainer_pb2.MaintainerStatus(
             checkpoint=position,
-            lag_seconds=1.25,
             transactions=transactions,
             rows=rows,
             dispatchers=[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from common.lag import Lag
 from common.pb.v1 import dispatch_pb2 as pb
 from common.pb.v1 import model_pb2
 from common.position import Position
@@ -48,6 +49,9 @@ class FakeStream:
 
     def decide(self, decision: Decision) -> None:
         self.decisions.append(decision)
+
+    def lag(self) -> Lag | None:
+        return None
 
     def report(self, state: model_pb2.DispatcherState = model_pb2.RUNNING, rows_events: int = 0) -> None:
         self._post(
