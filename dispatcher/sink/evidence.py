@@ -130,7 +130,7 @@ def _is_as_before(statement: Statement, before: Fingerprint, now: Fingerprint) -
     if statement.renames:
         former = _nameless(before.shapes)
         return _renamed(statement.renames, former, None) not in (former, None)
-    return any(shape is not None or name in _keys(statement.creates) for name, shape in now.shapes.items())
+    return bool(now.shapes)
 
 
 def _judge_shapes(
@@ -182,10 +182,6 @@ def _renamed(renames: Sequence[tuple[str, str]], things: Mapping[str, T], nothin
 
 def _nameless(shapes: Mapping[str, str | None]) -> dict[str, str | None]:
     return {key: shape and _NAME.sub(r"\1", shape) for key, shape in shapes.items()}
-
-
-def _keys(names: Collection[TableName]) -> set[str]:
-    return {name.key for name in names}
 
 
 def _judge_program(statement: Statement, before: Fingerprint, now: Fingerprint, bodies: Mapping[str, str]) -> Verdict:

@@ -250,3 +250,56 @@ def test_a_refusal_after_recovery_is_a_refusal(sink: Ddl, monkeypatch: pytest.Mo
     sink.follow(failed.value, "done")
     sink.execute(statement, touches="a")
     assert sink.progress() == {"*": 10}
+
+
+ALL: list[tuple[str, dict[str, Any]]] = [
+    ("CREATE TABLE n (id INT)", {"touches": "n", "creates": "n"}),
+    ("CREATE OR REPLACE VIEW w AS SELECT id FROM a", {"touches": "w"}),
+    ("CREATE VIEW x AS SELECT id FROM a", {"touches": "x"}),
+    ("DROP VIEW w", {"touches": "w"}),
+    ("CREATE TRIGGER g BEFORE INSERT ON a FOR EACH ROW SET NEW.v = 'x'", {"touches": "a"}),
+    ("CREATE TRIGGER h BEFORE INSERT ON a FOR EACH ROW SET NEW.id = 1", {"touches": "a"}),
+    ("DROP TRIGGER g", {}),
+    ("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END", {}),
+    ("ALTER PROCEDURE p COMMENT 'c'", {}),
+    ("DROP PROCEDURE p", {}),
+    ("CREATE INDEX i ON a (v)", {"touches": "a"}),
+    ("DROP INDEX i ON a", {"touches": "a"}),
+    ("TRUNCATE TABLE n", {"touches": "n"}),
+    ("ALTER TABLE a ENGINE=InnoDB", {"touches": "a"}),
+    ("RENAME TABLE n TO m", {"touches": "n", "creates": "m", "drops": "n"}),
+    ("ALTER TABLE m RENAME TO o", {"touches": "m", "creates": "o", "drops": "m"}),
+    ("DROP TABLE o, a", {"touches": "o a", "drops": "o a"}),
+    ("ALTER DATABASE dd CHARACTER SET latin1", {"touches": "*"}),
+    ("DROP DATABASE dd", {"touches": "*", "drops": "*"}),
+]
+# Nothing proves these without the binlog.
+ASKED = {"CREATE TABLE", "CREATE VIEW", "CREATE INDEX", "DROP INDEX", "ALTER DATABASE"}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_without_the_binlog_it_is_told_by_effects_or_asked(
+    sink: Ddl, monkeypatch: pytest.MonkeyPatch, no_binlog: None, when: str
+) -> None:
+    run(
+        sink.pair.sink.connect(),
+        "SET GLOBAL log_bin_trust_function_creators = 1",  # else triggers take SUPER where there is a binlog
+        "CREATE DATABASE ee",
+        "CREATE PROCEDURE ee.p() SELECT 'theirs'",
+    )
+    for statement, names in ALL:
+        sink.offset += 10
+        live = dying(monkeypatch, "_execute" if when == "before" else "_finish", after=False)
+        with pytest.raises(Died):
+            sink.execute(statement, **names)
+        live()
+        if when == "after" and " ".join(statement.split()[:2]) in ASKED:
+            with pytest.raises(DdlUncertain) as failed:
+                sink.execute(statement, **names)
+            sink.follow(failed.value, "done")
+        sink.execute(statement, **names)
+        assert sink.progress()["*"] == sink.offset, statement
+    assert sink.query("SELECT schema_name FROM information_schema.schemata WHERE schema_name = 'dd'") == ()
+    run(sink.pair.sink.connect(), "SET GLOBAL log_bin_trust_function_creators = DEFAULT")
+    programs = "SELECT routine_schema, routine_name FROM information_schema.routines WHERE routine_schema = 'ee'"
+    assert sink.query(programs) == (("ee", "p"),)
