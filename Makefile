@@ -4,7 +4,8 @@ FLAVOUR ?= mariadb
 ARGS ?=
 NAMES ?=
 
-.PHONY: help setup demo playground test versions crash-matrix bench bench-failover check stubs mysql servers clean
+.PHONY: help setup demo playground test versions crash-matrix bench bench-failover bench-ddl check stubs mysql \
+  servers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ bench: setup ## speed next to the servers' own replication (docs/performance.md)
 
 bench-failover: setup ## pauses when owners are killed, frozen, moved; ARGS='--quick' or '--flavour mysql'
 	.venv/bin/python -m bench.failover $(ARGS)
+
+bench-ddl: setup ## how fast tables are created while replicating; ARGS='--tables 250 --flavour mysql'
+	.venv/bin/python -m bench.ddl $(ARGS)
 
 check: setup ## formatting, lint, types, direction of imports, generated stubs
 	.venv/bin/ruff check .
