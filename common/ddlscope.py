@@ -3,7 +3,7 @@ or one waits for ever."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from common.pb.v1 import model_pb2 as pb
 from common.sinktables import SCHEMA_DISPATCHER
@@ -19,8 +19,11 @@ def ddl_id(ddl: pb.Ddl) -> DdlId:
     return "", ddl.position.source_id, ddl.position.file, ddl.position.offset
 
 
-def touched(ddl: pb.Ddl, keys: Iterable[str]) -> frozenset[str]:
+def touched(ddl: pb.Ddl, keys: Collection[str]) -> frozenset[str]:
     """The dispatchers of `keys` that must be flushed before it; never the schema dispatcher."""
+    exact = exactly_touched(ddl)
+    if exact is not None:  # as most are: what it costs does not depend on how many keys there are
+        return frozenset(key for key in exact if key in keys)
     tables = frozenset(keys) - {SCHEMA_DISPATCHER}
     return _named(ddl.touches, tables) if ddl.scope in (pb.TABLES, pb.SCHEMA) else tables
 

@@ -60,6 +60,7 @@ class Position:
         return " at ".join(part for part in (self.gtid_set, place) if part) or "the beginning"
 
 
+@functools.lru_cache(maxsize=64)
 def file_order(file: str) -> tuple[str, int]:
     """The sort key of a binlog file: its base name, its number. Raises BadInput."""
     match = _FILE.match(file)

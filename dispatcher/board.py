@@ -46,8 +46,10 @@ class Dispatcher:
         if not self.is_broken:
             self.epoch = epoch
 
-    def take(self, report: DispatcherReport) -> None:
-        self._last = report
+    def take(self, report: DispatcherReport) -> bool:
+        """Whether it says anything new."""
+        former, self._last = self._last, report
+        return former is not report
 
     def stream_ended(self) -> None:
         """Its stream has ended: counts go on from here, and it starts again if it is still wanted."""

@@ -12,6 +12,7 @@ report of a stream that is no longer the manager's is ignored, but for its last 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -33,6 +34,9 @@ log = structlog.get_logger()
 
 # A stop lets the lanes end what they do; after this many seconds it cuts their connections.
 STOP_GRACE_SECONDS = 2.0
+
+# Who has not heard of so many removals is told everything.
+MOST_GONE = 1000
 
 
 class StreamLike(Protocol):
@@ -89,6 +93,8 @@ class Manager:
         self._stop_grace = stop_grace_seconds
         self._journal = Journal()
         self._dispatchers: dict[str, Dispatcher] = {}
+        self._changed_at: dict[str, int] = {}  # the version with which each last changed
+        self._gone: deque[tuple[int, Placement]] = deque(maxlen=MOST_GONE)  # with the version without it
         self._rows = self._rows_before = 0  # of the stream, and of those that have ended
         self._stream: StreamLike | None = None
         self._stream_spec = spec
@@ -121,7 +127,7 @@ class Manager:
         if former != owner:
             self._log.info("owner-changed", epoch=owner.epoch, owner=owner.node, former_epoch=former.epoch)
         self._poked.set()
-        self._touch()
+        self._touch(self._dispatchers)
         return removing
 
     def schedule(self, create: Iterable[Placement], remove: Iterable[Placement]) -> None:
@@ -129,7 +135,10 @@ class Manager:
 
         Generations only grow: what names an older one than runs here is late, and would stop or replace its successor.
         """
+        create, remove = list(create), list(remove)
         for placement in filter(self._is_timely, remove):
+            if placement.dispatcher not in self._dispatchers:  # who asks has to hear so
+                self._gone.append((self.version + 1, placement))
             if self._journal.add(Kind.REMOVE, placement, self.owner, self._dispatchers):
                 self._dispatchers[placement.dispatcher].leaving = True
         for placement in filter(self._is_timely, create):
@@ -139,7 +148,7 @@ class Manager:
             self._journal.add(Kind.CREATE, placement, self.owner, self._dispatchers)
             self._dispatchers[placement.dispatcher] = Dispatcher(placement, self.owner.epoch)
         self._poked.set()
-        self._touch()
+        self._touch(placement.dispatcher for placement in (*create, *remove))
 
     def _is_timely(self, placement: Placement) -> bool:
         existing = self._dispatchers.get(placement.dispatcher)
@@ -157,8 +166,19 @@ class Manager:
             decision = Decision(ddl, action, frozenset(dispatchers), self.owner.epoch, dict(flushed))
             self._stream.decide(decision)
 
-    def statuses(self) -> list[pb.DispatcherStatus]:
-        return [dispatcher.status(self.node) for dispatcher in self._dispatchers.values()]
+    def statuses(self, since: int = 0) -> list[pb.DispatcherStatus]:
+        """Of those that have changed since version `since`."""
+        changed_at = self._changed_at
+        return [one.status(self.node) for key, one in self._dispatchers.items() if changed_at[key] > since]
+
+    def can_tell_since(self, version: int) -> bool:
+        """Whether all that has gone since is known."""
+        is_full = len(self._gone) == MOST_GONE
+        return 0 < version <= self.version and not (is_full and version < self._gone[0][0])
+
+    def gone_since(self, version: int) -> list[Placement]:
+        """What has been removed since, unless `version` is 0."""
+        return [placement for at, placement in self._gone if at > version] if version else []
 
     def lag(self) -> Lag | None:
         """As it is now; None where nothing is known of it."""
@@ -262,31 +282,37 @@ class Manager:
         self._rows_before, self._rows = self.rows, 0
         for dispatcher in self._dispatchers.values():
             dispatcher.stream_ended()
+        self._touch(self._dispatchers)
 
     def _drop_leavers(self) -> None:
         """Only when no stream serves them any more."""
         served = {placement.dispatcher for placement in self._served}
         gone = [key for key, dispatcher in self._dispatchers.items() if dispatcher.leaving and key not in served]
         for key in gone:
-            del self._dispatchers[key]
+            self._gone.append((self.version + 1, self._dispatchers.pop(key).placement))
+            del self._changed_at[key]
         self._journal.finish(Kind.REMOVE, gone)
         if gone:
             self._touch()
 
     def _take(self, report: Report) -> None:
         self._rows = report.rows
+        changed = []
         begun = []
         for one in report.dispatchers:
-            dispatcher = self._dispatchers.get(one.placement.dispatcher)
-            if dispatcher is not None and dispatcher.placement == one.placement:
-                dispatcher.take(one)
+            key = one.placement.dispatcher
+            dispatcher = self._dispatchers.get(key)
+            if dispatcher is not None and dispatcher.placement == one.placement and dispatcher.take(one):
+                changed.append(key)
                 if one.position is not None or one.state == pb.BROKEN:  # its progress row is claimed, or never will be
-                    begun.append(one.placement.dispatcher)
+                    begun.append(key)
         self._journal.finish(Kind.CREATE, begun)
-        self._touch()
+        self._touch(changed)
 
-    def _touch(self) -> None:
+    def _touch(self, changed: Iterable[str] = ()) -> None:
+        """There is something new to tell, about these dispatchers among other things."""
         self.version += 1
+        self._changed_at.update((key, self.version) for key in changed if key in self._dispatchers)
         self._changed.set()
         self._changed = asyncio.Event()
 

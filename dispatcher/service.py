@@ -112,13 +112,19 @@ class DispatchService(dispatch_pb2_grpc.DispatchServicer):
             if manager is None:
                 return pb.HeartbeatResponse(stamp=record.stamp(), rejection=record.rejection(verdict))
             lag = manager.lag()
+            since = request.seen_version if request.changes and manager.can_tell_since(request.seen_version) else 0
             return pb.HeartbeatResponse(
                 stamp=record.stamp(),
                 version=manager.version,
-                dispatchers=manager.statuses(),
+                dispatchers=manager.statuses(since),
                 lag_seconds=lag.seconds if lag is not None else 0.0,
                 rows=manager.rows,
                 lag=lag.write() if lag is not None else None,
+                changes=bool(since),
+                gone=[
+                    pb.DispatcherPlacement(dispatcher=p.dispatcher, generation=p.generation)
+                    for p in manager.gone_since(since)
+                ],
             )
 
     async def Barrier(self, request: pb.BarrierRequest, context: Any) -> pb.BarrierResponse:

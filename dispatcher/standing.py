@@ -31,6 +31,7 @@ class Standing:
         self._error_at = 0.0
         self._before = (0, 0)  # counts of earlier connections
         self._counts = (0, 0)
+        self._report: DispatcherReport | None = None  # the last one, if it is still true
 
     @property
     def is_broken(self) -> bool:
@@ -53,13 +54,16 @@ class Standing:
 
     def begin(self) -> None:
         """Connections are made anew: what they count begins at 0."""
+        self._report = None
         self._before = (self._before[0] + self._counts[0], self._before[1] + self._counts[1])
         self._counts = (0, 0)
 
     def run(self) -> None:
+        self._report = None
         self.state, self._blocked, self._error = pb.RUNNING, None, None
 
     def block(self, ddl: pb.Ddl) -> None:
+        self._report = None
         self.state, self._blocked = pb.BLOCKED, ddl
 
     def retry(self, error: HedgerowError) -> None:
@@ -71,23 +75,33 @@ class Standing:
     def reach(self, position: Position) -> None:
         """Everything up to there is durable."""
         if not self.finished:
+            self._report = None
             self._position = position
 
     def execute(self, position: Position) -> None:
         """Its progress row is at `position`, and every DDL before that has been executed, perhaps just now."""
+        self._report = None
         self._executed = position
         self.reach(position)
 
     def finish(self, position: Position) -> None:
+        self._report = None
         self._position = position
         self.finished = True
         self.state, self._blocked, self._error = pb.ENDED, None, None
 
     def count(self, rows_events: int, transactions: int) -> None:
         """So much is durable since the connections were made."""
+        self._report = None
         self._counts = (rows_events, transactions)
 
     def report(self) -> DispatcherReport:
+        """The same object as before as long as nothing has changed."""
+        if self._report is None:
+            self._report = self._make_report()
+        return self._report
+
+    def _make_report(self) -> DispatcherReport:
         return DispatcherReport(
             placement=self.placement,
             state=self.state,
@@ -101,6 +115,7 @@ class Standing:
         )
 
     def _fail(self, state: pb.DispatcherState, error: HedgerowError) -> None:
+        self._report = None
         if self._error is None or self.state != state:
             self._error_at = time.time()
         self.state, self._error, self._blocked = state, error, None

@@ -57,6 +57,7 @@ def is_past(position: Position, ddl: pb.Ddl, flavour: Flavour) -> bool:
 
 
 def decide(
+    waiting: Collection[str],
     dispatchers: Collection[str],
     placed: Placed,
     schema_row: Position,
@@ -67,12 +68,12 @@ def decide(
 ) -> list[Barrier]:
     """Who is to WRITE and who may PASS now. Level-triggered: the same statuses give the same decisions again.
 
-    `dispatchers` are all that are replicated; `schema_row` is the schema dispatcher's progress row; `is_settled` tells
-    whether a dispatcher's unit is in one place (a PASS waits for tables that the DDL has tied together to be moved);
-    `may_write`: the list of dispatchers is as the schema dispatcher has left it.
+    `waiting` are blocked; `dispatchers` are all that are replicated; `schema_row` is the schema dispatcher's progress
+    row; `is_settled` tells whether a dispatcher's unit is in one place (a PASS waits for tables that the DDL has tied
+    together to be moved); `may_write`: the list of dispatchers is as the schema dispatcher has left it.
     """
     passes: dict[tuple[str, DdlId], tuple[pb.Ddl, list[str]]] = {}
-    for key in sorted(dispatchers):
+    for key in sorted(waiting):
         if key == SCHEMA_DISPATCHER or (ddl := _blocked(key, placed)) is None:
             continue
         if is_past(schema_row, ddl, flavour) and is_settled(key):

@@ -35,6 +35,15 @@ class Inventory:
     def read(cls, response: dispatch_pb2.BootstrapResponse) -> Inventory:
         return cls(tuple(response.dispatchers), frozenset(placement.dispatcher for placement in response.removing))
 
+    def after(self, beat: dispatch_pb2.HeartbeatResponse) -> Inventory:
+        """What it runs now."""
+        if not beat.changes:
+            return Inventory(tuple(beat.dispatchers), self.removing)
+        gone = {placement.dispatcher for placement in beat.gone}
+        known = {status.dispatcher: status for status in self.dispatchers if status.dispatcher not in gone}
+        known.update((status.dispatcher, status) for status in beat.dispatchers)
+        return Inventory(tuple(known.values()), self.removing)
+
     def serves(self, status: pb.DispatcherStatus) -> bool:
         """Whether one of `dispatchers` may go on as it is."""
         return status.dispatcher not in self.removing and status.state not in (pb.BROKEN, pb.ENDED)

@@ -9,6 +9,7 @@ that nobody here knows of could be behind it.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from common.gtid import gtid_set
@@ -23,26 +24,39 @@ class Checkpoint:
     def __init__(self, flavour: Flavour) -> None:
         self._flavour = flavour
         self._positions: dict[str, Position] = {}
+        self._counts: Counter[Position] = Counter()  # most dispatchers are at one of few
         self.reported: Position | None = None
 
     def set_dispatchers(self, rows: Mapping[str, Position]) -> None:
         """All dispatchers, with the positions of their progress rows; who is not listed is gone."""
-        former = self._positions
-        self._positions = {key: _later(former.get(key, row), row, self._flavour) for key, row in rows.items()}
+        for key in self._positions.keys() - rows.keys():
+            self._put(key, None)
+        for key, row in rows.items():
+            self._put(key, _later(self._positions.get(key, row), row, self._flavour))
 
     def observe(self, statuses: Iterable[pb.DispatcherStatus]) -> None:
         """Heartbeats of the incarnations that are in charge. Others, and unknown dispatchers, must not come here."""
         for status in statuses:
             known = self._positions.get(status.dispatcher)
             if known is not None and status.HasField("position"):
-                self._positions[status.dispatcher] = _later(known, Position.read(status.position), self._flavour)
+                self._put(status.dispatcher, _later(known, Position.read(status.position), self._flavour))
 
     def advance(self) -> Position | None:
         """The checkpoint now; None before there are dispatchers. Raises HistoryDiverged (common/position.py)."""
         if self._positions:
-            found = least(list(self._positions.values()), self._flavour)
+            found = least(list(self._counts), self._flavour)
             self.reported = _later(self.reported or found, found, self._flavour)
         return self.reported
+
+    def _put(self, key: str, position: Position | None) -> None:
+        former = self._positions.pop(key, None)
+        if former is not None:
+            self._counts[former] -= 1
+            if not self._counts[former]:
+                del self._counts[former]
+        if position is not None:
+            self._positions[key] = position
+            self._counts[position] += 1
 
 
 @functools.lru_cache(maxsize=1024)
@@ -66,24 +80,27 @@ class Applied:
         self.rows = 0
         self.transactions = 0
         self._rows: dict[str, int] = {}  # by node
-        self._last: dict[tuple[str, str, int], int] = {}
+        self._last: dict[str, dict[tuple[str, int], int]] = {}  # by node
 
     def adopt(self, node: str, statuses: Iterable[pb.DispatcherStatus]) -> None:
         """What was applied before this maintainer began, or while a node was out of reach, does not count."""
         self._rows.pop(node, None)
-        for status in statuses:
-            self._last[node, status.dispatcher, status.generation] = status.transactions
+        self._last[node] = {(one.dispatcher, one.generation): one.transactions for one in statuses}
 
-    def observe(self, node: str, statuses: Iterable[pb.DispatcherStatus], rows: int) -> None:
-        """A whole heartbeat of one node. Counters that went back were reset there. `rows` count from its first one."""
+    def observe(
+        self, node: str, statuses: Iterable[pb.DispatcherStatus], rows: int, gone: Iterable[tuple[str, int]] = ()
+    ) -> None:
+        """A heartbeat of one node. Counters that went back were reset there. `rows` count from its first one; `gone`
+        are the incarnations that it has removed."""
         self.rows += _step(self._rows.get(node, rows), rows)
         self._rows[node] = rows
-        kept = {index: last for index, last in self._last.items() if index[0] != node}
+        last = self._last.setdefault(node, {})
+        for incarnation in gone:
+            last.pop(incarnation, None)
         for status in statuses:
-            index = (node, status.dispatcher, status.generation)
-            self.transactions += _step(self._last.get(index, 0), status.transactions)
-            kept[index] = status.transactions
-        self._last = kept
+            index = (status.dispatcher, status.generation)
+            self.transactions += _step(last.get(index, 0), status.transactions)
+            last[index] = status.transactions
 
 
 def _step(last: int, now: int) -> int:

@@ -52,6 +52,7 @@ class Core:
         self._sent = SentBarriers(repeat_seconds)
         self._inventories: dict[str, Inventory] | None = {}  # until `begin`
         self._units: list[Unit] = []
+        self._tied: tuple[frozenset[str], frozenset[tuple[str, str]]] | None = None  # what the units were made of
         self._schema_row = Position()
         self._pinned: dict[str, str] = {}
         self._fenced: set[str] = set()
@@ -98,11 +99,16 @@ class Core:
 
     def observe(self, node: str, beat: dispatch_pb2.HeartbeatResponse, seq: int) -> None:
         """A heartbeat that was requested at `seq`."""
-        self.applied.observe(node, beat.dispatchers, beat.rows)
-        if self._inventories is None:
+        gone = {placement.dispatcher: placement.generation for placement in beat.gone}
+        self.applied.observe(node, beat.dispatchers, beat.rows, gone.items())
+        if self._inventories is not None:
+            if node in self._inventories:
+                self._inventories[node] = self._inventories[node].after(beat)
+        elif beat.changes:
+            self._fleet.observe_gone(node, gone.items())
+            self._fleet.observe_changes(node, beat.dispatchers, seq)
+        else:
             self._fleet.observe(node, beat.dispatchers, seq)
-        elif node in self._inventories:
-            self._inventories[node] = Inventory(tuple(beat.dispatchers), self._inventories[node].removing)
 
     def acknowledge(self, node: str, orders: Orders, seq: int) -> None:
         self._fleet.acknowledge(node, orders, seq)
@@ -135,11 +141,17 @@ class Core:
         go back. Raises HistoryDiverged where positions cannot be compared."""
         orders = self._fleet.decide(self._units, eligible, ready, self._pinned)
         placed = self.placed()
-        error, broken = self._judge(placed)
+        error, broken = self._judge()
         must_read = bool(self._fenced) or not self._has_latest_list()
-        settled = {key for unit in self._units if self._fleet.settled(unit) for key in unit}
+        waiting = self._fleet.blocked & self.dispatchers
         decisions = decide(
-            self.dispatchers, placed, self._schema_row, self._flavour, settled.__contains__, may_write=not must_read
+            waiting,
+            self.dispatchers,
+            placed,
+            self._schema_row,
+            self._flavour,
+            self._is_settled,
+            may_write=not must_read,
         )
         barriers = self._sent.due([barrier for barrier in decisions if barrier.node in ready], placed, now)
         if any(barrier.again and barrier.action == dispatch_pb2.WRITE for barrier in barriers):
@@ -148,7 +160,7 @@ class Core:
 
     def advance(self) -> None:
         """Brings the checkpoint up to the heartbeats. Not while `Step.must_read`: a dispatcher may be unknown still."""
-        self._checkpoint.observe(status for _, status in self.placed().values())
+        self._checkpoint.observe(self._fleet.take_moved())
         self._checkpoint.advance()
 
     def placed(self) -> Placed:
@@ -158,6 +170,11 @@ class Core:
     @property
     def checkpoint(self) -> Position | None:
         return self._checkpoint.reported
+
+    @property
+    def version(self) -> int:
+        """Grows when more than positions and counts has changed."""
+        return self._fleet.version
 
     def _has_latest_list(self) -> bool:
         """Whether the last view is from after every DDL that the schema dispatcher is known to have executed, and from
@@ -183,19 +200,26 @@ class Core:
                 f"the sink has no progress of changefeed {self._uid} any more: somebody has deleted rows of "
                 f"hedgerow.progress. Restore them, or remove the changefeed and create it anew"
             )
-        self.dispatchers = frozenset(rows)
+        tied = (frozenset(rows), frozenset(view.edges))
+        if tied != self._tied:
+            self._tied = tied
+            self.dispatchers = tied[0]
+            self._units = make_units(self.dispatchers, view.edges, self._consistency)
         self._schema_row = rows[SCHEMA_DISPATCHER]
-        self._units = make_units(self.dispatchers, view.edges, self._consistency)
         self._checkpoint.set_dispatchers(rows)
 
-    def _judge(self, placed: Placed) -> tuple[pb.ChangefeedError | None, pb.ChangefeedError | None]:
+    def _is_settled(self, key: str) -> bool:
+        unit = self._fleet.unit_of(key)
+        return unit is not None and self._fleet.settled(unit)
+
+    def _judge(self) -> tuple[pb.ChangefeedError | None, pb.ChangefeedError | None]:
         """The worst error, and one that is final. A dispatcher that was fenced has only lost its own incarnation unless
         the sink says otherwise when it is read."""
         reports: list[pb.ChangefeedError] = []
         broken: list[pb.ChangefeedError] = []
-        for key, (node, status) in placed.items():
-            if not status.HasField("error"):
-                continue
+        placed = self.placed()
+        for key in sorted(self._fleet.failing):
+            node, status = placed[key]
             report = pb.ChangefeedError()
             report.CopyFrom(status.error)
             report.node, report.dispatcher = node, key

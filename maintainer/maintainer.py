@@ -330,9 +330,7 @@ class Maintainer:
     def _publish(self, now: float, *, may_advance: bool) -> None:
         """Changes of substance at once, positions and counters now and then."""
         error = worst(self._errors.values())
-        placed = self._core.placed().items()
-        states = {(k, n, s.epoch, s.generation, s.state, s.HasField("blocked")) for k, (n, s) in placed}
-        substance = (self._phase, error and (error.code, error.message, error.dispatcher), states)
+        substance = (self._phase, error and (error.code, error.message, error.dispatcher), self._core.version)
         if substance == self._published and now - self._published_at < self._timing.publish:
             return
         self._published, self._published_at = substance, now

@@ -193,7 +193,7 @@ class NodeLink:
             begun = clock()
             seq = next(self._seqs)
             request = dispatch_pb2.HeartbeatRequest(
-                stamp=self._stamp.write(), seen_version=version, wait_ms=round(timing.heartbeat * 1000)
+                stamp=self._stamp.write(), seen_version=version, wait_ms=round(timing.heartbeat * 1000), changes=True
             )
             deadline = timing.heartbeat + timing.heartbeat_slack
             response = await self._call(self._stub.Heartbeat(request, timeout=deadline))

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from common.pb.v1 import model_pb2 as common_dot_pb_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63ommon/pb/v1/dispatch.proto\x12\x0bhedgerow.v1\x1a\x18\x63ommon/pb/v1/model.proto\"`\n\x10\x42ootstrapRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.hedgerow.v1.ChangefeedSpec\"\x87\x02\n\x11\x42ootstrapResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\x12+\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1c.hedgerow.v1.ChangefeedError\x12\x32\n\x0b\x64ispatchers\x18\x04 \x03(\x0b\x32\x1d.hedgerow.v1.DispatcherStatus\x12\x32\n\x08removing\x18\x05 \x03(\x0b\x32 .hedgerow.v1.DispatcherPlacement\x12\x0f\n\x07version\x18\x06 \x01(\x04\"K\n\x13\x44ispatcherPlacement\x12\x12\n\ndispatcher\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0c\n\x04lane\x18\x03 \x01(\r\"\x98\x01\n\x0fScheduleRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12\x30\n\x06\x63reate\x18\x02 \x03(\x0b\x32 .hedgerow.v1.DispatcherPlacement\x12\x30\n\x06remove\x18\x03 \x03(\x0b\x32 .hedgerow.v1.DispatcherPlacement\"`\n\x10ScheduleResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"\\\n\x10HeartbeatRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12\x14\n\x0cseen_version\x18\x02 \x01(\x04\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\"\xe8\x01\n\x11HeartbeatResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x32\n\x0b\x64ispatchers\x18\x04 \x03(\x0b\x32\x1d.hedgerow.v1.DispatcherStatus\x12\x13\n\x0blag_seconds\x18\x05 \x01(\x01\x12\x0c\n\x04rows\x18\x06 \x01(\x04\x12\x1d\n\x03lag\x18\x07 \x01(\x0b\x32\x10.hedgerow.v1.Lag\"\xfe\x01\n\x0e\x42\x61rrierRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12\x1d\n\x03\x64\x64l\x18\x02 \x01(\x0b\x32\x10.hedgerow.v1.Ddl\x12*\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1a.hedgerow.v1.BarrierAction\x12\x13\n\x0b\x64ispatchers\x18\x04 \x03(\t\x12\x39\n\x07\x66lushed\x18\x05 \x03(\x0b\x32(.hedgerow.v1.BarrierRequest.FlushedEntry\x1a.\n\x0c\x46lushedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"_\n\x0f\x42\x61rrierResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"1\n\x0c\x43loseRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\"]\n\rCloseResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection*D\n\rBarrierAction\x12\x1e\n\x1a\x42\x41RRIER_ACTION_UNSPECIFIED\x10\x00\x12\t\n\x05WRITE\x10\x01\x12\x08\n\x04PASS\x10\x02\x32\xf1\x02\n\x08\x44ispatch\x12J\n\tBootstrap\x12\x1d.hedgerow.v1.BootstrapRequest\x1a\x1e.hedgerow.v1.BootstrapResponse\x12G\n\x08Schedule\x12\x1c.hedgerow.v1.ScheduleRequest\x1a\x1d.hedgerow.v1.ScheduleResponse\x12J\n\tHeartbeat\x12\x1d.hedgerow.v1.HeartbeatRequest\x1a\x1e.hedgerow.v1.HeartbeatResponse\x12\x44\n\x07\x42\x61rrier\x12\x1b.hedgerow.v1.BarrierRequest\x1a\x1c.hedgerow.v1.BarrierResponse\x12>\n\x05\x43lose\x12\x19.hedgerow.v1.CloseRequest\x1a\x1a.hedgerow.v1.CloseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63ommon/pb/v1/dispatch.proto\x12\x0bhedgerow.v1\x1a\x18\x63ommon/pb/v1/model.proto\"`\n\x10\x42ootstrapRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.hedgerow.v1.ChangefeedSpec\"\x87\x02\n\x11\x42ootstrapResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\x12+\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1c.hedgerow.v1.ChangefeedError\x12\x32\n\x0b\x64ispatchers\x18\x04 \x03(\x0b\x32\x1d.hedgerow.v1.DispatcherStatus\x12\x32\n\x08removing\x18\x05 \x03(\x0b\x32 .hedgerow.v1.DispatcherPlacement\x12\x0f\n\x07version\x18\x06 \x01(\x04\"K\n\x13\x44ispatcherPlacement\x12\x12\n\ndispatcher\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0c\n\x04lane\x18\x03 \x01(\r\"\x98\x01\n\x0fScheduleRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12\x30\n\x06\x63reate\x18\x02 \x03(\x0b\x32 .hedgerow.v1.DispatcherPlacement\x12\x30\n\x06remove\x18\x03 \x03(\x0b\x32 .hedgerow.v1.DispatcherPlacement\"`\n\x10ScheduleResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"m\n\x10HeartbeatRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12\x14\n\x0cseen_version\x18\x02 \x01(\x04\x12\x0f\n\x07wait_ms\x18\x03 \x01(\r\x12\x0f\n\x07\x63hanges\x18\x04 \x01(\x08\"\xa9\x02\n\x11HeartbeatResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x32\n\x0b\x64ispatchers\x18\x04 \x03(\x0b\x32\x1d.hedgerow.v1.DispatcherStatus\x12\x13\n\x0blag_seconds\x18\x05 \x01(\x01\x12\x0c\n\x04rows\x18\x06 \x01(\x04\x12\x1d\n\x03lag\x18\x07 \x01(\x0b\x32\x10.hedgerow.v1.Lag\x12\x0f\n\x07\x63hanges\x18\x08 \x01(\x08\x12.\n\x04gone\x18\t \x03(\x0b\x32 .hedgerow.v1.DispatcherPlacement\"\xfe\x01\n\x0e\x42\x61rrierRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12\x1d\n\x03\x64\x64l\x18\x02 \x01(\x0b\x32\x10.hedgerow.v1.Ddl\x12*\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1a.hedgerow.v1.BarrierAction\x12\x13\n\x0b\x64ispatchers\x18\x04 \x03(\t\x12\x39\n\x07\x66lushed\x18\x05 \x03(\x0b\x32(.hedgerow.v1.BarrierRequest.FlushedEntry\x1a.\n\x0c\x46lushedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"_\n\x0f\x42\x61rrierResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection\"1\n\x0c\x43loseRequest\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\"]\n\rCloseResponse\x12!\n\x05stamp\x18\x01 \x01(\x0b\x32\x12.hedgerow.v1.Stamp\x12)\n\trejection\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Rejection*D\n\rBarrierAction\x12\x1e\n\x1a\x42\x41RRIER_ACTION_UNSPECIFIED\x10\x00\x12\t\n\x05WRITE\x10\x01\x12\x08\n\x04PASS\x10\x02\x32\xf1\x02\n\x08\x44ispatch\x12J\n\tBootstrap\x12\x1d.hedgerow.v1.BootstrapRequest\x1a\x1e.hedgerow.v1.BootstrapResponse\x12G\n\x08Schedule\x12\x1c.hedgerow.v1.ScheduleRequest\x1a\x1d.hedgerow.v1.ScheduleResponse\x12J\n\tHeartbeat\x12\x1d.hedgerow.v1.HeartbeatRequest\x1a\x1e.hedgerow.v1.HeartbeatResponse\x12\x44\n\x07\x42\x61rrier\x12\x1b.hedgerow.v1.BarrierRequest\x1a\x1c.hedgerow.v1.BarrierResponse\x12>\n\x05\x43lose\x12\x19.hedgerow.v1.CloseRequest\x1a\x1a.hedgerow.v1.CloseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BARRIERREQUEST_FLUSHEDENTRY']._loaded_options = None
   _globals['_BARRIERREQUEST_FLUSHEDENTRY']._serialized_options = b'8\001'
-  _globals['_BARRIERACTION']._serialized_start=1593
-  _globals['_BARRIERACTION']._serialized_end=1661
+  _globals['_BARRIERACTION']._serialized_start=1675
+  _globals['_BARRIERACTION']._serialized_end=1743
   _globals['_BOOTSTRAPREQUEST']._serialized_start=70
   _globals['_BOOTSTRAPREQUEST']._serialized_end=166
   _globals['_BOOTSTRAPRESPONSE']._serialized_start=169
@@ -47,19 +47,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCHEDULERESPONSE']._serialized_start=666
   _globals['_SCHEDULERESPONSE']._serialized_end=762
   _globals['_HEARTBEATREQUEST']._serialized_start=764
-  _globals['_HEARTBEATREQUEST']._serialized_end=856
-  _globals['_HEARTBEATRESPONSE']._serialized_start=859
-  _globals['_HEARTBEATRESPONSE']._serialized_end=1091
-  _globals['_BARRIERREQUEST']._serialized_start=1094
-  _globals['_BARRIERREQUEST']._serialized_end=1348
-  _globals['_BARRIERREQUEST_FLUSHEDENTRY']._serialized_start=1302
-  _globals['_BARRIERREQUEST_FLUSHEDENTRY']._serialized_end=1348
-  _globals['_BARRIERRESPONSE']._serialized_start=1350
-  _globals['_BARRIERRESPONSE']._serialized_end=1445
-  _globals['_CLOSEREQUEST']._serialized_start=1447
-  _globals['_CLOSEREQUEST']._serialized_end=1496
-  _globals['_CLOSERESPONSE']._serialized_start=1498
-  _globals['_CLOSERESPONSE']._serialized_end=1591
-  _globals['_DISPATCH']._serialized_start=1664
-  _globals['_DISPATCH']._serialized_end=2033
+  _globals['_HEARTBEATREQUEST']._serialized_end=873
+  _globals['_HEARTBEATRESPONSE']._serialized_start=876
+  _globals['_HEARTBEATRESPONSE']._serialized_end=1173
+  _globals['_BARRIERREQUEST']._serialized_start=1176
+  _globals['_BARRIERREQUEST']._serialized_end=1430
+  _globals['_BARRIERREQUEST_FLUSHEDENTRY']._serialized_start=1384
+  _globals['_BARRIERREQUEST_FLUSHEDENTRY']._serialized_end=1430
+  _globals['_BARRIERRESPONSE']._serialized_start=1432
+  _globals['_BARRIERRESPONSE']._serialized_end=1527
+  _globals['_CLOSEREQUEST']._serialized_start=1529
+  _globals['_CLOSEREQUEST']._serialized_end=1578
+  _globals['_CLOSERESPONSE']._serialized_start=1580
+  _globals['_CLOSERESPONSE']._serialized_end=1673
+  _globals['_DISPATCH']._serialized_start=1746
+  _globals['_DISPATCH']._serialized_end=2115
 # @@protoc_insertion_point(module_scope)

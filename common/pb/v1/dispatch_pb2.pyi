@@ -70,17 +70,19 @@ class ScheduleResponse(_message.Message):
     def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., rejection: _Optional[_Union[_model_pb2.Rejection, _Mapping]] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("stamp", "seen_version", "wait_ms")
+    __slots__ = ("stamp", "seen_version", "wait_ms", "changes")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     SEEN_VERSION_FIELD_NUMBER: _ClassVar[int]
     WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
     stamp: _model_pb2.Stamp
     seen_version: int
     wait_ms: int
-    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., seen_version: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+    changes: bool
+    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., seen_version: _Optional[int] = ..., wait_ms: _Optional[int] = ..., changes: bool = ...) -> None: ...
 
 class HeartbeatResponse(_message.Message):
-    __slots__ = ("stamp", "rejection", "version", "dispatchers", "lag_seconds", "rows", "lag")
+    __slots__ = ("stamp", "rejection", "version", "dispatchers", "lag_seconds", "rows", "lag", "changes", "gone")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     REJECTION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +90,8 @@ class HeartbeatResponse(_message.Message):
     LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     LAG_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
     stamp: _model_pb2.Stamp
     rejection: _model_pb2.Rejection
     version: int
@@ -95,7 +99,9 @@ class HeartbeatResponse(_message.Message):
     lag_seconds: float
     rows: int
     lag: _model_pb2.Lag
-    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., rejection: _Optional[_Union[_model_pb2.Rejection, _Mapping]] = ..., version: _Optional[int] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., lag_seconds: _Optional[float] = ..., rows: _Optional[int] = ..., lag: _Optional[_Union[_model_pb2.Lag, _Mapping]] = ...) -> None: ...
+    changes: bool
+    gone: _containers.RepeatedCompositeFieldContainer[DispatcherPlacement]
+    def __init__(self, stamp: _Optional[_Union[_model_pb2.Stamp, _Mapping]] = ..., rejection: _Optional[_Union[_model_pb2.Rejection, _Mapping]] = ..., version: _Optional[int] = ..., dispatchers: _Optional[_Iterable[_Union[_model_pb2.DispatcherStatus, _Mapping]]] = ..., lag_seconds: _Optional[float] = ..., rows: _Optional[int] = ..., lag: _Optional[_Union[_model_pb2.Lag, _Mapping]] = ..., changes: bool = ..., gone: _Optional[_Iterable[_Union[DispatcherPlacement, _Mapping]]] = ...) -> None: ...
 
 class BarrierRequest(_message.Message):
     __slots__ = ("stamp", "ddl", "action", "dispatchers", "flushed")

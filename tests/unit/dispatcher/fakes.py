@@ -116,8 +116,8 @@ class Caller:
         request = pb.ScheduleRequest(stamp=self.stamp, create=read(create), remove=read(remove))
         return await self.service.Schedule(request, None)
 
-    async def heartbeat(self, seen: int = 0, wait_ms: int = 0) -> pb.HeartbeatResponse:
-        request = pb.HeartbeatRequest(stamp=self.stamp, seen_version=seen, wait_ms=wait_ms)
+    async def heartbeat(self, seen: int = 0, wait_ms: int = 0, *, changes: bool = False) -> pb.HeartbeatResponse:
+        request = pb.HeartbeatRequest(stamp=self.stamp, seen_version=seen, wait_ms=wait_ms, changes=changes)
         return await self.service.Heartbeat(request, None)
 
     async def barrier(self, action: pb.BarrierAction = pb.PASS) -> pb.BarrierResponse:

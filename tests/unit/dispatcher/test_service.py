@@ -268,6 +268,24 @@ async def test_a_heartbeat_answers_as_soon_as_something_changes(service: Dispatc
         assert (await waiting).dispatchers[0].state == pb.RUNNING
 
 
+async def test_a_heartbeat_may_tell_only_what_has_changed(service: DispatchService, streams: Streams) -> None:
+    owner = await owned(service)
+    await owner.schedule(("a.b", "a.c"))
+    await settle()
+    first = await owner.heartbeat(changes=True)
+    assert not first.changes, "who has seen nothing is told everything"
+    assert {one.dispatcher for one in first.dispatchers} == {"a.b", "a.c"}
+    again = await owner.heartbeat(first.version, changes=True)
+    assert (again.changes, list(again.dispatchers), list(again.gone)) == (True, [], [])
+    await owner.schedule((), ("a.b",))
+    await settle()
+    later = await owner.heartbeat(first.version, changes=True)
+    assert [(one.dispatcher, one.generation) for one in later.gone] == [("a.b", 1)]
+    assert [one.dispatcher for one in later.dispatchers] == ["a.c"], "its stream was started anew"
+    whole = await owner.heartbeat(first.version)
+    assert (whole.changes, [one.dispatcher for one in whole.dispatchers]) == (False, ["a.c"])
+
+
 async def test_a_waiting_heartbeat_of_a_superseded_owner_is_rejected(service: DispatchService) -> None:
     owner = await owned(service)
     version = (await owner.heartbeat()).version

@@ -18,7 +18,15 @@ K = ddl_at(10, "s.a")
 
 
 def run(placed: Placed, row: int, keys: set[str] | None = None, *, settled: bool = True) -> list[tuple[str, int, str]]:
-    decisions = decide(keys or set(placed), placed, at(row), "mariadb", lambda _: settled, may_write=True)
+    decisions = decide(
+        set(placed) & (keys or set(placed)),
+        keys or set(placed),
+        placed,
+        at(row),
+        "mariadb",
+        lambda _: settled,
+        may_write=True,
+    )
     return [(b.node, b.action, key) for b in decisions for key in b.dispatchers]
 
 
@@ -114,7 +122,9 @@ def test_every_sequence_of_ddl_is_executed_in_order_and_passed_by_all(
                 placed[key] = ("n", status(key, blocked=ahead[0], offset=progress[key]))
             else:
                 placed[key] = ("n", status(key, offset=done) if done else status(key))
-        for barrier in decide(set(progress), placed, at(progress["*"]), "mariadb", lambda _: True, may_write=True):
+        for barrier in decide(
+            set(placed), set(progress), placed, at(progress["*"]), "mariadb", lambda _: True, may_write=True
+        ):
             offset = barrier.ddl.position.offset
             for key in barrier.dispatchers:
                 assert placed[key][1].blocked == barrier.ddl
@@ -138,13 +148,13 @@ def test_the_list_has_another_version_when_the_schema_dispatcher_has_executed_or
 
 def test_a_write_tells_which_incarnations_wait_for_it() -> None:
     placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", status("s.a", offset=10, generation=7))}
-    (write,) = decide(set(placed), placed, at(9), "mariadb", lambda _: True, may_write=True)
+    (write,) = decide(set(placed), set(placed), placed, at(9), "mariadb", lambda _: True, may_write=True)
     assert write.flushed == {"s.a": 7}
 
 
 def test_no_write_while_the_list_of_dispatchers_may_have_changed() -> None:
     placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", blocked("s.a", K))}
-    assert decide(set(placed), placed, at(9), "mariadb", lambda _: True, may_write=False) == []
+    assert decide(set(placed), set(placed), placed, at(9), "mariadb", lambda _: True, may_write=False) == []
 
 
 def test_a_decision_is_sent_once_and_again_when_it_had_no_effect_for_a_while() -> None:
