@@ -40,6 +40,11 @@ def dropped(ddl: pb.Ddl, keys: Iterable[str]) -> frozenset[str]:
     return _named(ddl.drops, frozenset(keys) - {SCHEMA_DISPATCHER})
 
 
+def created(ddl: pb.Ddl) -> frozenset[str]:
+    """The dispatchers that begin with it, where they are not there already."""
+    return frozenset(f"{name.schema}.{name.table}" for name in ddl.creates)
+
+
 def _named(names: Iterable[pb.TableName], keys: frozenset[str]) -> frozenset[str]:
     """A name without table means all of its schema."""
     exact = {f"{name.schema}.{name.table}" for name in names if name.table}

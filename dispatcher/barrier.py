@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from common.ddlscope import dropped, touched
+from common.ddlscope import created, dropped, exactly_touched, touched
 from common.errors import Fenced, HedgerowError
 from common.metrics import rejected
 from common.pb.v1 import dispatch_pb2
@@ -42,6 +42,12 @@ class Barrier:
         keys = {target.key for target in targets}
         self.dropped = dropped(self._ddl, keys)
         return {*touched(self._ddl, keys), *self.dropped, *(keys & {SCHEMA_DISPATCHER})}
+
+    @property
+    def only_creates(self) -> bool:
+        """Whether it touches only what it creates: tables that most likely have no dispatcher yet."""
+        keys = exactly_touched(self._ddl)
+        return bool(keys) and keys == created(self._ddl)
 
     def read(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[Decision | None, set[str]]:
         """(the decision that the schema dispatcher is to write the DDL, dispatchers that are to pass)."""

@@ -28,6 +28,10 @@ class Dispatcher:
         return self._last.state == pb.BROKEN
 
     @property
+    def is_blocked(self) -> bool:
+        return self._last.state == pb.BLOCKED
+
+    @property
     def is_over(self) -> bool:
         """Whether it is not served again: it broke, and its maintainer places it anew; or a DDL has ended it."""
         return self._last.state in (pb.BROKEN, pb.ENDED)

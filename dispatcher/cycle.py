@@ -20,7 +20,7 @@ from common.pb.v1 import model_pb2 as pb
 from common.position import Position, farthest, least, readable
 from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.barrier import Barrier
-from dispatcher.decision import Decision, Decisions
+from dispatcher.decision import Decisions
 from dispatcher.lag import Place, StreamLag
 from dispatcher.net import Net
 from dispatcher.port import Port
@@ -37,6 +37,7 @@ from dispatcher.wake import Wake
 
 WAIT_SECONDS = 1.0  # at most between two looks at everything
 PUBLISH_SECONDS = 0.5  # between two reports, where nothing but positions and counts has changed
+CREATED_SECONDS = 0.1  # the same, where tables were created: their dispatchers are to be placed
 ADVANCE_SECONDS = 3.0
 PROOF_SECONDS = 2.0
 WAITED_SECONDS = 0.001  # for events, so that they came just now
@@ -249,6 +250,12 @@ class Cycle:
         begin = router.position if rows_follow else behind
         barrier = Barrier(self._spec, self._writer, ddl, behind, begin, statement)
         blocked = barrier.block(target for target in router.targets() if not target.covered)
+        if blocked == {SCHEMA_DISPATCHER} and barrier.only_creates and self._write(barrier, router.position, {}):
+            # Nobody waits for it, as the sink has confirmed: there is nothing for a maintainer to decide.
+            self._pass_written(router, barrier)
+            blocked = set()
+            self._unpublished = True
+            self._tell(CREATED_SECONDS)
         if blocked:
             self._flush_all(router)
             for key in blocked:
@@ -256,18 +263,16 @@ class Cycle:
             self._tell(0.0)
             while blocked:
                 write, passed = barrier.read(self._decisions.take(ddl, self._writer.epoch), blocked)
-                written = self._write(barrier, router.position, write) if write is not None else set()
+                written = write is not None and self._write(barrier, router.position, write.flushed)
                 for key in passed & barrier.dropped:
                     router.drop(key)
                     self._ports.drop(key)
                     self._standings[key].finish(barrier.position)
                 if not rows_follow:
                     self._reach(passed - barrier.dropped, barrier.position)
-                for key in written:
-                    self._standings[key].execute(barrier.position)
-                    if rows_follow:
-                        router.overtake(key, barrier.position)
-                done = written | passed
+                if written:
+                    self._pass_written(router, barrier)
+                done = passed | ({SCHEMA_DISPATCHER} if written else set())
                 for key in done - barrier.dropped:
                     self._standings[key].run()
                 blocked -= done
@@ -279,10 +284,15 @@ class Cycle:
         if barrier.was_decided:
             self._ports.connect(self._description, ddl)
 
-    def _write(self, barrier: Barrier, before: Position, decision: Decision) -> set[str]:
+    def _pass_written(self, router: Router, barrier: Barrier) -> None:
+        self._standings[SCHEMA_DISPATCHER].execute(barrier.position)
+        if router.rows_follow:
+            router.overtake(SCHEMA_DISPATCHER, barrier.position)
+
+    def _write(self, barrier: Barrier, before: Position, flushed: Mapping[str, int]) -> bool:
         """Executes the DDL in a thread of its own, so that reports go on meanwhile. An abort cuts its connections; what
-        the server makes of the statement then is judged by whoever takes the changefeed's DDL lock next. Returns who
-        has gone past it: nobody, where the decision was not about all that the sink says it touches."""
+        the server makes of the statement then is judged by whoever takes the changefeed's DDL lock next. Does nothing,
+        and returns False, where the sink says that it touches others than those `flushed`."""
         # A takeover may have raised the epoch since the row was written. The lane raises it, for it has to know it.
         self._reach({SCHEMA_DISPATCHER}, before)
         generation = self._standings[SCHEMA_DISPATCHER].placement.generation
@@ -290,7 +300,7 @@ class Cycle:
 
         def execute() -> None:
             try:
-                execution.set_result(barrier.write(generation, decision.flushed, self._ports.others))
+                execution.set_result(barrier.write(generation, flushed, self._ports.others))
             except BaseException as error:
                 execution.set_exception(error)
             self._wake.set()
@@ -303,16 +313,17 @@ class Cycle:
         thread.join()
         if self._ports.is_cut:
             raise Cancelled
-        return {SCHEMA_DISPATCHER} if execution.result() else set()
+        return execution.result()
 
     def _reach(self, keys: Collection[str], position: Position) -> None:
         """Makes `position` durable for these dispatchers."""
-        for port in self._ports:
-            mine = port.keys & frozenset(keys)
-            if mine:
-                port.advance_to(mine, position)
-                port.give(position)
-        while not self._ports.idle:
+        concerned = [port for port in self._ports if not port.keys.isdisjoint(keys)]
+        for port in concerned:
+            while not port.has_room:
+                self._pause()
+            port.advance_to(port.keys & frozenset(keys), position)
+            port.give(position)
+        while not all(port.idle for port in concerned):
             self._pause()
         self._check()
 

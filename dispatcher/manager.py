@@ -35,6 +35,11 @@ log = structlog.get_logger()
 # A stop lets the lanes end what they do; after this many seconds it cuts their connections.
 STOP_GRACE_SECONDS = 2.0
 
+# Dispatchers that join a running stream restart it; that may take this part of the time, and is looked at so often.
+RESTART_SHARE = 10
+LOOK_SECONDS = 0.1
+START_SECONDS = 5.0  # a stream that has not begun for so long is restarted at once
+
 # Who has not heard of so many removals is told everything.
 MOST_GONE = 1000
 
@@ -101,6 +106,8 @@ class Manager:
         self._served: tuple[Placement, ...] = ()
         self._mailbox: Mailbox[Report] | None = None
         self._stream_ended = asyncio.Event()
+        self._began_at: float | None = None  # when all that the stream serves had begun
+        self._restart_at = self._restart_took = 0.0  # when the former stream was stopped, and the seconds until then
         self._aborted = False
         self._closing = False
         self._poked = asyncio.Event()
@@ -221,12 +228,16 @@ class Manager:
     # The task.
 
     async def _run(self, after: Awaitable[None] | None) -> None:
+        loop = asyncio.get_running_loop()
         if after is not None:
             await after
         while True:
             await self._poked.wait()
             self._poked.clear()
             if self._stream is not None and (self._closing or self._is_outdated()):
+                if not self._closing and (seconds := self._may_wait()) > 0:
+                    loop.call_later(seconds, self._poked.set)
+                    continue
                 await self._stop_stream()
             if self._closing:
                 return
@@ -244,6 +255,17 @@ class Manager:
         served = tuple(placement for placement in self._served if placement not in over)
         return self._stream_spec != self.spec or self._wanted() != served
 
+    def _may_wait(self) -> float:
+        """Seconds for which dispatchers that are to join wait for more: a restart costs as much as there are served, so
+        it is made for as many as come in ten times as long. Where one waits at a DDL, it may be for these."""
+        is_longing = any(dispatcher.is_blocked for dispatcher in self._dispatchers.values())
+        if is_longing or self._stream_spec != self.spec or not set(self._served) <= set(self._wanted()):
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        if self._began_at is None:
+            return LOOK_SECONDS if self._restart_at and now < self._restart_at + START_SECONDS else 0.0
+        return self._began_at + RESTART_SHARE * self._restart_took - now
+
     def _start_stream(self) -> None:
         placements = self._wanted()
         if not placements:
@@ -253,6 +275,7 @@ class Manager:
         mailbox = Mailbox[Report](loop, lambda report: self._take(report) if mailbox is self._mailbox else None)
         self._mailbox = mailbox
         self._served, self._stream_spec = placements, self.spec
+        self._began_at = None
         self._stream = self._open_stream(
             self.spec,
             self._writer,
@@ -268,6 +291,7 @@ class Manager:
     async def _stop_stream(self) -> None:
         assert self._stream is not None
         assert self._mailbox is not None
+        self._restart_at = asyncio.get_running_loop().time()
         self._stream.cancel()
         try:
             async with asyncio.timeout(self._stop_grace):
@@ -308,6 +332,9 @@ class Manager:
                     begun.append(key)
         self._journal.finish(Kind.CREATE, begun)
         self._touch(changed)
+        if self._began_at is None and not any(one.state == pb.STARTING for one in report.dispatchers):
+            self._began_at = asyncio.get_running_loop().time()
+            self._restart_took = self._began_at - self._restart_at if self._restart_at else 0.0
 
     def _touch(self, changed: Iterable[str] = ()) -> None:
         """There is something new to tell, about these dispatchers among other things."""

@@ -21,7 +21,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from common.catalog import table_exists
-from common.ddlscope import dropped, touched
+from common.ddlscope import created, dropped, exactly_touched, touched
 from common.errors import HedgerowError, SinkUnavailable, TableUnreplicated
 from common.mysql import connect
 from common.names import TableName
@@ -85,8 +85,10 @@ class Net:
         raise error
 
     def forget(self, ddl: pb.Ddl) -> None:
-        """A DDL has been decided over, which may have changed the list."""
-        self._replicated -= touched(ddl, self._replicated) | dropped(ddl, self._replicated)
+        """A DDL has been decided over, which has changed the list as it says; or nobody knows how."""
+        if exactly_touched(ddl) is None:
+            self._replicated -= touched(ddl, self._replicated)
+        self._replicated = (self._replicated - dropped(ddl, self._replicated)) | created(ddl)
 
     def _list(self, connection: Connection[Cursor]) -> set[str]:
         return {row.dispatcher for row in list_progress(connection, self._spec.uid)} - {SCHEMA_DISPATCHER}

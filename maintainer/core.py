@@ -136,6 +136,11 @@ class Core:
 
     # What follows.
 
+    @property
+    def somebody_waits(self) -> bool:
+        """At a DDL; for a reading of the sink, perhaps."""
+        return bool(self._fleet.blocked)
+
     def step(self, eligible: Collection[str], ready: Collection[str], now: float) -> Step:
         """`eligible` nodes may host dispatchers, `ready` ones can be asked; `now` in seconds of any clock that does not
         go back. Raises HistoryDiverged where positions cannot be compared."""

@@ -34,6 +34,7 @@ from maintainer.store import Store, View
 log = structlog.get_logger()
 
 _GATHER_SECONDS = 0.005  # what comes in together is one step
+READ_SHARE = 4  # the sink is not read again for so many times as long as it took, unless somebody waits for it
 
 
 class _GaveUp(Exception):
@@ -70,7 +71,7 @@ class Maintainer:
         self._seqs = sequence()
         self._links = Links(stamp, spec, members, channels, self, self._seqs, self._timing)
         self._read: asyncio.Task[View] | None = None
-        self._read_after = 0.0
+        self._read_began = self._read_after = self._retry_at = 0.0
         self._ended_by: HedgerowError | None = None
         self._seen_epoch = 0
         self._phase: maintainer_pb2.MaintainerPhase = maintainer_pb2.BOOTSTRAPPING
@@ -191,7 +192,8 @@ class Maintainer:
             action = dispatch_pb2.BarrierAction.Name(barrier.action)
             self._log.info("barrier", action=action, node=barrier.node, at=ddl_id(barrier.ddl))
             self._links.send(barrier.node, barrier)
-        if step.must_read and self._read is None and now >= self._read_after:
+        if step.must_read and self._read is None and self._may_read(now):
+            self._read_began = now
             self._core.view_begins()
             self._read = asyncio.create_task(self._store.read())
             self._read.add_done_callback(lambda _: self._wake.set())
@@ -205,17 +207,22 @@ class Maintainer:
         own = self._members.members.nodes.get(self._stamp.node)
         return self._links.eligible if own is not None and own.liveness == pb.ALIVE else set()
 
+    def _may_read(self, now: float) -> bool:
+        """Not all the time, while tables are created one after another and nobody waits for them."""
+        return now >= self._retry_at and (now >= self._read_after or self._core.somebody_waits)
+
     def _take_view(self, now: float) -> None:
         if self._read is None or not self._read.done():
             return
         read, self._read = self._read, None
+        self._read_after = now + READ_SHARE * (now - self._read_began)
         try:
             self._core.take_view(read.result())
         except HedgerowError as error:
             if not error.retriable:
                 raise
             self._core.ask_for_view()
-            self._read_after = now + self._timing.read_retry
+            self._retry_at = now + self._timing.read_retry
             self._set_error("sink", report_error(error, self._stamp.node))
         else:
             self._set_error("sink", None)

@@ -11,6 +11,7 @@ import pytest
 from common.errors import BadInput, SessionLost
 from common.pb.v1 import dispatch_pb2, model_pb2
 from common.pb.v1 import model_pb2 as pb
+from dispatcher import manager
 from dispatcher.service import DispatchService
 from tests.unit.dispatcher.fakes import Caller, Streams
 
@@ -224,8 +225,9 @@ async def test_creates_and_removes_are_one_restart_and_the_removed_go_after_it(
 
 
 async def test_a_broken_dispatcher_is_not_served_again_until_it_is_placed_anew(
-    service: DispatchService, streams: Streams
+    service: DispatchService, streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(manager, "RESTART_SHARE", 0)
     owner = await owned(service)
     await owner.schedule(("a.a",))
     await settle()
@@ -234,9 +236,32 @@ async def test_a_broken_dispatcher_is_not_served_again_until_it_is_placed_anew(
     await owner.schedule(("a.b",))
     await settle()
     assert [one.dispatcher for one in streams.made[1].placements] == ["a.b"]
+    streams.made[1].report()
+    await settle()
     await owner.schedule(("a.a",), generation=2)
     await settle()
     assert [(one.dispatcher, one.generation) for one in streams.made[2].placements] == [("a.a", 2), ("a.b", 1)]
+
+
+async def test_those_that_join_wait_for_more_unless_one_waits_at_a_ddl(
+    service: DispatchService, streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart costs as much as there are dispatchers; tables that are created one by one share one."""
+    monkeypatch.setattr(manager, "RESTART_SHARE", 1e9)
+    owner = await owned(service)
+    for number, key in enumerate(("a.a", "a.b")):
+        await owner.schedule((key,))
+        await settle()
+        streams.made[number].report()
+        await settle()
+    await owner.schedule(("a.c",))
+    await owner.schedule(("a.d",))
+    await settle()
+    assert len(streams.made) == 2
+    streams.made[1].report(pb.BLOCKED)
+    await owner.schedule(("a.e",))
+    await settle()
+    assert [one.dispatcher for one in streams.made[2].placements] == ["a.a", "a.b", "a.c", "a.d", "a.e"]
 
 
 async def test_a_late_create_or_remove_of_an_older_generation_changes_nothing(

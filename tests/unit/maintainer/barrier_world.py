@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from common.ddlscope import ddl_id, dropped, touched
+from common.ddlscope import created, ddl_id, dropped, exactly_touched, touched
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 from common.sinktables import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
@@ -29,8 +29,10 @@ NODES = ("n1", "n2", "n3")
 
 
 class World:
-    def __init__(self, tables: list[str], outside: list[str]) -> None:
-        """`outside`: tables that no filter has matched yet; they are in both servers."""
+    def __init__(self, tables: list[str], outside: list[str], *, alone: bool = False) -> None:
+        """`outside`: tables that no filter has matched yet; they are in both servers. `alone`: the schema dispatcher
+        executes a CREATE TABLE that touches nobody without being told."""
+        self.alone = alone
         self.log: list[Entry] = []
         self.tables = [*tables, *outside]  # of the source, after all that is in the log
         self.outside = set(outside)
@@ -96,6 +98,8 @@ class World:
             keys = {one.key}
             if one.key == SCHEMA_DISPATCHER or touched(entry.ddl, keys) or dropped(entry.ddl, keys):
                 one.state, one.blocked = pb.BLOCKED, entry
+                if self.alone and one.key == SCHEMA_DISPATCHER and exactly_touched(entry.ddl) == created(entry.ddl):
+                    self._start(node, one, Barrier("", entry.ddl, dispatch_pb2.WRITE, (one.key,)))
                 return
 
     def _apply(self, node: Node, one: Dispatcher, entry: Entry) -> None:

@@ -158,11 +158,14 @@ ACTIONS: list[Callable[[World, int], None]] = [
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.lists(st.tuples(st.sampled_from(range(len(ACTIONS))), st.integers(0, 11)), min_size=10, max_size=150))
+@given(
+    st.lists(st.tuples(st.sampled_from(range(len(ACTIONS))), st.integers(0, 11)), min_size=10, max_size=150),
+    st.booleans(),
+)
 def test_no_ddl_is_executed_before_earlier_rows_none_passed_before_it_and_everything_ends(
-    actions: list[tuple[int, int]],
+    actions: list[tuple[int, int]], alone: bool
 ) -> None:
-    world = World(["s.a", "s.b"], [OUTSIDE])
+    world = World(["s.a", "s.b"], [OUTSIDE], alone=alone)
     world.take_over()
     for _ in range(4):
         _round(world, 1)
