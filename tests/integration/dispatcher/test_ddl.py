@@ -127,7 +127,7 @@ async def test_ddl_passes_in_order_under_load_over_two_nodes(server_pair: Server
             )
             assert found.equal, found
             assert {table.table for table in found.tables} >= {"shop.renamed"}
-            assert len(set(maintains.written)) == 6
+            assert len(set(maintains.written)) == 4, "nobody waits for a CREATE TABLE: it is executed at once"
 
 
 async def test_a_decision_about_another_ddl_is_ignored(server_pair: ServerPair) -> None:
