@@ -295,10 +295,6 @@ class Fleet:
         moved, self._moved = self._moved, set()
         return [self._placed[key][1] for key in moved if key in self._placed]
 
-    def hosts(self) -> list[str]:
-        """Nodes that run any."""
-        return [node for node, keys in self._on.items() if keys]
-
     def count(self, node: str) -> int:
         """Dispatchers that run there, or are being created or removed."""
         return len(self._on.get(node, ()))
