@@ -18,6 +18,9 @@ from common.errors import BadInput
 SYSTEM_SCHEMAS: Final = frozenset({"mysql", "information_schema", "performance_schema", "sys", "hedgerow"})
 EXAMPLE: Final = "'shop.*', '!shop.audit_*', '`odd.name`.orders'"
 
+ANY: Final = "any characters"
+ONE: Final = "any character"
+_WILDCARDS: Final = {"*": ANY, "?": ONE}
 _PART = re.compile(r"`((?:[^`]|``)+)`|([^.`!\s]+)")
 
 
@@ -31,16 +34,18 @@ class Pattern:
 
     pieces: tuple[re.Pattern[str], ...]
     lengths: tuple[int, ...]
+    symbols: tuple[str, ...] = ()  # the characters, with ANY and ONE for the wildcards
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
         pieces = text.split("*")
         expressions = ("".join("." if char == "?" else re.escape(char) for char in piece) for piece in pieces)
-        return cls(tuple(re.compile(each, re.DOTALL) for each in expressions), tuple(map(len, pieces)))
+        symbols = tuple(_WILDCARDS.get(char, char) for char in text)
+        return cls(tuple(re.compile(each, re.DOTALL) for each in expressions), tuple(map(len, pieces)), symbols)
 
     @classmethod
     def literal(cls, text: str) -> Pattern:
-        return cls((re.compile(re.escape(text), re.DOTALL),), (len(text),))
+        return cls((re.compile(re.escape(text), re.DOTALL),), (len(text),), tuple(text))
 
     def matches(self, text: str) -> bool:
         first, *others = self.pieces

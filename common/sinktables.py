@@ -25,7 +25,7 @@ from pymysql.connections import Connection
 from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
-from common.errors import Fenced
+from common.errors import Fenced, SinkRefused
 from common.position import Position
 from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER, ensure_schema
 from common.sinksessions import SessionRecord, Sink, kill_session, one_row, patiently, this_session, transaction
@@ -248,13 +248,36 @@ def judge_fence(uid: str, epoch: int, rows: Sequence[tuple[Any, ...]]) -> None:
 
 
 def add_progress(cursor: Cursor, uid: str, epoch: int, dispatchers: Sequence[str], position: Position) -> None:
-    """Insert rows with generation 0 where there are none."""
+    """Insert rows with generation 0 where there are none. Raises SinkRefused where another changefeed has one of these
+    tables: two would apply every change twice."""
     if dispatchers:
+        _check_of_no_other(cursor, uid, dispatchers)
         cursor.executemany(
             f"INSERT IGNORE INTO {SCHEMA}.progress (changefeed_uid, dispatcher, epoch, generation, gtid_set,"
             " binlog_file, binlog_pos, source_uuid, commit_time, mark) VALUES (%s, %s, %s, 0, %s, %s, %s, %s, %s, %s)",
             [(uid, key, epoch, *_columns(position)) for key in sorted(dispatchers)],
         )
+
+
+def _check_of_no_other(cursor: Cursor, uid: str, dispatchers: Sequence[str]) -> None:
+    for chunk in chunks(sorted(set(dispatchers) - {SCHEMA_DISPATCHER})):
+        cursor.execute(
+            f"SELECT dispatcher, changefeed_uid FROM {SCHEMA}.progress WHERE dispatcher IN %s AND changefeed_uid <> %s"
+            " ORDER BY dispatcher LIMIT 5",
+            (chunk, uid),
+        )
+        found = cursor.fetchall()
+        if found:
+            tables = ", ".join(f"{key} (by changefeed uid {other})" for key, other in found)
+            raise SinkRefused(
+                "another changefeed replicates into tables of this sink that this one would replicate as well: "
+                f"{tables}; "
+                "every change would be applied twice. Leave them out of one of the two (hedgerow changefeed update "
+                "NAME "
+                "--filter ...), or remove the other one; then resume. Where nothing is left of it but this: DELETE "
+                "FROM "
+                f"{SCHEMA}.progress WHERE changefeed_uid = '{found[0][1]}'; in the sink"
+            )
 
 
 def delete_progress(cursor: Cursor, uid: str, dispatchers: Sequence[str]) -> None:

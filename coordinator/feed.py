@@ -6,15 +6,19 @@ it was read at, and the store writes only where they still hold.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.epoch import Stamp
+from common.errors import Problem
 from common.pb.v1 import model_pb2 as pb
 from coordinator.states import Event, next_state
 
 CHANGES_KEPT = 20
+WARNINGS_KEPT = 50
+WARNING_CHARACTERS = 2000  # of each of its texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,17 @@ def timestamp(seconds: float) -> Timestamp:
 
 def seconds(at: Timestamp) -> float:
     return at.seconds + at.nanos / 1e9
+
+
+def warnings(found: Sequence[Problem]) -> list[pb.Warning]:
+    """Of a preflight, as they are kept with the changefeed: so many that etcd's limit is far."""
+    kept = [
+        pb.Warning(found=each.found[:WARNING_CHARACTERS], mend=each.mend[:WARNING_CHARACTERS])
+        for each in found[:WARNINGS_KEPT]
+    ]
+    if len(found) > WARNINGS_KEPT:
+        kept.append(pb.Warning(found=f"and {len(found) - WARNINGS_KEPT} more", mend="see the coordinator's log"))
+    return kept
 
 
 def first_ownership(uid: str, node: str, reason: str, now: float) -> pb.Ownership:

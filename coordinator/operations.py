@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -44,6 +44,7 @@ from coordinator.options import (
     read_source_and_sink,
     updated_spec,
 )
+from coordinator.overlaps import overlap_problems
 from coordinator.preflight.progress import has_progress
 from coordinator.reconcile import newer_checkpoint
 from coordinator.reign import Reign, left
@@ -70,9 +71,18 @@ class Resolved(Protocol):
 
 
 class Preflight(Protocol):
-    """Looks at source and sink; blocking. Raises PreflightFailed, SourceUnavailable, SinkUnavailable, BadInput."""
+    """Looks at source and sink for changefeed `name`; `names`: of this cluster's changefeeds, by uid. Blocking. Raises
+    PreflightFailed, SourceUnavailable, SinkUnavailable, BadInput."""
 
-    def __call__(self, source: ServerUri, sink: ServerUri, table_filter: TableFilter, start: str) -> Resolved: ...
+    def __call__(
+        self,
+        source: ServerUri,
+        sink: ServerUri,
+        table_filter: TableFilter,
+        start: str,
+        name: str,
+        names: Mapping[str, str],
+    ) -> Resolved: ...
 
 
 class Operations:
@@ -114,6 +124,7 @@ class Operations:
             flavour=resolved.flavour,
             options=options,
             created=timestamp(now),
+            warnings=edits.warnings(resolved.warnings),
         )
         ownership = edits.first_ownership(spec.uid, self._any_node(), "created by user", now)
         status = pb.ChangefeedStatus(state=next_state(name, None, Event.CREATE))
@@ -157,9 +168,11 @@ class Operations:
         next_state(feed.name, feed.status.state, Event.UPDATE)
         spec = updated_spec(feed.spec, request)
         self._check_move(feed, spec)
+        warnings = list(feed.spec.warnings)
         if reaches_other_data(feed.spec, spec):
             source, sink = read_source_and_sink(spec.source, spec.sink)
             resolved = await self._look(feed.name, source, sink, spec.filter, "now")
+            warnings = edits.warnings(resolved.warnings)
             if resolved.flavour != spec.flavour:
                 raise BadInput(
                     f"changefeed {feed.name} replicates {spec.flavour}; the new servers are {resolved.flavour}"
@@ -170,6 +183,8 @@ class Operations:
         def decide(found: Feed) -> Change:
             changed = updated_spec(found.spec, request)
             self._check_move(found, changed)
+            del changed.warnings[:]
+            changed.warnings.extend(warnings)
             return edits.update(found, changed, time.time()) if changed != found.spec else Change()
 
         return await self._shown(await self._edit(request.name, decide, deadline, "updated"), deadline)
@@ -235,9 +250,11 @@ class Operations:
     async def _look(self, name: str, source: ServerUri, sink: ServerUri, rules: Sequence[str], start: str) -> Resolved:
         feeds = self._reign.table.feeds.values()
         others = [feed.spec for feed in feeds if feed.status.state != pb.REMOVED]
-        if problems := chain_problems(name, source, sink, others):
+        problems = chain_problems(name, source, sink, others) + overlap_problems(name, sink, rules, others)
+        if problems:
             raise PreflightFailed(problems)
-        resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start)
+        names = {spec.uid: spec.name for spec in others}
+        resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start, name, names)
         for warning in resolved.warnings:
             log.warning("preflight-warning", changefeed=name, found=warning.found, mend=warning.mend)
         return resolved

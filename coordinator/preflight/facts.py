@@ -20,7 +20,7 @@ from common.catalog import Column, ForeignKey, Table, columns, foreign_keys, use
 from common.filter import TableFilter
 from common.mysql import ServerInfo, server_info
 from common.names import TableName
-from common.sinkschema import SCHEMA
+from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
 from coordinator.preflight.grants import Grants, parse_grants
 
 _NOT_THERE: Final = frozenset({1049, 1146})  # schema, table
@@ -41,11 +41,14 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One server as one account sees it. `variables`: global ones, names in lower case.
+    """One server as one account sees it, asked about the tables of `filter`.
+
+    `variables`: global ones, names in lower case.
 
     `denied`: what was tried and is not allowed, of "binlog status", "dump", "apply" and "gtid_next".
     `binlog_do`, `binlog_ignore`: the server's own binlog filter. `applied`: the changefeeds that have this server as
-    their sink, by uid and the id of the server that they replicate from, as far as this account may see.
+    their sink, by uid and the id of the server that they replicate from, as far as this account may see. `replicated`:
+    the tables that changefeeds replicate into this server, by key, with the uid.
     """
 
     address: str
@@ -54,10 +57,12 @@ class Facts:
     variables: Mapping[str, str]
     grants: Grants
     tables: Tables
+    filter: TableFilter
     denied: frozenset[str] = frozenset()
     binlog_do: str = ""
     binlog_ignore: str = ""
     applied: frozenset[tuple[str, str]] = frozenset()
+    replicated: Mapping[str, str] = field(default_factory=dict)
 
     def variable(self, *names: str) -> tuple[str, str]:
         """(name, value) of the first of these variables that the server has; ("", "") if it has none of them."""
@@ -71,7 +76,7 @@ def source_facts(connection: Connection[Any], address: str, table_filter: TableF
     status = _binlog_status(connection, info)
     if status is None:
         denied.add("binlog status")
-    common = _common(connection, address, info, read_tables(connection, table_filter))
+    common = _common(connection, address, info, table_filter)
     applied = _applied(connection)
     if common["variables"].get("log_bin") == "ON" and not _may_dump(connection):
         denied.add("dump")
@@ -87,8 +92,8 @@ def sink_facts(connection: Connection[Any], address: str, table_filter: TableFil
         denied.add("apply")
     if info.flavour == "mysql" and _error_of(connection, "SET SESSION gtid_next = 'AUTOMATIC'") == NOT_ALLOWED_HERE:
         denied.add("gtid_next")
-    common = _common(connection, address, info, read_tables(connection, table_filter))
-    return Facts(**common, denied=frozenset(denied))
+    common = _common(connection, address, info, table_filter)
+    return Facts(**common, denied=frozenset(denied), replicated=_replicated(connection))
 
 
 def read_tables(connection: Connection[Any], table_filter: TableFilter) -> Tables:
@@ -102,7 +107,7 @@ def read_tables(connection: Connection[Any], table_filter: TableFilter) -> Table
     )
 
 
-def _common(connection: Connection[Any], address: str, info: ServerInfo, tables: Tables) -> dict[str, Any]:
+def _common(connection: Connection[Any], address: str, info: ServerInfo, table_filter: TableFilter) -> dict[str, Any]:
     variables = {str(name).lower(): str(value) for name, value in _rows(connection, "SHOW GLOBAL VARIABLES")}
     ((account,),) = _rows(connection, "SELECT CURRENT_USER()")
     return {
@@ -111,7 +116,8 @@ def _common(connection: Connection[Any], address: str, info: ServerInfo, tables:
         "account": "'" + str(account).replace("@", "'@'") + "'",
         "variables": variables,
         "grants": parse_grants(_show_grants(connection, info)),
-        "tables": tables,
+        "tables": read_tables(connection, table_filter),
+        "filter": table_filter,
     }
 
 
@@ -138,13 +144,23 @@ def _binlog_status(connection: Connection[Any], info: ServerInfo) -> tuple[str, 
 
 
 def _applied(connection: Connection[Any]) -> frozenset[tuple[str, str]]:
+    rows = _progress(connection, "DISTINCT changefeed_uid, source_uuid")
+    return frozenset((str(uid), str(source)) for uid, source in rows)
+
+
+def _replicated(connection: Connection[Any]) -> dict[str, str]:
+    rows = _progress(connection, "dispatcher, changefeed_uid")
+    return {str(key): str(uid) for key, uid in rows if key != SCHEMA_DISPATCHER}
+
+
+def _progress(connection: Connection[Any], columns: str) -> list[tuple[Any, ...]]:
+    """None, where no changefeed has written here, or this account may not see it."""
     try:
-        rows = _rows(connection, f"SELECT DISTINCT changefeed_uid, source_uuid FROM {SCHEMA}.progress")
+        return _rows(connection, f"SELECT {columns} FROM {SCHEMA}.progress")
     except pymysql.MySQLError as error:
         if error.args[0] in ACCESS_DENIED | _NOT_THERE:
-            return frozenset()
+            return []
         raise
-    return frozenset((str(uid), str(source)) for uid, source in rows)
 
 
 def _may_dump(connection: Connection[Any]) -> bool:

@@ -9,6 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+from common.filter import ANY, ONE, TableFilter
+
+EVERYWHERE: Final = "*"
 
 _GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?:(?:TABLE|SCHEMA) )?(?P<level>\S.*?) TO ", re.DOTALL)
 _REVOKE = re.compile(r"REVOKE (?P<what>.+?) ON (?P<level>\S.*?) FROM ", re.DOTALL)
@@ -35,6 +40,19 @@ class Grants:
                 if _like(pattern, schema):
                     held |= privileges
         return [] if "ALL PRIVILEGES" in held else [privilege for privilege in wanted if privilege not in held]
+
+    def unseen(self, table_filter: TableFilter) -> list[str]:
+        """The schemas of which the filter may match tables that the account, without SELECT on all of the schema, does
+        not see; [EVERYWHERE] where that may be any."""
+        everywhere = not self.missing(("SELECT",))
+        if everywhere:
+            revoked = sorted({name for name, _ in self.revoked if table_filter.matches_schema(name)})
+            return [name for name in revoked if self.missing(("SELECT",), name)]
+        included = [rule for rule in table_filter.rules if not rule.exclude]
+        if not included or any({ANY, ONE} & set(rule.schema.symbols) for rule in included):
+            return [EVERYWHERE]
+        schemas = sorted({"".join(rule.schema.symbols) for rule in included})
+        return [schema for schema in schemas if self.missing(("SELECT",), schema)]
 
 
 def parse_grants(lines: Iterable[str]) -> Grants:

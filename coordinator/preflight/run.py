@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,8 @@ from common.position import Position
 from common.startpoint import resolve_start
 from common.uri import ServerUri
 from coordinator.preflight.facts import Facts, sink_facts, source_facts
-from coordinator.preflight.servers import pair_problems, pair_warnings, sink_problems, source_problems
-from coordinator.preflight.tables import table_problems
+from coordinator.preflight.servers import pair_problems, pair_warnings, sink_problems, sink_warnings, source_problems
+from coordinator.preflight.tables import replicated_problems, table_problems
 
 READ_SECONDS = 30.0  # for one statement: a catalog of many tables takes its time
 NOW = "now"
@@ -36,12 +36,23 @@ class Resolved:
 
 
 def preflight(
-    source: ServerUri, sink: ServerUri, table_filter: TableFilter, start: str = NOW, *, timeout: float = 5.0
+    source: ServerUri,
+    sink: ServerUri,
+    table_filter: TableFilter,
+    start: str = NOW,
+    name: str = "",
+    names: Mapping[str, str] | None = None,
+    *,
+    timeout: float = 5.0,
 ) -> Resolved:
-    """Raises PreflightFailed with every problem found; SourceUnavailable or SinkUnavailable where a server went away
-    in the middle. `timeout`: seconds to connect. A server that cannot be reached at all is a problem like others."""
+    """Look at both servers for changefeed `name`, in a cluster that has these changefeeds: `names`, by uid.
+
+    `timeout`: seconds to connect. A server that cannot be reached at all is a problem like others. Raises
+    PreflightFailed with every problem found; SourceUnavailable or SinkUnavailable where one went away in the middle.
+    """
     start = start or NOW
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     there = _ask(source, "source", table_filter, source_facts, timeout, problems)
     here = _ask(sink, "sink", table_filter, sink_facts, timeout, problems)
     position = None
@@ -49,11 +60,12 @@ def preflight(
         problems += source_problems(there)
         position = _resolve(source, there, start, problems)
     if here:
+        warnings += sink_warnings(here)
         problems += sink_problems(here, {name.schema for name in there.tables.listed} if there else ())
-    warnings: list[Problem] = []
     if there and here:
         problems += pair_problems(there, here)
         warnings += pair_warnings(there, here)
+        problems += replicated_problems(there, here, name, names or {})
         if there.info.flavour == here.info.flavour:
             found = table_problems(there, here, table_filter)
             (problems if start.strip() == NOW else warnings).extend(found)

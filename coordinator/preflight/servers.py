@@ -14,8 +14,12 @@ from common.mysql import Flavour
 from common.names import quoted
 from common.sinktables import SCHEMA
 from coordinator.preflight.facts import Facts
+from coordinator.preflight.grants import EVERYWHERE
 
 OLDEST: Final[dict[Flavour, tuple[int, int, int]]] = {"mysql": (8, 0, 0), "mariadb": (10, 6, 0)}
+_APPLIER_SINCE: Final = (8, 0, 18)
+_SYSTEM_USER_SINCE: Final = (8, 0, 16)  # for definers that hold it, as administrators do
+_ANY_DEFINER_SINCE: Final = (8, 2, 0)
 SCHEMA_PRIVILEGES: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE")
 DDL_PRIVILEGES: Final = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES")
 
@@ -56,6 +60,7 @@ def source_problems(source: Facts) -> list[Problem]:
                     f"remove {option} from its configuration, and restart it (choose tables with --filter instead)",
                 )
             )
+    problems += _unseen(source)
     if "dump" in source.denied:
         problems.append(_grant(source, "source", "REPLICATION SLAVE", "it cannot read the binlog"))
     if "binlog status" in source.denied:
@@ -64,11 +69,36 @@ def source_problems(source: Facts) -> list[Problem]:
     return problems
 
 
+def _unseen(source: Facts) -> list[Problem]:
+    """Tables that the account may not see would be in no list, and their rows would stop the changefeed."""
+    schemas = source.grants.unseen(source.filter)
+    if not schemas:
+        return []
+    if schemas == [EVERYWHERE]:
+        return [
+            _grant(
+                source,
+                "source",
+                "SELECT",
+                f"it sees only some of the tables that the filter ({source.filter}) may match",
+            )
+        ]
+    return [
+        Problem(
+            f"on the source {source.address}, {source.account} lacks SELECT on schema {schema}: it does not see "
+            "all of the "
+            f"tables there, and the filter ({source.filter}) may match some",
+            f"GRANT SELECT ON {schema_level(schema)} TO {source.account};",
+        )
+        for schema in schemas
+    ]
+
+
 def sink_problems(sink: Facts, schemas: Iterable[str]) -> list[Problem]:
     """What keeps this server from being a sink for tables of these schemas."""
     problems = _version(sink, "sink")
     if "apply" in sink.denied:
-        privilege = "BINLOG REPLAY" if sink.info.flavour == "mariadb" else "BINLOG_ADMIN, SESSION_VARIABLES_ADMIN"
+        privilege = "BINLOG REPLAY" if sink.info.flavour == "mariadb" else _mysql_applier(sink)
         problems.append(_grant(sink, "sink", privilege, "it cannot apply rows"))
     elif "gtid_next" in sink.denied:
         problems.append(_grant(sink, "sink", "SESSION_VARIABLES_ADMIN", "it cannot set gtid_next"))
@@ -82,15 +112,40 @@ def sink_problems(sink: Facts, schemas: Iterable[str]) -> list[Problem]:
         )
     for schema in sorted(set(schemas)):
         if missing := sink.grants.missing(DDL_PRIVILEGES, schema):
-            level = quoted(schema.replace("_", "\\_").replace("%", "\\%"))
             problems.append(
                 Problem(
                     f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)} on schema {schema}: it "
                     "could not see the tables there, or not execute DDL",
-                    f"GRANT {', '.join(missing)} ON {level}.* TO {sink.account};",
+                    f"GRANT {', '.join(missing)} ON {schema_level(schema)} TO {sink.account};",
                 )
             )
     return problems + _sink_settings(sink)
+
+
+def sink_warnings(sink: Facts) -> list[Problem]:
+    """What stops the changefeed at a view, trigger or routine. The servers log them with the source's account as
+    definer."""
+    warnings = []
+    wanted = _definer_privileges(sink)
+    if (missing := sink.grants.missing(wanted)) and sink.grants.missing(("SUPER",)):
+        warnings.append(
+            Problem(
+                f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)}: a CREATE VIEW, TRIGGER, "
+                "PROCEDURE or "
+                "FUNCTION of the source will stop the changefeed, since its definer is another account",
+                f"GRANT {', '.join(missing)} ON *.* TO {sink.account};",
+            )
+        )
+    name = "log_bin_trust_function_creators"
+    if sink.variables.get("log_bin") == "ON" and sink.variables.get(name) == "OFF" and sink.grants.missing(("SUPER",)):
+        warnings.append(
+            Problem(
+                f"on the sink {sink.address}, {name} is OFF: a CREATE TRIGGER or FUNCTION of the source will stop the "
+                "changefeed (1419)",
+                f"SET GLOBAL {name} = ON; and {name} = ON under [mysqld] in its configuration",
+            )
+        )
+    return warnings
 
 
 def pair_problems(source: Facts, sink: Facts) -> list[Problem]:
@@ -171,6 +226,14 @@ def _sink_settings(sink: Facts) -> list[Problem]:
         value = sink.variables.get(name, "OFF")
         if value not in ("OFF", "0") and (name == "super_read_only" or not may_write):
             problems.append(Problem(f"{at}, {name} is {value}: it takes no changes", f"SET GLOBAL {name} = OFF;"))
+    name, value = "binlog_format", sink.variables.get("binlog_format", "ROW")
+    if value == "STATEMENT" and sink.variables.get("log_bin") == "ON":
+        problems.append(
+            Problem(
+                f"{at}, {name} is {value}: it refuses to apply rows, because it could not log them (1665)",
+                f"SET GLOBAL {name} = 'ROW'; and {name} = ROW under [mysqld] in its configuration",
+            )
+        )
     wanted = (
         (
             ("replica_exec_mode", "slave_exec_mode"),
@@ -196,6 +259,26 @@ def _version(facts: Facts, what: str) -> list[Problem]:
             f"upgrade it to {oldest[0]}.{oldest[1]} or later",
         )
     ]
+
+
+def schema_level(schema: str) -> str:
+    """As GRANT takes it: a schema there is a LIKE pattern."""
+    return quoted(schema.replace("_", "\\_").replace("%", "\\%")) + ".*"
+
+
+def _mysql_applier(sink: Facts) -> str:
+    """With REPLICATION_APPLIER the server checks the account's privileges on each table; with BINLOG_ADMIN it checks
+    nothing."""
+    applier = "REPLICATION_APPLIER" if sink.info.version >= _APPLIER_SINCE else "BINLOG_ADMIN"
+    return f"{applier}, SESSION_VARIABLES_ADMIN"
+
+
+def _definer_privileges(sink: Facts) -> tuple[str, ...]:
+    if sink.info.flavour == "mariadb":
+        return ("SET USER",)
+    if sink.info.version >= _ANY_DEFINER_SINCE:
+        return ("SET_ANY_DEFINER", "ALLOW_NONEXISTENT_DEFINER", "SYSTEM_USER")
+    return ("SET_USER_ID", "SYSTEM_USER") if sink.info.version >= _SYSTEM_USER_SINCE else ("SET_USER_ID",)
 
 
 def _grant(facts: Facts, what: str, privilege: str, why: str) -> Problem:

@@ -7,13 +7,14 @@ findings are only warnings there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from common.catalog import Column, ForeignKey
 from common.errors import Problem
 from common.filter import TableFilter
 from common.names import TableName
+from common.sinkschema import SCHEMA
 from coordinator.preflight.facts import Facts, Tables
 
 SHOWN = 5
@@ -45,6 +46,36 @@ def table_problems(source: Facts, sink: Facts, table_filter: TableFilter) -> lis
             )
     if _hides_cascades(source):
         problems += _cascades(theirs, ours, sink, table_filter)
+    return problems
+
+
+def replicated_problems(source: Facts, sink: Facts, name: str, names: Mapping[str, str]) -> list[Problem]:
+    """Tables that another changefeed replicates into this sink already.
+
+    It is of this cluster where `names` has its uid, and otherwise of another one.
+    """
+    found: dict[str, list[TableName]] = {}
+    for table in sorted(source.tables.listed):
+        uid = sink.replicated.get(table.key)
+        if uid is not None and names.get(uid) != name:
+            found.setdefault(uid, []).append(table)
+    problems = []
+    for uid, tables in found.items():
+        whose = f"changefeed {names[uid]}" if uid in names else f"the changefeed of uid {uid} (of another cluster)"
+        mend = f"leave {'it' if len(tables) == 1 else 'them'} out with the filter, or remove {whose} first"
+        if uid not in names:
+            mend += (
+                f" (where nothing of it is left but this: DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = "
+                f"'{uid}'; on {sink.address})"
+            )
+        problems.append(
+            Problem(
+                f"{whose} replicates {_some(tables)} into the sink {sink.address} already: every change would be "
+                "applied "
+                "twice",
+                mend,
+            )
+        )
     return problems
 
 

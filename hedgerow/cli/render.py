@@ -61,6 +61,7 @@ def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
         "source": spec.source,
         "sink": spec.sink,
         "filter": list(spec.filter),
+        "warnings": [{"found": each.found, "mend": each.mend} for each in spec.warnings],
         "start": spec.start,
         "start_position": _position_dict(spec.start_position),
         "options": {
@@ -217,6 +218,9 @@ def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = Non
     if shown["error"]:
         error = shown["error"]
         head.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))
+    if rates is None:
+        for warning in shown["warnings"]:
+            head.add_row("warning", Text(f"{warning['found']}\nmend: {warning['mend']}", style="yellow"))
     parts: list[RenderableType] = [head]
     if shown["dispatchers"]:
         parts += [Text(), _dispatchers_table(shown["dispatchers"])]

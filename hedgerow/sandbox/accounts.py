@@ -14,7 +14,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from common.mysql import Flavour
+from common.mysql import Flavour, parse_version
 
 SOURCE_USER = "hedgerow_source"
 SINK_USER = "hedgerow_sink"
@@ -26,11 +26,14 @@ _TABLES = (
     "CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EVENT"
 )
 
+_APPLIER = "REPLICATION_APPLIER"
+_DEFINERS = "SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER, SYSTEM_USER"
+
 GRANTS: dict[Flavour, dict[str, tuple[str, ...]]] = {
     "mariadb": {
         SOURCE_USER: ("REPLICATION SLAVE, BINLOG MONITOR, SELECT ON *.*",),
         SINK_USER: (
-            f"BINLOG REPLAY, PROCESS, {_TABLES}, DELETE HISTORY ON *.*",
+            f"BINLOG REPLAY, SET USER, PROCESS, {_TABLES}, DELETE HISTORY ON *.*",
             "REPLICATION SLAVE, BINLOG MONITOR ON *.*",
             "ALL ON `hedgerow`.*",
         ),
@@ -39,7 +42,7 @@ GRANTS: dict[Flavour, dict[str, tuple[str, ...]]] = {
         SOURCE_USER: ("REPLICATION SLAVE, REPLICATION CLIENT, SELECT ON *.*",),
         SINK_USER: (
             f"PROCESS, {_TABLES} ON *.*",
-            "BINLOG_ADMIN, SESSION_VARIABLES_ADMIN ON *.*",
+            f"{_APPLIER}, SESSION_VARIABLES_ADMIN, {_DEFINERS} ON *.*",
             "REPLICATION SLAVE, REPLICATION CLIENT ON *.*",
             "ALL ON `hedgerow`.*",
         ),
@@ -80,7 +83,18 @@ class Access:
         )
 
 
-def write_accounts(directory: Path, flavour: Flavour) -> Path:
+def grants_of(flavour: Flavour, version: str, user: str) -> tuple[str, ...] | None:
+    """The user's grants, as this version of the server calls them; None for root."""
+    grants = GRANTS[flavour].get(user)
+    if grants is not None and flavour == "mysql":
+        if parse_version(version) < (8, 2, 0):
+            grants = tuple(grant.replace(_DEFINERS, "SET_USER_ID, SYSTEM_USER") for grant in grants)
+        if parse_version(version) < (8, 0, 18):
+            grants = tuple(grant.replace(_APPLIER, "BINLOG_ADMIN").replace(", SYSTEM_USER", "") for grant in grants)
+    return grants
+
+
+def write_accounts(directory: Path, flavour: Flavour, version: str) -> Path:
     """Make new passwords, one file per account, and the SQL for --init-file. It never reaches the binlog."""
     lines = ["SET sql_log_bin = 0;"]
     for user in (ROOT_USER, SOURCE_USER, SINK_USER):
@@ -91,7 +105,7 @@ def write_accounts(directory: Path, flavour: Flavour) -> Path:
         name = f"'{user}'@'127.0.0.1'"
         lines.append(f"DROP USER IF EXISTS {name};")  # mariadb-install-db makes a root without password
         lines.append(f"CREATE USER {name} IDENTIFIED BY '{password}';")
-        grants = GRANTS[flavour].get(user)
+        grants = grants_of(flavour, version, user)
         if grants is None:
             lines.append(f"GRANT ALL ON *.* TO {name} WITH GRANT OPTION;")
         else:

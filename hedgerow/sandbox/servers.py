@@ -41,6 +41,7 @@ _OPTIONS: dict[str, Option] = {
     "sync_binlog": 0,
     "max_connections": 200,
     "character_set_server": "utf8mb4",
+    "log_bin_trust_function_creators": True,  # a sink's account creates triggers and functions, and has no SUPER
 }
 
 
@@ -127,7 +128,7 @@ class Server:
         if self._accounts is None:
             (self.directory / "tmp").mkdir()
             copy_template(self.program, self.flavour, self.directory / "data")
-            self._accounts = write_accounts(self.directory, self.flavour)
+            self._accounts = write_accounts(self.directory, self.flavour, self.program.version)
             options["init_file"] = str(self._accounts)
         options.update(self.options)
         self._process.argv = self.program.command(render_options(options))

@@ -191,8 +191,16 @@ class Rules(_message.Message):
     rules: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, rules: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class Warning(_message.Message):
+    __slots__ = ("found", "mend")
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    MEND_FIELD_NUMBER: _ClassVar[int]
+    found: str
+    mend: str
+    def __init__(self, found: _Optional[str] = ..., mend: _Optional[str] = ...) -> None: ...
+
 class ChangefeedSpec(_message.Message):
-    __slots__ = ("name", "uid", "source", "sink", "filter", "start", "start_position", "flavour", "options", "created", "former_filters")
+    __slots__ = ("name", "uid", "source", "sink", "filter", "start", "start_position", "flavour", "options", "created", "former_filters", "warnings")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -204,6 +212,7 @@ class ChangefeedSpec(_message.Message):
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     FORMER_FILTERS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     source: str
@@ -215,7 +224,8 @@ class ChangefeedSpec(_message.Message):
     options: ChangefeedOptions
     created: _timestamp_pb2.Timestamp
     former_filters: _containers.RepeatedCompositeFieldContainer[Rules]
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., source: _Optional[str] = ..., sink: _Optional[str] = ..., filter: _Optional[_Iterable[str]] = ..., start: _Optional[str] = ..., start_position: _Optional[_Union[Position, _Mapping]] = ..., flavour: _Optional[str] = ..., options: _Optional[_Union[ChangefeedOptions, _Mapping]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., former_filters: _Optional[_Iterable[_Union[Rules, _Mapping]]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[Warning]
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., source: _Optional[str] = ..., sink: _Optional[str] = ..., filter: _Optional[_Iterable[str]] = ..., start: _Optional[str] = ..., start_position: _Optional[_Union[Position, _Mapping]] = ..., flavour: _Optional[str] = ..., options: _Optional[_Union[ChangefeedOptions, _Mapping]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., former_filters: _Optional[_Iterable[_Union[Rules, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
 
 class OwnershipChange(_message.Message):
     __slots__ = ("epoch", "node", "role", "reason", "at")

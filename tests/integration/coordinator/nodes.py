@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -41,7 +41,9 @@ class Resolved:
     warnings: tuple[Problem, ...] = ()
 
 
-def no_preflight(source: ServerUri, sink: ServerUri, table_filter: TableFilter, start: str) -> Resolved:
+def no_preflight(
+    source: ServerUri, sink: ServerUri, table_filter: TableFilter, start: str, name: str, names: Mapping[str, str]
+) -> Resolved:
     return Resolved()
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import PreflightFailed, Problem
+from common.errors import PreflightFailed, Problem, SinkRefused
 from common.filter import TableFilter
 from common.position import Position
 from common.sinkschema import ensure_schema
 from common.sinktables import insert_progress, raise_fence
 from common.uri import ServerUri
 from coordinator.preflight import Resolved, preflight
+from hedgerow.sandbox.accounts import GRANTS, SINK_USER, SOURCE_USER
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.servers import Server, ServerPair
@@ -163,14 +164,84 @@ def test_a_source_that_is_itself_a_sink(server_pair: ServerPair) -> None:
     start = Position(file="binlog.000001", offset=4, source_id=sink)
     with server_pair.source.connect() as connection:
         ensure_schema(connection)
-        for uid, origin in (("opposite", sink), ("first", "elsewhere")):
+        for uid, table, origin in (("opposite", "shop.wide", sink), ("first", "shop.other", "elsewhere")):
             raise_fence(connection, uid, 1, "n")
-            insert_progress(connection, uid, 1, ["shop.wide"], replace(start, source_id=origin))
+            insert_progress(connection, uid, 1, [table], replace(start, source_id=origin))
             connection.commit()
     problem = only(problems(server_pair))
     assert "itself the sink of changefeed first, from server elsewhere" in problem.found
     run(server_pair.source, "DELETE FROM hedgerow.progress WHERE changefeed_uid = 'first'")
     check(server_pair)
+
+
+@pytest.mark.parametrize("start", ["now", "earliest"])
+def test_a_table_that_another_changefeed_replicates(server_pair: ServerPair, start: str) -> None:
+    load(server_pair)
+    position = Position(file="binlog.000001", offset=4, source_id="elsewhere")
+    with server_pair.sink.connect() as connection:
+        ensure_schema(connection)
+        raise_fence(connection, "theirs", 1, "n")
+        insert_progress(connection, "theirs", 1, ["*", "shop.wide", "shop.child", "away.t"], position)
+        raise_fence(connection, "ours", 1, "n")
+        with pytest.raises(SinkRefused, match=r"shop\.wide \(by changefeed uid theirs\).*DELETE FROM"):
+            insert_progress(connection, "ours", 1, ["*", "shop.parent", "shop.wide"], position)
+        insert_progress(connection, "theirs", 1, ["shop.wide"], position)  # its own
+    found = only(problems(server_pair, start=start))
+    assert "the changefeed of uid theirs (of another cluster) replicates shop.child, shop.wide" in found.found
+    uris = ServerUri.parse(server_pair.source_uri), ServerUri.parse(server_pair.sink_uri)
+    with pytest.raises(PreflightFailed, match=r"(?s)changefeed first replicates shop\.child.*remove changefeed first"):
+        preflight(*uris, TableFilter.parse(["shop.*"]), start, "second", {"theirs": "first"})
+    preflight(*uris, TableFilter.parse(["shop.*"]), start, "first", {"theirs": "first"})  # itself, updated
+    check(server_pair, "shop.parent", start=start)
+    statement = found.mend.partition("DELETE")[2].partition(";")[0]
+    run(server_pair.sink, f"DELETE{statement}")
+    check(server_pair, start=start)
+
+
+def test_tables_that_the_source_does_not_show(server_pair: ServerPair, tmp_path: Path) -> None:
+    """They would be in no list: every schema of the filter has to be readable."""
+    load(server_pair)
+    secret = tmp_path / "password"
+    secret.write_text("One-pa55word")
+    grants = [grant.replace(", SELECT", "") for grant in GRANTS[server_pair.flavour][SOURCE_USER]]
+    run(
+        server_pair.source,
+        "CREATE USER 'some'@'127.0.0.1' IDENTIFIED BY 'One-pa55word'",
+        *(f"GRANT {grant} TO 'some'@'127.0.0.1'" for grant in grants),
+        "GRANT SELECT ON shop.wide TO 'some'@'127.0.0.1'",
+    )
+    source = replace(server_pair.source.root, user="some", password_file=secret).uri
+    for rules, level in ((("shop.wi*",), "`shop`.*"), (("*.wide",), "*.*"), (("s?op.*",), "*.*")):
+        problem = only(problems(server_pair, *rules, start="earliest", source=source))
+        assert "lacks SELECT" in problem.found
+        assert problem.mend == f"GRANT SELECT ON {level} TO 'some'@'127.0.0.1';"
+    run(server_pair.source, "GRANT SELECT ON `shop`.* TO 'some'@'127.0.0.1';")
+    check(server_pair, "shop.*", "!other.*", source=source)
+    run(server_pair.source, "DROP USER 'some'@'127.0.0.1'")
+
+
+def test_a_sink_that_cannot_log_rows(server_pair: ServerPair) -> None:
+    load(server_pair)
+    with setting(server_pair.sink, "binlog_format", "STATEMENT"):
+        problem = only(problems(server_pair))
+    assert "binlog_format is STATEMENT" in problem.found
+    assert "SET GLOBAL binlog_format = 'ROW';" in problem.mend
+
+
+def test_views_triggers_and_routines_are_warned_of(server_pair: ServerPair) -> None:
+    load(server_pair)
+    sink, user = server_pair.sink, f"'{SINK_USER}'@'127.0.0.1'"
+    wanted = (
+        "SET USER" if server_pair.flavour == "mariadb" else "SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER, SYSTEM_USER"
+    )
+    assert check(server_pair).warnings == ()
+    run(sink, f"REVOKE {wanted} ON *.* FROM {user}")
+    with setting(sink, "log_bin_trust_function_creators", "OFF"):
+        definers, creators = check(server_pair).warnings
+    assert definers.mend == f"GRANT {wanted} ON *.* TO {user};"
+    assert "1419" in creators.found
+    run(sink, definers.mend)
+    assert check(server_pair).warnings == ()
 
 
 def test_a_filter_that_matches_nothing(server_pair: ServerPair) -> None:
@@ -226,7 +297,7 @@ def test_missing_grants(server_pair: ServerPair) -> None:
     found = problems(server_pair, source=source, sink=sink)
     text = "\n".join(map(str, found))
     assert "lacks REPLICATION SLAVE: it cannot read the binlog" in text
-    assert ("lacks BINLOG REPLAY" if server_pair.flavour == "mariadb" else "lacks BINLOG_ADMIN") in text
+    assert ("lacks BINLOG REPLAY" if server_pair.flavour == "mariadb" else "lacks REPLICATION_APPLIER") in text
     assert "on schema hedgerow" in text
     assert "lacks INSERT, CREATE, DROP, ALTER, INDEX, REFERENCES on schema shop" in text
     assert len(found) == 5

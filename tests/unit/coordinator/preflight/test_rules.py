@@ -34,7 +34,7 @@ def facts(
 ) -> Facts:
     variables = {"log_bin": "ON", "binlog_format": "ROW", "server_id": "1", **changes.pop("variables", {})}
     grants = parse_grants(["GRANT ALL PRIVILEGES ON *.* TO u"])
-    base = Facts("h:1", ServerInfo(flavour, version, "", identity), "'u'@'%'", variables, grants, tables())
+    base = Facts("h:1", ServerInfo(flavour, version, "", identity), "'u'@'%'", variables, grants, tables(), EVERYTHING)
     return dataclasses.replace(base, **changes)
 
 
