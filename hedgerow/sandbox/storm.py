@@ -46,6 +46,7 @@ class Storm:
         self._operator_random = random.Random(seed + 1)
         self._faults: list[_Fault] = []
         self._over = threading.Event()
+        self._calm = threading.Event()
         self._kinds: list[tuple[int, Callable[[], _Fault | None]]] = [
             (4, self._kill),
             (5, self._freeze),
@@ -57,13 +58,17 @@ class Storm:
             (1, self._freeze_etcd),
         ]
 
+    def calm(self) -> None:
+        """From another thread: `rage` ends soon."""
+        self._calm.set()
+
     def rage(self, seconds: float) -> None:
         """Ends with every fault undone that it began, and the changefeed resumed."""
         deadline = time.monotonic() + seconds
         operator = threading.Thread(target=self._operate, name="operator")
         operator.start()
         try:
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not self._calm.is_set():
                 self._undo(time.monotonic())
                 self._supervise()
                 if len(self._faults) < _MOST_FAULTS:
@@ -71,7 +76,7 @@ class Storm:
                     fault = self._random.choices(self._kinds, weights)[0][1]()
                     if fault is not None:
                         self._faults.append(fault)
-                time.sleep(self._random.uniform(*_PAUSE_SECONDS))
+                self._calm.wait(self._random.uniform(*_PAUSE_SECONDS))
         finally:
             self._over.set()
             self._undo(float("inf"))

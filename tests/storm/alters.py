@@ -1,0 +1,477 @@
+"""ALTER TABLE of every kind but partitions (partitions.py), and CREATE and DROP INDEX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.storm.columns import LABELS, PLAIN_INT, SERIALS
+from tests.storm.tables import LONG, check, foreign_key, generated, new_column, referable
+from tests.storm.turn import Draft, Turn
+from tests.storm.world import Column, ForeignKey, Index, Table
+
+_MOST_INSTANTS: Final = 20  # MySQL allows 64 row versions; what the sink does not do (OPTIMIZE) must not matter
+_COLLATIONS: Final = ("utf8mb4_bin", "utf8mb4_general_ci", "utf8mb4_unicode_ci")
+_SPATIAL: Final = ("geometry", "point")
+
+
+def add_column(turn: Turn) -> Draft | None:
+    table = turn.alterable(turn.room)
+    if table is None:
+        return None
+    column = new_column(turn, table, with_rows=True)
+    if table.partitions and column.type.family in _SPATIAL:
+        return None
+    place, at = "", len(table.columns)
+    if turn.likely(0.2):
+        place, at = " FIRST", 0
+    elif turn.likely(0.3):
+        at = turn.chance.randint(1, len(table.columns))
+        place = f" AFTER {turn.q(table.columns[at - 1].name)}"
+    clause = f"ADD {turn.chance.choice(('COLUMN ', ''))}{turn.define(column)}{place}"
+
+    def apply() -> None:
+        table.columns.insert(at, column)
+
+    return _alter(turn, table, clause + _algorithm(turn, table, copy_only=True), apply)
+
+
+def add_column_instantly(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: turn.room(t) and not t.fulltext and t.instants < _MOST_INSTANTS)
+    if table is None:
+        return None
+    column = Column(turn.new_column_name(table.column_names), PLAIN_INT, default=turn.chance.choice(("", "5")))
+
+    def apply() -> None:
+        table.columns.append(column)
+        table.instants += 1
+
+    return _alter(turn, table, f"ADD COLUMN {turn.define(column)}, ALGORITHM=INSTANT", apply)
+
+
+def add_columns(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: turn.room(t) and len(t.columns) < 9)
+    if table is None:
+        return None
+    first = Column(turn.new_column_name(table.column_names), PLAIN_INT)
+    second = Column(turn.new_column_name(table.column_names | {first.name}), LABELS)
+
+    def apply() -> None:
+        table.columns += [first, second]
+
+    return _alter(turn, table, f"ADD COLUMN ({turn.define(first)}, {turn.define(second)})", apply)
+
+
+def add_generated(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: turn.room(t) and any(c.type.whole_number and c.written for c in t.columns))
+    if table is None:
+        return None
+    base = turn.chance.choice([c for c in table.columns if c.type.whole_number and c.written])
+    column = generated(turn, table, base)
+    base.pins -= 1  # not before it is there
+
+    def apply() -> None:
+        table.columns.append(column)
+        base.pins += 1
+
+    return _alter(turn, table, f"ADD COLUMN {turn.q(column.name)} {column.type.sql} {column.default}", apply)
+
+
+def add_numbered(turn: Turn) -> Draft | None:
+    """AUTO_INCREMENT for rows that have a key, and so an order."""
+    table = turn.alterable(lambda t: bool(t.key) and turn.room(t) and not t.partitions and not _auto(t))
+    if table is None:
+        return None
+    column = Column(turn.new_column_name(table.column_names), SERIALS[1], nullable=False, serial=True, auto=True)
+    index = Index(turn.own_name("n"), (column.name,), unique=True)
+
+    def apply() -> None:
+        table.columns.append(column)
+        table.indexes.append(index)
+
+    clause = f"ADD COLUMN {turn.define(column)}, ADD UNIQUE KEY {turn.q(index.name)} ({turn.q(column.name)})"
+    return _alter(turn, table, clause, apply)
+
+
+def drop_column(turn: Turn) -> Draft | None:
+    table, column = _free(turn, lambda t: _visible(t) > 2)
+    if table is None or column is None:
+        return None
+
+    def apply() -> None:
+        table.columns.remove(column)
+        turn.world.invalidate(table.name)
+
+    return _alter(turn, table, f"DROP COLUMN {turn.q(column.name)}", apply)
+
+
+def modify_column(turn: Turn) -> Draft | None:
+    """Widened under any sql_mode; under a lenient one, any plain type to any other, with what that does to values."""
+    table, column = _free(turn, lambda _: True, lambda c: c.type.plain and not c.serial and not c.generated)
+    if table is None or column is None:
+        return None
+    kinds = [turn.type() for _ in range(20)]
+    kinds = [k for k in kinds if column.type.widens_to(k) or (not turn.session.strict and k.plain)]
+    if not kinds or (turn.session.refuses_zero_dates and any(k.temporal for k in kinds)):
+        return None
+    other = Column(column.name, kinds[0], column.nullable or kinds[0].sql.endswith("NULL"), invisible=column.invisible)
+    if kinds[0].sql == "TIMESTAMP":
+        other.nullable = True
+
+    def apply() -> None:
+        column.type, column.default, column.nullable = other.type, "", other.nullable
+
+    return _alter(turn, table, f"MODIFY {turn.chance.choice(('COLUMN ', ''))}{turn.define(other)}", apply)
+
+
+def change_column(turn: Turn) -> Draft | None:
+    """To another name, by CHANGE or by RENAME COLUMN."""
+    table, column = _free(turn, lambda _: True, lambda c: not c.generated)
+    if table is None or column is None:
+        return None
+    old, new = column.name, turn.new_column_name(table.column_names)
+    if turn.likely(0.5) or column.type.sql == "TIMESTAMP":
+        clause = f"RENAME COLUMN {turn.q(old)} TO {turn.q(new)}"
+    else:
+        column.name = new
+        clause = f"CHANGE COLUMN {turn.q(old)} {turn.define(column)}"
+        column.name = old
+
+    def apply() -> None:
+        column.name = new
+        turn.world.invalidate(table.name)
+
+    return _alter(turn, table, clause, apply)
+
+
+def swap_columns(turn: Turn) -> Draft | None:
+    """Two names at once, of columns of one type."""
+    table = turn.alterable(lambda t: len([c for c in t.free_columns if not c.generated]) > 1)
+    if table is None:
+        return None
+    one, other = turn.chance.sample([c for c in table.free_columns if not c.generated], 2)
+    names = (one.name, other.name)
+
+    def apply() -> None:
+        one.name, other.name = names[1], names[0]
+        turn.world.invalidate(table.name)
+
+    a, b = turn.q(one.name), turn.q(other.name)
+    return _alter(turn, table, f"RENAME COLUMN {a} TO {b}, RENAME COLUMN {b} TO {a}", apply)
+
+
+def column_default(turn: Turn) -> Draft | None:
+    table, column = _free(turn, lambda _: True, lambda c: bool(c.type.default) and not c.generated and not c.serial)
+    if table is None or column is None:
+        return None
+    default = "" if column.default and column.nullable else column.type.default
+
+    def apply() -> None:
+        column.default = default
+
+    action = f"SET DEFAULT {default}" if default else "DROP DEFAULT"
+    return _alter(turn, table, f"ALTER COLUMN {turn.q(column.name)} {action}", apply if default else _undefault(column))
+
+
+def column_visibility(turn: Turn) -> Draft | None:
+    table, column = _free(turn, lambda t: _visible(t) > 2, lambda c: c.nullable and not c.generated and not c.serial)
+    if table is None or column is None or column.type.sql == "TIMESTAMP":
+        return None
+    hidden = not column.invisible
+
+    def apply() -> None:
+        column.invisible = hidden
+
+    if turn.world.flavour == "mysql":
+        clause = f"ALTER COLUMN {turn.q(column.name)} SET {'INVISIBLE' if hidden else 'VISIBLE'}"
+    else:
+        column.invisible = hidden
+        clause = f"MODIFY COLUMN {turn.define(column)}"
+        column.invisible = not hidden
+    return _alter(turn, table, clause, apply)
+
+
+def add_index(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: len(t.indexes) < 5 and bool(_indexable(t)))
+    if table is None:
+        return None
+    columns = turn.chance.sample(_indexable(table), min(len(_indexable(table)), turn.chance.randint(1, 2)))
+    unique = len(columns) == 1 and columns[0].serial and not table.partitions
+    index = Index(turn.own_name("k"), tuple(c.name for c in columns), unique)
+    listed = ", ".join(turn.q(c.name) + c.type.index for c in columns)
+    word = "UNIQUE INDEX" if unique else "INDEX"
+
+    def apply() -> None:
+        table.indexes.append(index)
+
+    if turn.likely(0.3):
+        text = f"CREATE {word} {turn.q(index.name)} ON {turn.name(table.name)} ({listed})"
+        return Draft(text, turn.world.tied(table.name), apply)
+    return _alter(turn, table, f"ADD {word} {turn.q(index.name)} ({listed}){_algorithm(turn, table)}", apply)
+
+
+def add_fulltext(turn: Turn) -> Draft | None:
+    texts = lambda t: [c for c in t.columns if c.type.family in ("varchar", "text") and c.written and not c.serial]  # noqa: E731
+    table = turn.alterable(lambda t: not t.partitions and not t.fulltext and bool(texts(t)))
+    if table is None:
+        return None
+    column = turn.chance.choice(texts(table))
+    if "COMPRESSED" in column.type.sql or "utf16" in column.type.sql:
+        return None
+    index = Index(turn.own_name("t"), (column.name,), kind="FULLTEXT")
+
+    def apply() -> None:
+        table.indexes.append(index)
+        table.fulltext = True
+
+    return _alter(turn, table, f"ADD FULLTEXT INDEX {turn.q(index.name)} ({turn.q(column.name)})", apply)
+
+
+def drop_index(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: bool(_droppable(t)))
+    if table is None:
+        return None
+    index = turn.chance.choice(_droppable(table))
+
+    def apply() -> None:
+        table.indexes.remove(index)
+
+    if turn.likely(0.3):
+        text = f"DROP INDEX {turn.q(index.name)} ON {turn.name(table.name)}"
+        return Draft(text, turn.world.tied(table.name), apply)
+    return _alter(turn, table, f"DROP {turn.chance.choice(('INDEX', 'KEY'))} {turn.q(index.name)}", apply)
+
+
+def rename_index(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: bool(t.indexes))
+    if table is None:
+        return None
+    index, new = turn.chance.choice(table.indexes), turn.own_name("r")
+
+    def apply() -> None:
+        index.name = new
+
+    return _alter(turn, table, f"RENAME INDEX {turn.q(index.name)} TO {turn.q(new)}", apply)
+
+
+def index_visibility(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: any(not index.unique for index in t.indexes))
+    if table is None:
+        return None
+    index = turn.chance.choice([index for index in table.indexes if not index.unique])
+    words = ("VISIBLE", "INVISIBLE") if turn.world.flavour == "mysql" else ("NOT IGNORED", "IGNORED")
+
+    def apply() -> None:
+        index.visible = not index.visible
+
+    return _alter(turn, table, f"ALTER INDEX {turn.q(index.name)} {words[index.visible]}", apply)
+
+
+def drop_primary_key(turn: Turn) -> Draft | None:
+    """Sometimes with another one in its place."""
+    table = turn.alterable(lambda t: bool(t.key) and _key_is_free(turn, t))
+    if table is None:
+        return None
+    serials = [c for c in table.columns if c.serial and not c.nullable and not c.generated and not c.auto]
+    new = turn.chance.choice(serials) if serials and turn.likely(0.6) else None
+    clause = "DROP PRIMARY KEY" + (f", ADD PRIMARY KEY ({turn.q(new.name)})" if new else "")
+
+    def apply() -> None:
+        table.key = (new.name,) if new else ()
+
+    return _alter(turn, table, clause, apply)
+
+
+def add_primary_key(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: not t.key and any(c.serial and not c.nullable for c in t.columns))
+    if table is None:
+        return None
+    column = turn.chance.choice([c for c in table.columns if c.serial and not c.nullable])
+
+    def apply() -> None:
+        table.key = (column.name,)
+
+    return _alter(turn, table, f"ADD PRIMARY KEY ({turn.q(column.name)})", apply)
+
+
+def add_foreign_key(turn: Turn) -> Draft | None:
+    """On a column of its own, which is added with it, or by a session that does not check."""
+    table = turn.alterable(lambda t: turn.room(t) and not t.partitions and len(t.foreign_keys) < 2)
+    parent = turn.table(referable)
+    if table is None or parent is None or not turn.may_touch(table.name, parent.name) or table.fulltext:
+        return None
+    column = Column(turn.new_column_name(table.column_names), parent.column(parent.key[0]).type, pins=1)
+    key = ForeignKey(turn.own_name("f"), column.name, parent.name, parent.key[0], turn.likely(0.5))
+
+    def apply() -> None:
+        table.columns.append(column)
+        table.foreign_keys.append(key)
+
+    clause = f"ADD COLUMN {turn.q(column.name)} {column.type.sql}, ADD {foreign_key(turn, key)}"
+    draft = _alter(turn, table, clause, apply)
+    return Draft(draft.sql, turn.world.tied(table.name, parent.name), apply)
+
+
+def drop_foreign_key(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: bool(t.foreign_keys))
+    if table is None:
+        return None
+    key = turn.chance.choice(table.foreign_keys)
+
+    def apply() -> None:
+        table.foreign_keys.remove(key)
+
+    return _alter(turn, table, f"DROP FOREIGN KEY {turn.q(key.name)}", apply)
+
+
+def add_check(turn: Turn) -> Draft | None:
+    numbers = lambda t: [c for c in t.columns if c.type == PLAIN_INT and c.written and not c.pins]  # noqa: E731
+    table = turn.alterable(lambda t: bool(numbers(t)) and len(t.name.table) <= LONG)
+    if table is None:
+        return None
+    column, name = turn.chance.choice(numbers(table)), turn.own_name("c")
+
+    def apply() -> None:
+        table.checks[name] = column.name
+        column.pins += 1
+
+    return _alter(turn, table, f"ADD CONSTRAINT {turn.q(name)} {check(turn, column.name)}", apply)
+
+
+def drop_check(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: bool(t.checks))
+    if table is None:
+        return None
+    name = turn.chance.choice(list(table.checks))
+
+    def apply() -> None:
+        table.column(table.checks.pop(name)).pins -= 1
+
+    word = "CHECK" if turn.world.flavour == "mysql" and turn.likely(0.5) else "CONSTRAINT"
+    return _alter(turn, table, f"DROP {word} {turn.q(name)}", apply)
+
+
+def options(turn: Turn) -> Draft | None:
+    """What rebuilds or only says something about the table."""
+    table = turn.alterable()
+    if table is None:
+        return None
+    clause = turn.chance.choice(
+        (
+            *("ENGINE=InnoDB", "FORCE", "ROW_FORMAT=DYNAMIC", "STATS_PERSISTENT=1"),
+            *(f"COMMENT = {turn.text(turn.comment())}", f"AUTO_INCREMENT = {turn.chance.randint(1, 5000)}"),
+            *("DISABLE KEYS", "ENABLE KEYS", f"DEFAULT CHARACTER SET latin1, COMMENT {turn.text(turn.comment())}"),
+            *("ENGINE=InnoDB, ALGORITHM=COPY", "FORCE, LOCK=SHARED", f"ORDER BY {turn.q(table.columns[0].name)}"),
+        )
+    )
+    if clause.startswith("AUTO") and not _auto(table):
+        return None
+    if clause.startswith("ORDER") and table.columns[0].type.index == "-":
+        return None
+    return _alter(turn, table, clause)
+
+
+def convert(turn: Turn) -> Draft | None:
+    table = turn.alterable(lambda t: not any(c.generated for c in t.columns))
+    if table is None:
+        return None
+    collation = turn.chance.choice(_COLLATIONS)
+
+    def apply() -> None:
+        table.fulltext = table.fulltext or any(index.kind for index in table.indexes)
+
+    return _alter(turn, table, f"CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}", apply)
+
+
+def several(turn: Turn) -> Draft | None:
+    """Clauses of several kinds in one statement."""
+    table = turn.alterable(lambda t: turn.room(t) and bool(_indexable(t)))
+    if table is None:
+        return None
+    column = Column(turn.new_column_name(table.column_names), PLAIN_INT, default="7")
+    index = Index(turn.own_name("k"), (turn.chance.choice(_indexable(table)).name,))
+    listed = turn.q(index.columns[0]) + table.column(index.columns[0]).type.index
+
+    def apply() -> None:
+        table.columns.insert(0, column)
+        table.indexes.append(index)
+
+    clauses = [f"ADD {turn.define(column)} FIRST", f"ADD KEY {turn.q(index.name)} ({listed})"]
+    return _alter(turn, table, turn.comma([*clauses, f"COMMENT {turn.text(turn.comment())}"]), apply)
+
+
+def alter_absent(turn: Turn) -> Draft | None:
+    """MariaDB's IF EXISTS, and its WAIT."""
+    schema = turn.schema()
+    if turn.world.flavour != "mariadb" or schema is None:
+        return None
+    name = turn.new_name(schema)
+    assert name is not None
+    return Draft(f"ALTER TABLE IF EXISTS {turn.name(name)} WAIT 5 ADD COLUMN IF NOT EXISTS a INT", (name,))
+
+
+# -- parts --------------------------------------------------------------------------------------------------------------
+
+
+def alter(turn: Turn, table: Table, clause: str, apply: Callable[[], None] = lambda: None) -> Draft:
+    words = turn.chance.choice(("ALTER TABLE", "ALTER TABLE", "alter table", "/* storm */ ALTER TABLE"))
+    if turn.world.flavour == "mariadb":
+        words = turn.chance.choice((words, words, "ALTER ONLINE TABLE" if "FORCE" in clause else words))
+
+    def applied() -> None:
+        apply()
+        turn.world.focus = table.name
+
+    return Draft(f"{words} {turn.name(table.name)} {clause}", turn.world.tied(table.name), applied)
+
+
+def _alter(turn: Turn, table: Table, clause: str, apply: Callable[[], None] = lambda: None) -> Draft:
+    def applied() -> None:
+        apply()
+        table.altered = True
+
+    return alter(turn, table, clause, applied)
+
+
+def _algorithm(turn: Turn, table: Table, *, copy_only: bool = False) -> str:
+    if table.fulltext or turn.likely(0.7):
+        return ""
+    return turn.chance.choice((", ALGORITHM=COPY", ", ALGORITHM=DEFAULT" if copy_only else ", ALGORITHM=INPLACE"))
+
+
+def _free(
+    turn: Turn, wanted: Callable[[Table], bool], of: Callable[[Column], bool] = lambda _: True
+) -> tuple[Table | None, Column | None]:
+    table = turn.alterable(lambda t: wanted(t) and any(of(c) for c in t.free_columns))
+    if table is None:
+        return None, None
+    return table, turn.chance.choice([c for c in table.free_columns if of(c)])
+
+
+def _undefault(column: Column) -> Callable[[], None]:
+    def apply() -> None:
+        column.default = ""
+
+    return apply
+
+
+def _visible(table: Table) -> int:
+    return sum(not column.invisible and not column.generated for column in table.columns)
+
+
+def _indexable(table: Table) -> list[Column]:
+    return [c for c in table.columns if c.type.index != "-" and not c.generated and not c.pins]
+
+
+def _droppable(table: Table) -> list[Index]:
+    """AUTO_INCREMENT needs its index."""
+    return [index for index in table.indexes if not any(table.column(c).auto for c in index.columns)]
+
+
+def _auto(table: Table) -> bool:
+    return any(column.auto for column in table.columns)
+
+
+def _key_is_free(turn: Turn, table: Table) -> bool:
+    fixed = any(table.column(name).auto for name in table.key) or table.partitions is not None
+    return not fixed and not turn.world.children(table.name)
