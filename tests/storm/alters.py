@@ -63,10 +63,10 @@ def add_columns(turn: Turn) -> Draft | None:
 
 
 def add_generated(turn: Turn) -> Draft | None:
-    table = turn.alterable(lambda t: turn.room(t) and any(c.type.whole_number and c.written for c in t.columns))
+    table = turn.alterable(lambda t: turn.room(t) and bool(_computable(t)))
     if table is None:
         return None
-    base = turn.chance.choice([c for c in table.columns if c.type.whole_number and c.written])
+    base = turn.chance.choice(_computable(table))
     column = generated(turn, table, base)
     base.pins -= 1  # not before it is there
 
@@ -461,6 +461,12 @@ def _visible(table: Table) -> int:
 
 def _indexable(table: Table) -> list[Column]:
     return [c for c in table.columns if c.type.index != "-" and not c.generated and not c.pins]
+
+
+def _computable(table: Table) -> list[Column]:
+    """What a generated column may be computed from: nothing that a foreign key may set."""
+    set_by_others = {key.column for key in table.foreign_keys}
+    return [c for c in table.columns if c.type.whole_number and c.written and c.name not in set_by_others]
 
 
 def _droppable(table: Table) -> list[Index]:
