@@ -13,10 +13,14 @@ import time
 from pathlib import Path
 
 from hedgerow.sandbox.wired import WiredCluster
+from tests.storm.feed import Stopped
 from tests.storm.generator import GROUPS
+from tests.storm.judge import Different
 from tests.storm.left_out import LEFT_OUT
+from tests.storm.player import Refused
+from tests.storm.replay import Replay
 from tests.storm.run import WAYS, Options, Run
-from tests.storm.story import Story
+from tests.storm.story import Line, Story, read
 
 
 def main() -> int:
@@ -30,11 +34,19 @@ def main() -> int:
     parser.add_argument("--no-faults", action="store_true", help="nothing is killed, frozen, cut off, moved")
     parser.add_argument("--patience", type=float, default=180.0, help="seconds without progress until it is stuck")
     parser.add_argument("--left-out", action="store_true", help="list what is never generated, and why")
-    parser.add_argument("--log", type=Path, default=Path("build/storm"), help="directory of logs (default: %(default)s)")
+    parser.add_argument("--replay", type=Path, metavar="LOG", help="play this log again instead, without faults")
+    parser.add_argument("--minimise", action="store_true", help="with --replay: take away all that is not needed")
+    parser.add_argument(
+        "--log", type=Path, default=Path("build/storm"), help="directory of logs (default: %(default)s)"
+    )
     given = parser.parse_args()
     if given.left_out:
         print("\n".join(f"{what}: {why}" for what, why in LEFT_OUT.items()))
         return 0
+    return replay(given) if given.replay else storm(given)
+
+
+def storm(given: argparse.Namespace) -> int:
     seed = random.randrange(1 << 32) if given.seed is None else given.seed
     options = Options(
         given.flavour,
@@ -51,8 +63,38 @@ def main() -> int:
         result = Run(cluster, options, story).go(given.minutes * 60)
     print(result)
     if result.trouble:
+        print(f"its log: {story.path}, and the nodes' beside it")
         print(f"again: python -m tests.storm --replay {story.path}, or --flavour {given.flavour} --seed {seed}")
     return 1 if result.trouble else 0
 
 
-sys.exit(main())
+def replay(given: argparse.Namespace) -> int:
+    lines = read(given.replay)
+    with WiredCluster(lines[0]["flavour"]) as cluster:
+        player = Replay(cluster, patience=given.patience)
+        if given.minimise:
+            return minimise(player, given.replay, lines, given.minutes * 60)
+        try:
+            player.play(lines)
+        except (Different, Stopped, Refused) as trouble:
+            print(f"{type(trouble).__name__}: {trouble}")
+            return 1
+    print("differences: 0")
+    return 0
+
+
+def minimise(player: Replay, path: Path, lines: list[Line], seconds: float) -> int:
+    kept = player.minimise(lines, seconds)
+    place = path.with_suffix(".min.jsonl")
+    story = Story(place)
+    for line in (lines[0], *kept):
+        story.tell(**line)
+    story.close()
+    for line in kept:
+        print(f"session {line['session']}: {line['sql']};" if line["do"] == "step" else f"-- {line['do']}")
+    print(f"{len(kept)} lines of {len(lines)}: {place}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,14 +1,16 @@
-"""ALTER TABLE of every kind but partitions (partitions.py), and CREATE and DROP INDEX."""
+"""ALTER TABLE of columns and of the table itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
+from tests.storm.clauses import algorithm, altered, indexable
 from tests.storm.columns import LABELS, PLAIN_INT, SERIALS
-from tests.storm.tables import LONG, check, foreign_key, generated, new_column, referable
+from tests.storm.definitions import generated
+from tests.storm.tables import new_column
 from tests.storm.turn import Draft, Turn
-from tests.storm.world import Column, ForeignKey, Index, Table
+from tests.storm.world import Column, Index, Table
 
 _MOST_INSTANTS: Final = 20  # MySQL allows 64 row versions; what the sink does not do (OPTIMIZE) must not matter
 _COLLATIONS: Final = ("utf8mb4_bin", "utf8mb4_general_ci", "utf8mb4_unicode_ci")
@@ -33,7 +35,7 @@ def add_column(turn: Turn) -> Draft | None:
     def apply() -> None:
         table.columns.insert(at, column)
 
-    return _alter(turn, table, clause + _algorithm(turn, table, copy_only=True), apply)
+    return altered(turn, table, clause + algorithm(turn, table, copy_only=True), apply)
 
 
 def add_column_instantly(turn: Turn) -> Draft | None:
@@ -46,7 +48,7 @@ def add_column_instantly(turn: Turn) -> Draft | None:
         table.columns.append(column)
         table.instants += 1
 
-    return _alter(turn, table, f"ADD COLUMN {turn.define(column)}, ALGORITHM=INSTANT", apply)
+    return altered(turn, table, f"ADD COLUMN {turn.define(column)}, ALGORITHM=INSTANT", apply)
 
 
 def add_columns(turn: Turn) -> Draft | None:
@@ -59,7 +61,7 @@ def add_columns(turn: Turn) -> Draft | None:
     def apply() -> None:
         table.columns += [first, second]
 
-    return _alter(turn, table, f"ADD COLUMN ({turn.define(first)}, {turn.define(second)})", apply)
+    return altered(turn, table, f"ADD COLUMN ({turn.define(first)}, {turn.define(second)})", apply)
 
 
 def add_generated(turn: Turn) -> Draft | None:
@@ -74,7 +76,7 @@ def add_generated(turn: Turn) -> Draft | None:
         table.columns.append(column)
         base.pins += 1
 
-    return _alter(turn, table, f"ADD COLUMN {turn.q(column.name)} {column.type.sql} {column.default}", apply)
+    return altered(turn, table, f"ADD COLUMN {turn.q(column.name)} {column.type.sql} {column.default}", apply)
 
 
 def add_numbered(turn: Turn) -> Draft | None:
@@ -90,7 +92,7 @@ def add_numbered(turn: Turn) -> Draft | None:
         table.indexes.append(index)
 
     clause = f"ADD COLUMN {turn.define(column)}, ADD UNIQUE KEY {turn.q(index.name)} ({turn.q(column.name)})"
-    return _alter(turn, table, clause, apply)
+    return altered(turn, table, clause, apply)
 
 
 def drop_column(turn: Turn) -> Draft | None:
@@ -102,7 +104,7 @@ def drop_column(turn: Turn) -> Draft | None:
         table.columns.remove(column)
         turn.world.invalidate(table.name)
 
-    return _alter(turn, table, f"DROP COLUMN {turn.q(column.name)}", apply)
+    return altered(turn, table, f"DROP COLUMN {turn.q(column.name)}", apply)
 
 
 def modify_column(turn: Turn) -> Draft | None:
@@ -121,7 +123,7 @@ def modify_column(turn: Turn) -> Draft | None:
     def apply() -> None:
         column.type, column.default, column.nullable = other.type, "", other.nullable
 
-    return _alter(turn, table, f"MODIFY {turn.chance.choice(('COLUMN ', ''))}{turn.define(other)}", apply)
+    return altered(turn, table, f"MODIFY {turn.chance.choice(('COLUMN ', ''))}{turn.define(other)}", apply)
 
 
 def change_column(turn: Turn) -> Draft | None:
@@ -141,7 +143,7 @@ def change_column(turn: Turn) -> Draft | None:
         column.name = new
         turn.world.invalidate(table.name)
 
-    return _alter(turn, table, clause, apply)
+    return altered(turn, table, clause, apply)
 
 
 def swap_columns(turn: Turn) -> Draft | None:
@@ -157,7 +159,7 @@ def swap_columns(turn: Turn) -> Draft | None:
         turn.world.invalidate(table.name)
 
     a, b = turn.q(one.name), turn.q(other.name)
-    return _alter(turn, table, f"RENAME COLUMN {a} TO {b}, RENAME COLUMN {b} TO {a}", apply)
+    return altered(turn, table, f"RENAME COLUMN {a} TO {b}, RENAME COLUMN {b} TO {a}", apply)
 
 
 def column_default(turn: Turn) -> Draft | None:
@@ -170,7 +172,9 @@ def column_default(turn: Turn) -> Draft | None:
         column.default = default
 
     action = f"SET DEFAULT {default}" if default else "DROP DEFAULT"
-    return _alter(turn, table, f"ALTER COLUMN {turn.q(column.name)} {action}", apply if default else _undefault(column))
+    return altered(
+        turn, table, f"ALTER COLUMN {turn.q(column.name)} {action}", apply if default else _undefault(column)
+    )
 
 
 def column_visibility(turn: Turn) -> Draft | None:
@@ -188,167 +192,7 @@ def column_visibility(turn: Turn) -> Draft | None:
         column.invisible = hidden
         clause = f"MODIFY COLUMN {turn.define(column)}"
         column.invisible = not hidden
-    return _alter(turn, table, clause, apply)
-
-
-def add_index(turn: Turn) -> Draft | None:
-    table = turn.alterable(lambda t: len(t.indexes) < 5 and bool(_indexable(t)))
-    if table is None:
-        return None
-    columns = turn.chance.sample(_indexable(table), min(len(_indexable(table)), turn.chance.randint(1, 2)))
-    unique = len(columns) == 1 and columns[0].serial and not table.partitions
-    index = Index(turn.own_name("k"), tuple(c.name for c in columns), unique)
-    listed = ", ".join(turn.q(c.name) + c.type.index for c in columns)
-    word = "UNIQUE INDEX" if unique else "INDEX"
-
-    def apply() -> None:
-        table.indexes.append(index)
-
-    if turn.likely(0.3):
-        text = f"CREATE {word} {turn.q(index.name)} ON {turn.name(table.name)} ({listed})"
-        return Draft(text, turn.world.tied(table.name), apply)
-    return _alter(turn, table, f"ADD {word} {turn.q(index.name)} ({listed}){_algorithm(turn, table)}", apply)
-
-
-def add_fulltext(turn: Turn) -> Draft | None:
-    texts = lambda t: [c for c in t.columns if c.type.family in ("varchar", "text") and c.written and not c.serial]  # noqa: E731
-    table = turn.alterable(lambda t: not t.partitions and not t.fulltext and bool(texts(t)))
-    if table is None:
-        return None
-    column = turn.chance.choice(texts(table))
-    if "COMPRESSED" in column.type.sql or "utf16" in column.type.sql:
-        return None
-    index = Index(turn.own_name("t"), (column.name,), kind="FULLTEXT")
-
-    def apply() -> None:
-        table.indexes.append(index)
-        table.fulltext = True
-
-    return _alter(turn, table, f"ADD FULLTEXT INDEX {turn.q(index.name)} ({turn.q(column.name)})", apply)
-
-
-def drop_index(turn: Turn) -> Draft | None:
-    table = turn.alterable(lambda t: bool(_droppable(t)))
-    if table is None:
-        return None
-    index = turn.chance.choice(_droppable(table))
-
-    def apply() -> None:
-        table.indexes.remove(index)
-
-    if turn.likely(0.3):
-        text = f"DROP INDEX {turn.q(index.name)} ON {turn.name(table.name)}"
-        return Draft(text, turn.world.tied(table.name), apply)
-    return _alter(turn, table, f"DROP {turn.chance.choice(('INDEX', 'KEY'))} {turn.q(index.name)}", apply)
-
-
-def rename_index(turn: Turn) -> Draft | None:
-    table = turn.alterable(lambda t: bool(t.indexes))
-    if table is None:
-        return None
-    index, new = turn.chance.choice(table.indexes), turn.own_name("r")
-
-    def apply() -> None:
-        index.name = new
-
-    return _alter(turn, table, f"RENAME INDEX {turn.q(index.name)} TO {turn.q(new)}", apply)
-
-
-def index_visibility(turn: Turn) -> Draft | None:
-    table = turn.alterable(lambda t: any(not index.unique for index in t.indexes))
-    if table is None:
-        return None
-    index = turn.chance.choice([index for index in table.indexes if not index.unique])
-    words = ("VISIBLE", "INVISIBLE") if turn.world.flavour == "mysql" else ("NOT IGNORED", "IGNORED")
-
-    def apply() -> None:
-        index.visible = not index.visible
-
-    return _alter(turn, table, f"ALTER INDEX {turn.q(index.name)} {words[index.visible]}", apply)
-
-
-def drop_primary_key(turn: Turn) -> Draft | None:
-    """Sometimes with another one in its place."""
-    table = turn.alterable(lambda t: bool(t.key) and _key_is_free(turn, t))
-    if table is None:
-        return None
-    serials = [c for c in table.columns if c.serial and not c.nullable and not c.generated and not c.auto]
-    new = turn.chance.choice(serials) if serials and turn.likely(0.6) else None
-    clause = "DROP PRIMARY KEY" + (f", ADD PRIMARY KEY ({turn.q(new.name)})" if new else "")
-
-    def apply() -> None:
-        table.key = (new.name,) if new else ()
-
-    return _alter(turn, table, clause, apply)
-
-
-def add_primary_key(turn: Turn) -> Draft | None:
-    table = turn.alterable(lambda t: not t.key and any(c.serial and not c.nullable for c in t.columns))
-    if table is None:
-        return None
-    column = turn.chance.choice([c for c in table.columns if c.serial and not c.nullable])
-
-    def apply() -> None:
-        table.key = (column.name,)
-
-    return _alter(turn, table, f"ADD PRIMARY KEY ({turn.q(column.name)})", apply)
-
-
-def add_foreign_key(turn: Turn) -> Draft | None:
-    """On a column of its own, which is added with it, or by a session that does not check."""
-    table = turn.alterable(lambda t: turn.room(t) and not t.partitions and len(t.foreign_keys) < 2)
-    parent = turn.table(referable)
-    if table is None or parent is None or not turn.may_touch(table.name, parent.name) or table.fulltext:
-        return None
-    column = Column(turn.new_column_name(table.column_names), parent.column(parent.key[0]).type, pins=1)
-    key = ForeignKey(turn.own_name("f"), column.name, parent.name, parent.key[0], turn.likely(0.5))
-
-    def apply() -> None:
-        table.columns.append(column)
-        table.foreign_keys.append(key)
-
-    clause = f"ADD COLUMN {turn.q(column.name)} {column.type.sql}, ADD {foreign_key(turn, key)}"
-    draft = _alter(turn, table, clause, apply)
-    return Draft(draft.sql, turn.world.tied(table.name, parent.name), apply)
-
-
-def drop_foreign_key(turn: Turn) -> Draft | None:
-    table = turn.alterable(lambda t: bool(t.foreign_keys))
-    if table is None:
-        return None
-    key = turn.chance.choice(table.foreign_keys)
-
-    def apply() -> None:
-        table.foreign_keys.remove(key)
-
-    return _alter(turn, table, f"DROP FOREIGN KEY {turn.q(key.name)}", apply)
-
-
-def add_check(turn: Turn) -> Draft | None:
-    numbers = lambda t: [c for c in t.columns if c.type == PLAIN_INT and c.written and not c.pins]  # noqa: E731
-    table = turn.alterable(lambda t: bool(numbers(t)) and len(t.name.table) <= LONG)
-    if table is None:
-        return None
-    column, name = turn.chance.choice(numbers(table)), turn.own_name("c")
-
-    def apply() -> None:
-        table.checks[name] = column.name
-        column.pins += 1
-
-    return _alter(turn, table, f"ADD CONSTRAINT {turn.q(name)} {check(turn, column.name)}", apply)
-
-
-def drop_check(turn: Turn) -> Draft | None:
-    table = turn.alterable(lambda t: bool(t.checks))
-    if table is None:
-        return None
-    name = turn.chance.choice(list(table.checks))
-
-    def apply() -> None:
-        table.column(table.checks.pop(name)).pins -= 1
-
-    word = "CHECK" if turn.world.flavour == "mysql" and turn.likely(0.5) else "CONSTRAINT"
-    return _alter(turn, table, f"DROP {word} {turn.q(name)}", apply)
+    return altered(turn, table, clause, apply)
 
 
 def options(turn: Turn) -> Draft | None:
@@ -368,7 +212,7 @@ def options(turn: Turn) -> Draft | None:
         return None
     if clause.startswith("ORDER") and table.columns[0].type.index == "-":
         return None
-    return _alter(turn, table, clause)
+    return altered(turn, table, clause)
 
 
 def convert(turn: Turn) -> Draft | None:
@@ -380,16 +224,16 @@ def convert(turn: Turn) -> Draft | None:
     def apply() -> None:
         table.fulltext = table.fulltext or any(index.kind for index in table.indexes)
 
-    return _alter(turn, table, f"CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}", apply)
+    return altered(turn, table, f"CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}", apply)
 
 
 def several(turn: Turn) -> Draft | None:
     """Clauses of several kinds in one statement."""
-    table = turn.alterable(lambda t: turn.room(t) and bool(_indexable(t)))
+    table = turn.alterable(lambda t: turn.room(t) and bool(indexable(t)))
     if table is None:
         return None
     column = Column(turn.new_column_name(table.column_names), PLAIN_INT, default="7")
-    index = Index(turn.own_name("k"), (turn.chance.choice(_indexable(table)).name,))
+    index = Index(turn.own_name("k"), (turn.chance.choice(indexable(table)).name,))
     listed = turn.q(index.columns[0]) + table.column(index.columns[0]).type.index
 
     def apply() -> None:
@@ -397,7 +241,7 @@ def several(turn: Turn) -> Draft | None:
         table.indexes.append(index)
 
     clauses = [f"ADD {turn.define(column)} FIRST", f"ADD KEY {turn.q(index.name)} ({listed})"]
-    return _alter(turn, table, turn.comma([*clauses, f"COMMENT {turn.text(turn.comment())}"]), apply)
+    return altered(turn, table, turn.comma([*clauses, f"COMMENT {turn.text(turn.comment())}"]), apply)
 
 
 def alter_absent(turn: Turn) -> Draft | None:
@@ -410,33 +254,7 @@ def alter_absent(turn: Turn) -> Draft | None:
     return Draft(f"ALTER TABLE IF EXISTS {turn.name(name)} WAIT 5 ADD COLUMN IF NOT EXISTS a INT", (name,))
 
 
-# -- parts --------------------------------------------------------------------------------------------------------------
-
-
-def alter(turn: Turn, table: Table, clause: str, apply: Callable[[], None] = lambda: None) -> Draft:
-    words = turn.chance.choice(("ALTER TABLE", "ALTER TABLE", "alter table", "/* storm */ ALTER TABLE"))
-    if turn.world.flavour == "mariadb":
-        words = turn.chance.choice((words, words, "ALTER ONLINE TABLE" if "FORCE" in clause else words))
-
-    def applied() -> None:
-        apply()
-        turn.world.focus = table.name
-
-    return Draft(f"{words} {turn.name(table.name)} {clause}", turn.world.tied(table.name), applied)
-
-
-def _alter(turn: Turn, table: Table, clause: str, apply: Callable[[], None] = lambda: None) -> Draft:
-    def applied() -> None:
-        apply()
-        table.altered = True
-
-    return alter(turn, table, clause, applied)
-
-
-def _algorithm(turn: Turn, table: Table, *, copy_only: bool = False) -> str:
-    if table.fulltext or turn.likely(0.7):
-        return ""
-    return turn.chance.choice((", ALGORITHM=COPY", ", ALGORITHM=DEFAULT" if copy_only else ", ALGORITHM=INPLACE"))
+# -- parts -------------------------------------------------------------------------------------------------------------
 
 
 def _free(
@@ -459,25 +277,11 @@ def _visible(table: Table) -> int:
     return sum(not column.invisible and not column.generated for column in table.columns)
 
 
-def _indexable(table: Table) -> list[Column]:
-    return [c for c in table.columns if c.type.index != "-" and not c.generated and not c.pins]
-
-
 def _computable(table: Table) -> list[Column]:
     """What a generated column may be computed from: nothing that a foreign key may set."""
     set_by_others = {key.column for key in table.foreign_keys}
     return [c for c in table.columns if c.type.whole_number and c.written and c.name not in set_by_others]
 
 
-def _droppable(table: Table) -> list[Index]:
-    """AUTO_INCREMENT needs its index."""
-    return [index for index in table.indexes if not any(table.column(c).auto for c in index.columns)]
-
-
 def _auto(table: Table) -> bool:
     return any(column.auto for column in table.columns)
-
-
-def _key_is_free(turn: Turn, table: Table) -> bool:
-    fixed = any(table.column(name).auto for name in table.key) or table.partitions is not None
-    return not fixed and not turn.world.children(table.name)

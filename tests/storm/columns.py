@@ -17,7 +17,20 @@ from tests.integration.fidelity.columns import columns_of
 _LEFT_OUT: Final = frozenset({"varchar_long", "varchar_compressed", "not_null", "many_nulls", "generated", "invisible"})
 _WIDENED: Final = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _PLAIN: Final = frozenset(
-    (*_WIDENED, "decimal", "double", "float", "char", "varchar", "text", "date", "datetime", "timestamp", "time", "year")
+    (
+        *_WIDENED,
+        "decimal",
+        "double",
+        "float",
+        "char",
+        "varchar",
+        "text",
+        "date",
+        "datetime",
+        "timestamp",
+        "time",
+        "year",
+    )
 )
 _FULLY_INDEXED: Final = _PLAIN - {"char", "varchar", "text"} | {"enum", "set", "uuid", "inet6", "inet4"}
 _BY_PREFIX: Final = frozenset({"varchar", "text", "blob", "varbinary", "mediumblob", "longtext"})

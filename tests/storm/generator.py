@@ -9,7 +9,7 @@ from typing import Final
 
 from common.mysql import Flavour
 from common.names import TableName
-from tests.storm import alters, objects, partitions, rows, sessions, tables
+from tests.storm import alters, keys, objects, partitions, rows, sessions, tables
 from tests.storm.patterns import PATTERNS
 from tests.storm.sessions import CODECS
 from tests.storm.turn import EVERYTHING, Action, Draft, Turn
@@ -38,10 +38,10 @@ ACTIONS: Final[tuple[tuple[str, int, tuple[Action, ...]], ...]] = (
     ("columns", 5, (alters.modify_column, alters.change_column, alters.swap_columns, alters.column_default)),
     ("columns", 2, (alters.column_visibility, alters.add_generated)),
     ("auto-increment", 1, (alters.add_numbered,)),
-    ("indexes", 4, (alters.add_index, alters.add_fulltext, alters.drop_index)),
-    ("indexes", 2, (alters.rename_index, alters.index_visibility)),
-    ("keys", 3, (alters.drop_primary_key, alters.add_primary_key)),
-    ("constraints", 4, (alters.add_foreign_key, alters.drop_foreign_key, alters.add_check, alters.drop_check)),
+    ("indexes", 4, (keys.add_index, keys.add_fulltext, keys.drop_index)),
+    ("indexes", 2, (keys.rename_index, keys.index_visibility)),
+    ("keys", 3, (keys.drop_primary_key, keys.add_primary_key)),
+    ("constraints", 4, (keys.add_foreign_key, keys.drop_foreign_key, keys.add_check, keys.drop_check)),
     ("options", 3, (alters.options, alters.convert, alters.several, alters.alter_absent)),
     ("partitions", 3, (partitions.partition_by, partitions.remove_partitioning, partitions.split_partition)),
     ("partitions", 3, (partitions.merge_partitions, partitions.drop_partition, partitions.truncate_partition)),

@@ -18,9 +18,15 @@ from hedgerow.sandbox.accounts import Access
 from hedgerow.sandbox.compare import compare
 from hedgerow.sandbox.rawrows import SYSTEM_SCHEMAS, quote
 from hedgerow.sandbox.servers import ServerPair
+from tests.storm.feed import Feed
 
 _COUNTER: Final = re.compile(r" AUTO_INCREMENT=\d+")
 _WIDTH: Final = 2000
+_ABSENT: Final = "is not there"
+
+
+class Different(Exception):
+    """Source and sink are not the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +43,22 @@ def judge(pair: ServerPair) -> Verdict:
     """Of two servers to which nobody writes. Raises pymysql.MySQLError."""
     source, sink = definitions(pair.source.root), definitions(pair.sink.root)
     found = [
-        f"{key}\n  source: {source.get(key, 'is not there')[:_WIDTH]}\n  sink:   {sink.get(key, 'is not there')[:_WIDTH]}"
+        f"{key}\n  source: {source.get(key, _ABSENT)[:_WIDTH]}\n  sink:   {sink.get(key, _ABSENT)[:_WIDTH]}"
         for key in sorted(source.keys() | sink.keys())
         if source.get(key) != sink.get(key)
     ]
     compared = compare(pair.source.root, pair.sink.root)
     found += [str(table) for table in compared.unequal]
     return Verdict(len(compared.tables), compared.rows, len(source), tuple(found))
+
+
+def compared(feed: Feed, pair: ServerPair, patience: float) -> Verdict:
+    """When the sink has reached the source's end. Raises Different, Stopped."""
+    feed.reach_end(patience)
+    verdict = judge(pair)
+    if verdict.differences:
+        raise Different("\n".join(verdict.differences))
+    return verdict
 
 
 def definitions(access: Access) -> dict[str, str]:

@@ -9,10 +9,11 @@ from typing import Final
 # disk a character beyond ASCII takes five bytes, and 255 are the end: so long names are ASCII.
 TABLES: Final = (
     *("t1", "t2", "orders", "lines", "Case", "case", "CASE", "select", "table", "from", "a`b", 'a"b', "it's", "``"),
-    *("two words", " leads", "semi;colon", "per%cent", "#hash", "--x", "/*c*/", "*/", "back\\slash", "1", "12e3", "0x1F"),
+    *("two words", " leads", "semi;colon", "per%cent", "#hash", "--x", "/*c*/", "*/", "back\\slash", "1", "12e3"),
     *("$dollar", "a*b", "?", "!not", "*", "comma,", "(paren", "=", "@at", "a:b", "'", '"', "_", "import", "partition"),
-    *("Größe", "große", "日本語", "\u3000wide", "\u00a0hard", "ﬀ", "İ", "ß", "ſ", "é", "e\u0301", "tab\there", "line\nbreak"),
-    *("x" * 64, "y" * 63 + "`", "_t_new", "_t_old", "t_gho", "progress", "fence", "ddl", "hedgerow", "null", "on"),
+    *("Größe", "große", "日本語", "\u3000wide", "\u00a0hard", "ﬀ", "İ", "ß", "\u017f", "é", "e\u0301", "0x1F"),
+    *("tab\there", "line\nbreak", "x" * 64, "y" * 63 + "`"),
+    *("_t_new", "_t_old", "t_gho", "progress", "fence", "ddl", "hedgerow", "null", "on"),
 )  # fmt: skip
 SCHEMAS: Final = ("storm", "Storm", "storm two", "störm", "storm`b", "storm-to")
 FILTER: Final = ("st*.*", "St*.*")

@@ -52,14 +52,16 @@ def drop_database(turn: Turn) -> Draft | None:
     def apply() -> None:
         for name in names:
             world.forget(name)
-        for things in (world.views, world.routines, world.sequences):
-            for name in [name for name in things if name.schema == schema]:
-                del things[name]  # type: ignore[attr-defined]
+        world.views = {name: view for name, view in world.views.items() if name.schema != schema}
+        world.routines = {name: kind for name, kind in world.routines.items() if name.schema != schema}
+        world.sequences = {name: None for name in world.sequences if name.schema != schema}
         del world.schemas[schema]
         if turn.session.uses == schema:
             turn.session.uses = ""
 
-    return Draft(f"DROP {turn.chance.choice(('DATABASE', 'SCHEMA IF EXISTS'))} {turn.q(schema)}", apply=apply, everything=True)
+    return Draft(
+        f"DROP {turn.chance.choice(('DATABASE', 'SCHEMA IF EXISTS'))} {turn.q(schema)}", apply=apply, everything=True
+    )
 
 
 def _others_are_open(turn: Turn) -> bool:
@@ -67,7 +69,7 @@ def _others_are_open(turn: Turn) -> bool:
     return any(session.open for session in turn.world.sessions if session is not turn.session)
 
 
-# -- views --------------------------------------------------------------------------------------------------------------
+# -- views -------------------------------------------------------------------------------------------------------------
 
 
 def create_view(turn: Turn) -> Draft | None:
@@ -105,7 +107,8 @@ def _view(turn: Turn, words: str, name: TableName, table: Table) -> Draft:
     def apply() -> None:
         turn.world.views[name] = view
 
-    text = f"{words} {turn.name(name)} AS SELECT {turn.listed(columns)} FROM {turn.q(table.name.schema)}.{turn.q(table.name.table)}"
+    base = f"{turn.q(table.name.schema)}.{turn.q(table.name.table)}"
+    text = f"{words} {turn.name(name)} AS SELECT {turn.listed(columns)} FROM {base}"
     if turn.likely(0.3):
         text += f" WHERE {turn.q(columns[0])} IS NOT NULL"
     return Draft(text, (name, table.name), apply)
@@ -116,7 +119,7 @@ def _a_view(turn: Turn) -> View | None:
     return turn.chance.choice(found) if found else None
 
 
-# -- triggers: they fire in the source alone; what they write travels as rows -------------------------------------------
+# -- triggers: they fire in the source alone; what they write travels as rows ------------------------------------------
 
 
 def create_trigger(turn: Turn) -> Draft | None:
@@ -172,7 +175,7 @@ def _takes_anything(table: Table) -> bool:
     return all(c.nullable or c.auto or c.generated for c in table.columns) and not table.partitions
 
 
-# -- routines -----------------------------------------------------------------------------------------------------------
+# -- routines ----------------------------------------------------------------------------------------------------------
 
 
 def create_routine(turn: Turn) -> Draft | None:
@@ -217,7 +220,7 @@ def _a_routine(turn: Turn) -> TableName | None:
     return turn.chance.choice(list(turn.world.routines)) if turn.world.routines else None
 
 
-# -- sequences ----------------------------------------------------------------------------------------------------------
+# -- sequences ---------------------------------------------------------------------------------------------------------
 
 
 def create_sequence(turn: Turn) -> Draft | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-
-from tests.storm.alters import alter
-from tests.storm.tables import LONG, fits, like, partitioning
+from tests.storm.clauses import alter
+from tests.storm.definitions import partitioning
+from tests.storm.tables import fits, like
 from tests.storm.turn import Draft, Turn
 from tests.storm.world import Partitions, Table
 
@@ -161,10 +161,14 @@ def _partitioned(turn: Turn) -> tuple[Table | None, Partitions | None]:
 
 
 def _can_be_partitioned(turn: Turn, table: Table) -> bool:
-    if len(table.key) != 1 or len(table.name.table) > LONG or table.partitions or table.foreign_keys or turn.world.children(table.name):
+    if (
+        len(table.key) != 1
+        or not is_plain(table.name)
+        or table.partitions
+        or table.foreign_keys
+        or turn.world.children(table.name)
+    ):
         return False
     unique = any(index.unique or index.kind for index in table.indexes) or table.fulltext
     spatial = any(column.type.family in ("geometry", "point") for column in table.columns)
     return not unique and not spatial and table.column(table.key[0]).type.whole_number
-
-

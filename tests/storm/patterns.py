@@ -69,9 +69,15 @@ def shadow(turn: Turn) -> Iterator[Action]:
     yield rows.insert
 
     def swap(at: Turn) -> Draft | None:
-        if at.world.tables.get(old) is not table or at.world.tables.get(name) is not copy or not at.may_touch(old, name):
+        if (
+            at.world.tables.get(old) is not table
+            or at.world.tables.get(name) is not copy
+            or not at.may_touch(old, name)
+        ):
             return None
-        if aside.table in at.world.taken(aside.schema) or not (tables.renamable(at, table) and tables.renamable(at, copy)):
+        if aside.table in at.world.taken(aside.schema) or not (
+            tables.renamable(at, table) and tables.renamable(at, copy)
+        ):
             return None
         if at.world.children(old) or at.world.children(name):
             return None

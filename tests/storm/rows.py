@@ -1,4 +1,4 @@
-"""DML. With IGNORE where values, parents or children could stand against it: an action's outcome never depends on rows."""
+"""DML. With IGNORE where values, parents or children could stand against it: its outcome never depends on rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ def insert(turn: Turn) -> Draft | None:
         return None
     columns = [c for c in table.columns if c.written]
     rows = [_row(turn, table, columns) for _ in range(turn.chance.randint(1, _MOST_ROWS))]
-    text = f"INSERT IGNORE INTO {turn.name(table.name)} ({turn.listed([c.name for c in columns])}) VALUES {turn.comma(rows)}"
-    return _changed(turn, table, text)
+    return _changed(turn, table, f"{_into(turn, table, columns)} VALUES {turn.comma(rows)}")
 
 
 def insert_duplicates(turn: Turn) -> Draft | None:
@@ -28,8 +27,7 @@ def insert_duplicates(turn: Turn) -> Draft | None:
     columns = [c for c in table.columns if c.written]
     row = _row(turn, table, columns)
     rows = ", ".join([row] * turn.chance.randint(2, 4))
-    text = f"INSERT IGNORE INTO {turn.name(table.name)} ({turn.listed([c.name for c in columns])}) VALUES {rows}"
-    return _changed(turn, table, text)
+    return _changed(turn, table, f"{_into(turn, table, columns)} VALUES {rows}")
 
 
 def insert_select(turn: Turn) -> Draft | None:
@@ -58,8 +56,8 @@ def insert_select(turn: Turn) -> Draft | None:
 
 
 def upsert(turn: Turn) -> Draft | None:
-    """Twice the same new key, so that it inserts and then updates or replaces. Not with values that IGNORE would mend."""
-    table = turn.table(lambda t: _writable(t) and len(t.key) == 1 and not t.foreign_keys and not t.column(t.key[0]).auto)
+    """Twice the same new key, so that it inserts and then updates or replaces."""
+    table = turn.table(lambda t: len(t.key) == 1 and not t.foreign_keys and not t.column(t.key[0]).auto)
     if table is None or turn.world.children(table.name):
         return None
     key = table.column(table.key[0])
@@ -94,7 +92,9 @@ def update_key(turn: Turn) -> Draft | None:
     column = turn.chance.choice([c for c in table.columns if c.serial and not c.auto])
     value = turn.serial(column.type)
     where = f" WHERE {turn.q(column.name)} IS NOT NULL" if turn.likely(0.5) else ""
-    return _changed(turn, table, f"UPDATE IGNORE {turn.name(table.name)} SET {turn.q(column.name)} = {value}{where} LIMIT 1")
+    return _changed(
+        turn, table, f"UPDATE IGNORE {turn.name(table.name)} SET {turn.q(column.name)} = {value}{where} LIMIT 1"
+    )
 
 
 def delete(turn: Turn) -> Draft | None:
@@ -133,7 +133,11 @@ def through_view(turn: Turn) -> Draft | None:
     return Draft(draft.sql, (*draft.touches, view.name), draft.apply, keeps=True)
 
 
-# -- parts --------------------------------------------------------------------------------------------------------------
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def _into(turn: Turn, table: Table, columns: list[Column]) -> str:
+    return f"INSERT IGNORE INTO {turn.name(table.name)} ({turn.listed([c.name for c in columns])})"
 
 
 def _writable(table: Table) -> bool:

@@ -2,8 +2,8 @@
 
 An episode is a changefeed with its own schemas. It begins either before its statements (live) or after them, at the
 position before the first (catch-up); then come rounds: statements while nodes are killed, frozen, cut off and moved,
-then quiet, the wait until the sink has reached the source's end, and the comparison. In every third round the changefeed
-is paused meanwhile.
+then quiet, the wait until the sink has reached the source's end, and the comparison. In every third round the
+changefeed is paused meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,9 +22,9 @@ from typing import Final, Literal
 from common.mysql import Flavour
 from hedgerow.sandbox.storm import Storm
 from hedgerow.sandbox.wired import WiredCluster
-from tests.storm.feed import Feed, Stopped
+from tests.storm.feed import Feed
 from tests.storm.generator import Generator, Step
-from tests.storm.judge import judge
+from tests.storm.judge import compared
 from tests.storm.names import FILTER
 from tests.storm.player import Player
 from tests.storm.story import Story
@@ -125,21 +125,20 @@ class Run:
         if way == "catch-up":
             player.play(self._told(generator), self._pace)
             self._create(feed)
-            self._under_faults(feed, lambda: self._reach_end_or_wait(feed))
+            self._under_faults(feed, lambda: self._watch(feed))
         elif way == "paused":
+            self._story.tell("pause")
             feed.pause()
             player.play(self._told(generator), self._pace)
+            self._story.tell("resume")
             feed.resume()
         else:
             self._under_faults(feed, lambda: player.play(self._told(generator), self._pace))
         self._story.tell("compare")
-        feed.reach_end(self._options.patience)
-        verdict = judge(self._cluster.pair)
+        verdict = compared(feed, self._cluster.pair, self._options.patience)
         self.result.compared.update(tables=verdict.tables, rows=verdict.rows, definitions=verdict.definitions)
-        if verdict.differences:
-            raise Different("\n".join(verdict.differences))
 
-    def _reach_end_or_wait(self, feed: Feed) -> None:
+    def _watch(self, feed: Feed) -> None:
         """A while under faults; whether it arrives is judged when they are over."""
         until = time.monotonic() + self._chance.uniform(5.0, 15.0)
         while time.monotonic() < until:
@@ -157,8 +156,7 @@ class Run:
         if self._chance.random() < 2.0 / sum(_BURST):
             time.sleep(self._chance.uniform(*_CALM_SECONDS))
 
-    def _under_faults(self, feed: Feed, work: object) -> None:
-        assert callable(work)
+    def _under_faults(self, feed: Feed, work: Callable[[], None]) -> None:
         if not self._options.faults:
             work()
             return
@@ -192,12 +190,5 @@ class Run:
                 shutil.copy(node.process.log, place)
 
 
-class Different(Exception):
-    """Source and sink are not the same."""
-
-
 def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{what} {count}" for what, count in sorted(counts.items())) or "none"
-
-
-__all__ = ["WAYS", "Different", "Options", "Result", "Run", "Stopped", "Way"]

@@ -12,9 +12,20 @@ SQL_MODES: Final = (
     *("TRADITIONAL", "NO_AUTO_VALUE_ON_ZERO,IGNORE_SPACE", "HIGH_NOT_PRECEDENCE,NO_ENGINE_SUBSTITUTION"),
 )
 CODECS: Final = {
-    **{"utf8mb4": "utf-8", "utf8mb3": "utf-8", "latin1": "cp1252", "latin2": "iso8859-2", "cp1251": "cp1251"},
-    **{"greek": "iso8859-7", "ascii": "ascii", "koi8r": "koi8-r", "latin5": "iso8859-9"},
-    **{"binary": "ascii", "dec8": "ascii", "euckr": "ascii", "eucjpms": "ascii", "macce": "ascii"},
+    "utf8mb4": "utf-8",
+    "utf8mb3": "utf-8",
+    "latin1": "cp1252",
+    "latin2": "iso8859-2",
+    "cp1251": "cp1251",
+    "greek": "iso8859-7",
+    "ascii": "ascii",
+    "koi8r": "koi8-r",
+    "latin5": "iso8859-9",
+    "binary": "ascii",
+    "dec8": "ascii",
+    "euckr": "ascii",
+    "eucjpms": "ascii",
+    "macce": "ascii",
 }
 _COLLATIONS: Final = ("utf8mb4_bin", "utf8mb4_general_ci", "utf8mb4_unicode_ci", "utf8mb4_croatian_ci")
 _VARIABLES: Final = (
@@ -120,7 +131,7 @@ def maintain(turn: Turn) -> Draft | None:
     return Draft(f"{words} {turn.name(table.name)}", turn.world.tied(table.name))
 
 
-# -- transactions -------------------------------------------------------------------------------------------------------
+# -- transactions ------------------------------------------------------------------------------------------------------
 
 
 def begin(turn: Turn) -> Draft | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Final
 
 from common.names import TableName
 from tests.storm.columns import LABELS, PLAIN_INT, SERIALS
+from tests.storm.definitions import generated, head
 from tests.storm.turn import Draft, Turn
 from tests.storm.world import Column, ForeignKey, Index, Partitions, Table
 
 MOST_TABLES: Final = 12
-LONG: Final = 50  # characters: see Table.needs_short_name
+_LONG: Final = 50  # characters
 _RENAMES: Final = 4
 
 
@@ -53,7 +55,7 @@ def create_keyless(turn: Turn) -> Draft | None:
 
 def create_partitioned(turn: Turn) -> Draft | None:
     name = _new(turn)
-    if name is None or len(name.table) > LONG:
+    if name is None or not is_plain(name):
         return None
     table = Table(name, [Column("id", turn.chance.choice(SERIALS[:2]), nullable=False, serial=True)], ("id",))
     table.columns[0].pins += 1
@@ -113,7 +115,7 @@ def create_select(turn: Turn) -> Draft | None:
     key = (serials[0].name,) if serials and turn.likely(0.6) else ()
     table = Table(name, columns, key, filled=True)
     ordinary = turn.listed([c.name for c in columns])
-    text = f"{_head(turn, table)} SELECT {ordinary} FROM {turn.name(model.name)}"
+    text = f"{head(turn, table)} SELECT {ordinary} FROM {turn.name(model.name)}"
     if turn.likely(0.2):
         text += " LIMIT 3" if key else " WHERE 1 = 0"
     return Draft(text, (name, *turn.world.tied(model.name)), lambda: _add(turn, table))
@@ -139,7 +141,7 @@ def create_or_replace(turn: Turn) -> Draft | None:
         turn.world.forget(old.name)
         _add(turn, table)
 
-    return Draft(_head(turn, table, "CREATE OR REPLACE TABLE"), turn.world.tied(old.name), apply)
+    return Draft(head(turn, table, "CREATE OR REPLACE TABLE"), turn.world.tied(old.name), apply)
 
 
 def drop(turn: Turn) -> Draft | None:
@@ -210,7 +212,7 @@ def truncate(turn: Turn) -> Draft | None:
     return Draft(f"{word} {turn.name(table.name)}", turn.world.tied(table.name), apply)
 
 
-# -- shared with other modules ------------------------------------------------------------------------------------------
+# -- shared with other modules -----------------------------------------------------------------------------------------
 
 
 def new_column(turn: Turn, table: Table, *, with_rows: bool = False) -> Column:
@@ -237,7 +239,12 @@ def referable(table: Table) -> bool:
 
 
 def fits(table: Table, name: TableName) -> bool:
-    return len(name.table) <= LONG or not table.needs_short_name
+    return is_plain(name) or not table.needs_plain_name
+
+
+def is_plain(name: TableName) -> bool:
+    """Servers can make longer names of it. MariaDB 10.11 loses its way at a slash in the names of partitions' files."""
+    return len(name.table) <= _LONG and "/" not in name.table
 
 
 def renamable(turn: Turn, table: Table) -> bool:
@@ -257,45 +264,7 @@ def like(turn: Turn, model: Table, name: TableName) -> Table:
     return table
 
 
-def define_table(turn: Turn, table: Table) -> str:
-    """What stands in the parentheses of CREATE TABLE."""
-    parts = [_defined(turn, column) for column in table.columns]
-    if table.key:
-        parts.append(f"PRIMARY KEY ({turn.listed(table.key)})")
-    for index in table.indexes:
-        word = "UNIQUE KEY" if index.unique else "KEY"
-        columns = ", ".join(turn.q(c) + table.column(c).type.index for c in index.columns)
-        parts.append(f"{word} {turn.q(index.name)} ({columns})")
-    parts += [foreign_key(turn, key) for key in table.foreign_keys]
-    parts += [f"CONSTRAINT {turn.q(name)} {check(turn, column)}" for name, column in table.checks.items()]
-    return turn.comma(parts)
-
-
-def foreign_key(turn: Turn, key: ForeignKey) -> str:
-    parent = f"{turn.q(key.parent.schema)}.{turn.q(key.parent.table)}"
-    wording = f"CONSTRAINT {turn.q(key.name)} FOREIGN KEY ({turn.q(key.column)}) REFERENCES {parent} ({turn.q(key.refers)})"
-    if key.cascades:
-        wording += " ON DELETE " + turn.chance.choice(("CASCADE", "SET NULL")) + turn.chance.choice(
-            ("", " ON UPDATE CASCADE")
-        )
-    return wording
-
-
-def check(turn: Turn, column: str) -> str:
-    return f"CHECK ({turn.q(column)} IS NULL OR {turn.q(column)} > -3000000000)"
-
-
-def partitioning(turn: Turn, partitions: Partitions) -> str:
-    column = turn.q(partitions.column)
-    if partitions.method != "RANGE":
-        return f"PARTITION BY {partitions.method} ({column}) PARTITIONS {partitions.number}"
-    limits = [str(bound) for bound in partitions.bounds]
-    parts = [f"PARTITION {n} VALUES LESS THAN ({b})" for n, b in zip(partitions.names, limits, strict=False)]
-    parts.append(f"PARTITION {partitions.names[-1]} VALUES LESS THAN MAXVALUE")
-    return f"PARTITION BY RANGE ({column}) ({', '.join(parts)})"
-
-
-# -- parts --------------------------------------------------------------------------------------------------------------
+# -- parts -------------------------------------------------------------------------------------------------------------
 
 
 def _new(turn: Turn) -> TableName | None:
@@ -307,31 +276,10 @@ def _add(turn: Turn, table: Table) -> None:
     turn.world.focus = table.name
 
 
-def _head(turn: Turn, table: Table, words: str = "CREATE TABLE") -> str:
-    text = f"{words} {turn.name(table.name)} ({define_table(turn, table)})"
-    if turn.likely(0.3):
-        text += turn.chance.choice((" ENGINE=InnoDB", " ENGINE = innodb ROW_FORMAT=DYNAMIC", " STATS_PERSISTENT=0"))
-    if turn.likely(0.2):
-        text += turn.chance.choice(
-            (" DEFAULT CHARSET=latin1", " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", " COLLATE = utf8mb4_unicode_ci")
-        )
-    if turn.likely(0.2):
-        text += f" COMMENT={turn.text(turn.comment())}"
-    if table.partitions is not None:
-        text += " " + partitioning(turn, table.partitions)
-    return text
-
-
 def _created(turn: Turn, table: Table, *others: TableName) -> Draft:
     words = turn.chance.choice(("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", "create  table"))
     touches = (table.name, *turn.world.tied(*others))
-    return Draft(_head(turn, table, words), touches, lambda: _add(turn, table))
-
-
-def _defined(turn: Turn, column: Column) -> str:
-    if not column.generated:
-        return turn.define(column)
-    return f"{turn.q(column.name)} {column.type.sql} {column.default}"
+    return Draft(head(turn, table, words), touches, lambda: _add(turn, table))
 
 
 def _generate(turn: Turn, table: Table) -> None:
@@ -339,14 +287,6 @@ def _generate(turn: Turn, table: Table) -> None:
     numbers = [c for c in table.columns if c.type.whole_number and c.written]
     if numbers and turn.likely(0.25):
         table.columns.append(generated(turn, table, turn.chance.choice(numbers)))
-
-
-def generated(turn: Turn, table: Table, base: Column) -> Column:
-    """`default` holds the expression."""
-    base.pins += 1
-    kind = turn.chance.choice(("VIRTUAL", "STORED"))
-    name = turn.new_column_name(table.column_names)
-    return Column(name, PLAIN_INT, generated=True, default=f"GENERATED ALWAYS AS ({turn.q(base.name)} % 7) {kind}", pins=1)
 
 
 def _index(turn: Turn, table: Table) -> None:
@@ -411,6 +351,5 @@ def _cycle(turn: Turn, size: int) -> Draft | None:
     aside = turn.new_name(schema)
     if aside is None or not all(fits(turn.world.tables[name], other) for name in names for other in (*names, aside)):
         return None
-    pairs = [(names[0], aside), *((b, a) for a, b in zip(names, names[1:], strict=False)), (aside, names[-1])]
+    pairs = [(names[0], aside), *((b, a) for a, b in itertools.pairwise(names)), (aside, names[-1])]
     return _renamed(turn, pairs)
-

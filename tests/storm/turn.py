@@ -130,7 +130,9 @@ class Turn:
         return " ".join(parts)
 
     def comment(self) -> str:
-        return self.chance.choice(("", "plain", "it's", "grüße", "semi; colon -- no comment", "/* no */", 'say "x"', "`"))
+        return self.chance.choice(
+            ("", "plain", "it's", "grüße", "semi; colon -- no comment", "/* no */", 'say "x"', "`")
+        )
 
     def value(self, column: Column) -> str:
         """Of a column that INSERT names."""

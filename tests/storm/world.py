@@ -103,7 +103,7 @@ class Table:
         return [c for c in self.columns if not c.pins and c.name not in self.indexed and not c.auto]
 
     @property
-    def needs_short_name(self) -> bool:
+    def needs_plain_name(self) -> bool:
         """Servers make longer names of it: for checks that have none, and for the files of partitions."""
         return bool(self.checks or self.served_checks or self.partitions)
 
@@ -192,7 +192,7 @@ class World:
     def tied(self, *names: TableName) -> tuple[TableName, ...]:
         """These, and all that a change of them may read, lock or change: by foreign keys and by triggers."""
         found: dict[TableName, None] = {}
-        todo = [name for name in names]
+        todo = list(names)
         while todo:
             name = todo.pop()
             if name in found:
