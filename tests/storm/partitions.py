@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.storm.clauses import alter
 from tests.storm.definitions import partitioning
-from tests.storm.tables import fits, like
+from tests.storm.tables import fits, is_plain, like
 from tests.storm.turn import Draft, Turn
 from tests.storm.world import Partitions, Table
 
