@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
@@ -57,27 +58,38 @@ class Replay:
                 feed.remove()
 
     def minimise(self, lines: Sequence[Line], seconds: float, tries: int = 2) -> list[Line]:
-        """Of the last episode, what still goes wrong. `tries`: how often what seems right is tried: races need it."""
+        """Of the last episode, those of its steps with which it still goes wrong in the same way. `tries`: how often
+        what seems right is tried: races need it. Raises ValueError where nothing goes wrong at all."""
         last = max(at for at, line in enumerate(lines) if line["do"] == "episode")
+        episode = [line for line in lines[last:] if line["do"] != "note"]
+        wanted = self._trouble(episode)
+        if not wanted:
+            raise ValueError("played again, it goes well")
         deadline = time.monotonic() + seconds
+        steps = [at for at, line in enumerate(episode) if line["do"] == "step"]
 
-        def wrong(candidate: Sequence[Line]) -> bool:
-            return any(self._is_wrong([lines[last], *candidate]) for _ in range(tries))
+        def among(kept: Sequence[int]) -> list[Line]:
+            chosen = set(kept)
+            return [line for at, line in enumerate(episode) if line["do"] != "step" or at in chosen]
 
-        kept = reduced(lines[last + 1 :], wrong, lambda: time.monotonic() < deadline)
-        return [lines[last], *kept]
+        def wrong(kept: Sequence[int]) -> bool:
+            return any(self._trouble(among(kept)) == wanted for _ in range(tries))
 
-    def _is_wrong(self, lines: Sequence[Line]) -> bool:
+        return among(reduced(steps, wrong, lambda: time.monotonic() < deadline))
+
+    def _trouble(self, lines: Sequence[Line]) -> str:
+        """What kind of trouble it is, so that one is not reduced to another. Empty: none."""
         patience, self._patience, self._lenient = self._patience, _SHORT_PATIENCE, True
+        trouble = ""
         try:
             self.play(lines)
-        except (Different, Stopped) as trouble:
-            print(f"{len(lines)} lines: {str(trouble).splitlines()[0]}", flush=True)
-            return True
+        except (Different, Stopped) as error:
+            code = re.search(r'"code": "(\w+)"', str(error))
+            trouble = f"{type(error).__name__} {code[1] if code else ''}"
         finally:
-            self._patience = patience
-        print(f"{len(lines)} lines: right", flush=True)
-        return False
+            self._patience, self._lenient = patience, False
+        print(f"{len(lines)} lines: {trouble or 'right'}", flush=True)
+        return trouble
 
 
 def _ignore(_: object) -> None: ...
