@@ -4,7 +4,7 @@ FLAVOUR ?= mariadb
 ARGS ?=
 NAMES ?=
 
-.PHONY: help setup demo playground test versions crash-matrix bench bench-failover bench-ddl check stubs mysql \
+.PHONY: help setup demo playground test storm versions crash-matrix bench bench-failover bench-ddl check stubs mysql \
   servers clean
 
 help: ## this list
@@ -29,6 +29,9 @@ versions: setup ## types, DDL, sources and sinks on every version that make serv
 
 crash-matrix: setup ## DDL cut short at every step on every node, with failover of the sink; ARGS='--flavour mysql --sample 20'
 	.venv/bin/python -m tests.integration.crash $(ARGS)
+
+storm: setup ## random DDL and DML under random faults; ARGS='--flavour mysql --minutes 30 --seed 7', --help for more
+	.venv/bin/python -m tests.storm $(ARGS)
 
 bench: setup ## speed next to the servers' own replication (docs/performance.md); ARGS='--quick' to try it
 	.venv/bin/python -m bench $(ARGS)

@@ -26,7 +26,8 @@ ONE_FLAVOUR = {
     "mariadb": set[str](),
 }
 NEVER = re.compile(
-    r"\bTEMPORARY\b|\bUUID\(\)|\bCURRENT_USER\b|\bSYSTEM VERSIONING\b|\bCREATE EVENT\b|\bENGINE ?= ?MYISAM\b", re.IGNORECASE
+    r"\bTEMPORARY\b|\bUUID\(\)|\bCURRENT_USER\b|\bSYSTEM VERSIONING\b|\bCREATE EVENT\b|\bENGINE ?= ?MYISAM\b",
+    re.IGNORECASE,
 )
 
 
