@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Final, Literal
 
 from common.mysql import Flavour
@@ -186,8 +185,10 @@ class Run:
         place = self._story.path.with_suffix(".logs")
         place.mkdir(exist_ok=True)
         for node in self._cluster.nodes:
-            if Path(node.process.log).exists():
+            if node.process.log.exists():
                 shutil.copy(node.process.log, place)
+        for server in (self._cluster.pair.source, self._cluster.pair.sink):
+            shutil.copy(server.log, place / f"{server.name}.log")
 
 
 def _listed(counts: Counter[str]) -> str:
