@@ -7,10 +7,10 @@ from typing import Final
 LEFT_OUT: Final = {
     # Refused or not replicated by design (README, Limits).
     "names with a dot": "not replicated: preflight and DDL refuse them",
-    "binlog_format other than ROW, CREATE TABLE logged as a statement": "no rows in the binlog: the changefeed stops",
+    "binlog_format other than ROW": "statements instead of rows in the binlog: the changefeed stops",
     "tables without transactions (MyISAM, Aria, MEMORY …)": "preflight and DDL refuse them in the sink",
     "temporary tables, events, accounts, grants": "not replicated",
-    "tablespaces, server links, plugins, IMPORT TABLESPACE": "each server's own, or rows that travel in files",
+    "tablespaces, server links, plugins": "each server's own",
     "DEFAULT (UUID()), RAND(), CURRENT_USER() … for rows that exist": "each server would make its own values: refused",
     "AUTO_INCREMENT added to a table without a key": "rows have no order in which to number them: refused",
     "sql_log_bin = 0": "the statement is not in the binlog",
@@ -25,7 +25,7 @@ LEFT_OUT: Final = {
     "MariaDB: ENUM and SET beyond ASCII in a session of cp850": "labels are stored in the client's bytes (10.11)",
     "MariaDB: a slash in the name of a partitioned table": "Unknown database, in ALTER … REORGANIZE PARTITION (10.11)",
     "MariaDB: backticks in the name of a sequence": "NEXTVAL does not find it (10.11)",
-    "MariaDB: a schema's character set changed under sessions that use it": "they keep the former one, unlogged (10.11)",
+    "MariaDB: a schema's character set changed while others use it": "they keep the former one, unlogged",
     "swe7, and other client character sets that are no ASCII": "the marks of SQL are letters there",
     # Not yet.
     "LOAD DATA, stored procedures that change rows": "rows travel as rows, as of INSERT",
