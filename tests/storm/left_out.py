@@ -15,7 +15,7 @@ LEFT_OUT: Final = {
     "AUTO_INCREMENT added to a table without a key": "rows have no order in which to number them: refused",
     "sql_log_bin = 0": "the statement is not in the binlog",
     "MariaDB: tables with system versions by transaction number": "the server logs their changes as statements",
-    "MariaDB: sequences under binlog_row_image MINIMAL or NOBLOB": "the servers' own replicas fail at them (MDEV-37366)",
+    "MariaDB: sequences under binlog_row_image MINIMAL or NOBLOB": "the server's own replicas fail too (MDEV-37366)",
     # The servers themselves go wrong or refuse by chance of the rows that are there.
     "ALTER IGNORE TABLE": "which of two equal rows stays is chance",
     "ADD UNIQUE on columns with any values": "fails where rows are equal; columns of unique values get such keys",
