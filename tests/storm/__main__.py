@@ -7,6 +7,7 @@ nodes' logs are named.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import time
@@ -59,7 +60,7 @@ def storm(given: argparse.Namespace) -> int:
     )
     story = Story(given.log / f"{given.flavour}-{seed}-{time.strftime('%H%M%S')}.jsonl")
     print(f"storm: {given.flavour}, seed {seed}, {given.minutes:g} min, log {story.path}", flush=True)
-    with WiredCluster(given.flavour) as cluster:
+    with contextlib.closing(story), WiredCluster(given.flavour) as cluster:
         result = Run(cluster, options, story).go(given.minutes * 60)
     print(result)
     if result.trouble:

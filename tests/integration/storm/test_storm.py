@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,7 @@ WITHOUT = ("views", "triggers", "routines")  # their definers need grants that t
 
 @pytest.mark.timeout(600)
 def test_random_ddl_and_dml_under_random_faults(flavour: Flavour, tmp_path: Path) -> None:
-    story = Story(tmp_path / "storm.jsonl")
-    with WiredCluster(flavour) as cluster:
+    with contextlib.closing(Story(tmp_path / "storm.jsonl")) as story, WiredCluster(flavour) as cluster:
         result = Run(cluster, Options(flavour, SEED, steps=80, without=WITHOUT), story).go(SECONDS)
         print(f"\n{flavour}: {result}")
         assert not result.trouble, f"{result}\n{story.path.read_text()}"
