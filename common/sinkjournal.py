@@ -88,12 +88,11 @@ def write_done(
     """Finish a statement: its entry, the schema dispatcher's position, the progress rows that begin (at `begin`) and
     end with it.
 
-    The caller has locked and checked the schema dispatcher's row. Entries of earlier statements are deleted.
+    The caller has locked and checked the schema dispatcher's row. Entries of earlier statements are deleted,
+    also of those that were begun, and then left out by another filter.
     """
     cursor.execute(f"UPDATE {SCHEMA}.ddl SET state = %s WHERE changefeed_uid = %s AND ddl_key = %s", (DONE, uid, key))
-    cursor.execute(
-        f"DELETE FROM {SCHEMA}.ddl WHERE changefeed_uid = %s AND state = %s AND ddl_key <> %s", (uid, DONE, key)
-    )
+    cursor.execute(f"DELETE FROM {SCHEMA}.ddl WHERE changefeed_uid = %s AND ddl_key <> %s", (uid, key))
     cursor.execute(
         f"UPDATE {SCHEMA}.progress SET gtid_set = %s, binlog_file = %s, binlog_pos = %s, source_uuid = %s,"
         " commit_time = %s, mark = %s WHERE changefeed_uid = %s AND dispatcher = %s",

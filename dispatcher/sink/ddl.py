@@ -293,6 +293,8 @@ class _Execution:
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
             self._lock_dispatcher(cursor)
+            self._check_flushed(cursor)
+            check_fills(cursor, self._ddl)
             record = self._recovery.record(cursor)
             self._write_started(cursor, record)
         return record

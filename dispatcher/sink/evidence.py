@@ -91,26 +91,30 @@ class Statement:
         return bool(self.renames) or self.exchanges
 
 
+def judge_at_once(statement: Statement, before: Fingerprint, now: Fingerprint) -> Verdict | None:
+    """What the sink's binlog need not be asked for; None where it has to be."""
+    if statement.drops:
+        return Verdict.REPEAT if any(not now.absent(name) for name in statement.drops) else Verdict.EXECUTED
+    if _is_as_before(statement, before, now):  # also where it was executed, and the tables were restored since
+        return Verdict.REPEAT
+    return None
+
+
 def judge(
     statement: Statement,
     before: Fingerprint,
     now: Fingerprint,
     logged: Logged,
     bodies: Mapping[str, str] | None = None,
-    predicted: Mapping[str, str | None] | None = None,
 ) -> Verdict:
-    """`bodies` of programs, by their key in `now.programs`. `predicted`: the shapes that the statement would leave."""
-    if statement.drops:
-        return Verdict.REPEAT if any(not now.absent(name) for name in statement.drops) else Verdict.EXECUTED
-    if _is_as_before(statement, before, now):  # also where it was executed, and the tables were restored since
-        return Verdict.REPEAT
+    """`bodies` of programs, by their key in `now.programs`."""
+    if (at_once := judge_at_once(statement, before, now)) is not None:
+        return at_once
     changed_places = _changed_places(statement, before, now)
     if logged is Logged.YES:
         return Verdict.EXECUTED
     if logged is Logged.NO:
-        looks_executed = changed_places or (
-            changed_places is None and _judge_shapes(statement, before.shapes, now.shapes, None) is Verdict.EXECUTED
-        )
+        looks_executed = changed_places or (changed_places is None and _looks_renamed(statement, before, now))
         return Verdict.UNKNOWN if looks_executed else Verdict.REPEAT
     if logged is Logged.FAILED:
         return Verdict.UNKNOWN
@@ -120,7 +124,7 @@ def judge(
         return _judge_program(statement, before, now, bodies or {})
     if changed_places is not None:
         return Verdict.EXECUTED if changed_places else Verdict.REPEAT
-    return _judge_shapes(statement, before.shapes, now.shapes, predicted)
+    return Verdict.EXECUTED if _looks_renamed(statement, before, now) else Verdict.UNKNOWN
 
 
 def _is_as_before(statement: Statement, before: Fingerprint, now: Fingerprint) -> bool:
@@ -133,16 +137,10 @@ def _is_as_before(statement: Statement, before: Fingerprint, now: Fingerprint) -
     return bool(now.shapes)
 
 
-def _judge_shapes(
-    statement: Statement,
-    before: Mapping[str, str | None],
-    now: Mapping[str, str | None],
-    predicted: Mapping[str, str | None] | None,
-) -> Verdict:
-    if statement.renames:
-        before, now = _nameless(before), _nameless(now)
-        predicted = _renamed(statement.renames, before, None)
-    return Verdict.EXECUTED if predicted is not None and predicted == now != before else Verdict.UNKNOWN
+def _looks_renamed(statement: Statement, before: Fingerprint, now: Fingerprint) -> bool:
+    """Every table is where the statement moves it, and it can be seen that it is."""
+    former, present = _nameless(before.shapes), _nameless(now.shapes)
+    return bool(statement.renames) and _renamed(statement.renames, former, None) == present != former
 
 
 def changed(before: Fingerprint, now: Fingerprint) -> list[str]:

@@ -13,7 +13,7 @@ from common.names import TableName
 from common.uri import ServerUri
 from dispatcher.sink import logged
 from dispatcher.sink.cut import Cut
-from dispatcher.sink.evidence import Statement, Verdict, changed, judge
+from dispatcher.sink.evidence import Statement, Verdict, changed, judge, judge_at_once
 from dispatcher.sink.fingerprint import Fingerprint, fingerprint, list_programs
 from dispatcher.sink.logged import Logged, Mark, Place
 
@@ -65,6 +65,8 @@ class Recovery:
 
         Raises SinkUnavailable, pymysql.MySQLError.
         """
+        if (verdict := judge_at_once(self._statement, record.before, self._look(cursor))) is not None:
+            return Finding(verdict, "")
         end = logged.end_of_binlog(cursor, self._flavour)
         found, why = logged.find(self._uri, self._flavour, record.mark, end, schema, raw, cut, keep_alive)
         now = self._look(cursor)

@@ -375,3 +375,16 @@ def test_a_schema_that_is_dropped_leaves_nothing(sink: Ddl) -> None:
         assert {row.dispatcher for row in sinktables.list_progress(connection, "other")} == {"dd.a"}
     left = sink.query("SELECT changefeed_uid, dispatcher FROM hedgerow.xa")
     assert set(left) == {(sink.uid, "dda.a"), ("other", "dd.a")}
+
+
+def test_what_was_begun_and_is_passed_by_leaves_no_entry(sink: Ddl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A filter that changed meanwhile leaves it out: its entry would count as a statement under way for ever."""
+    run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT)")
+    sink.offset = 10
+    live = dying(monkeypatch, "_execute", after=False)
+    with pytest.raises(Died):
+        sink.execute("ALTER TABLE a ADD x INT", touches="a")
+    live()
+    sink.offset = 20
+    sink.execute("CREATE TABLE b (id INT)", touches="b", creates="b")
+    assert sink.query("SELECT ddl_key, state FROM hedgerow.ddl") == (("b.000001:20", "done"),)
