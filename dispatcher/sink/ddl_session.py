@@ -62,10 +62,6 @@ _LENIENT: Final[Mapping[Flavour, Mapping[str, Value]]] = {
         "default_storage_engine": "InnoDB",
     },
 }
-# They need privileges of their own, or cannot be set in every version: left alone where they have the value already.
-_LEFT_ALONE: Final = frozenset(
-    {"default_table_encryption", "sql_require_primary_key", "explicit_defaults_for_timestamp", "innodb_strict_mode"}
-)
 _NO_DIR_IN_CREATE: Final = 1 << 7  # of sql_mode: replicas keep their own
 _UNREACHABLE: Final = frozenset({1044, 1049})  # the schema: no right on it, or there is none of this name
 _NO_SCHEMA_CHOSEN: Final = 1046
@@ -130,10 +126,11 @@ def execute_as_logged(
             if name in variables and _ABSENT[flavour].get(name, 0) != value:
                 raise _unknown(f"{name} = {value!r}")
             del wanted[name]
-        elif name in _LEFT_ALONE and has[name] == ("ON" if value else "OFF"):
-            del wanted[name]
+        elif has[name] in (str(value), ("OFF", "ON")[value == 1] if value in (0, 1) else ""):
+            del wanted[name]  # some need a privilege of their own, or cannot be set in every version
     client = wanted.pop("character_set_client", None)
-    _set(cursor, wanted)
+    if wanted:
+        _set(cursor, wanted)
     # Last: CONNECTION_ID() tells this one from now on. Both servers log it (Query_event, thread id).
     cursor.execute(f"SET SESSION pseudo_thread_id = {thread_id:d}")
     if client is not None:

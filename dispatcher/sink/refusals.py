@@ -17,12 +17,11 @@ from common.uri import ServerUri
 LOCK_WAIT_TIMEOUT = 1205
 TRY_AGAIN = frozenset({LOCK_WAIT_TIMEOUT, 1213, 1614})  # deadlock, transaction branch rolled back by a deadlock
 
-_LOST = frozenset(
-    {1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 1969, 2002, 2003, 2006, 2013, 2055}
-)
+_LOST = frozenset({1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 2002, 2003, 2006, 2013, 2055})
 _LOST_TOO = frozenset({0, 1040, 1129, 1130, 1203, 1226, 3169, 4030, 4031})  # 0: PyMySQL, about a broken connection
 _READ_ONLY = frozenset({1290, 1792, 1836, 3989})
 _DISK_FULL = frozenset({3, 28, 1021, 1026, 1114, 3675})
+_TIMED_OUT = frozenset({1969, 3024})  # by the server: Hedgerow's sessions switch its limits off when they begin
 _CORRUPT = frozenset({1034, 1035, 1194, 1195, 1712})
 # Out of memory, commit failed, table definition changed, too many prepared statements, too many transactions; not ready
 # to serve (Galera), and a transaction that a group refused (Group Replication).
@@ -58,6 +57,11 @@ def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable
         )
     if number in _DISK_FULL:
         return SinkUnavailable(f"{said}. The sink has no room; make some, and replication goes on by itself")
+    if number in _TIMED_OUT:
+        return SinkRefused(
+            f"{said}. Hedgerow's sessions there have no limit, so something between (a proxy, a query killer) has set "
+            "one: take it away for the sink's account, then resume; it would end the same statement again"
+        )
     if number in _PASSING:
         return SinkUnavailable(f"{said}. It is a state that passes: replication goes on by itself when it has")
     if number in TRY_AGAIN:

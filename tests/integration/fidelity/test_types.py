@@ -17,6 +17,7 @@ from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.flavours import require
 from hedgerow.sandbox.servers import Option
 from tests.integration.fidelity.columns import Column, columns_of
+from tests.integration.fidelity.unlike import restrict, unlike
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -34,8 +35,9 @@ def cluster(flavour: Flavour, request: pytest.FixtureRequest) -> Iterator[Cluste
     version = require(flavour).version
     if options and flavour == "mysql" and parse_version(version) < COMPRESSION_SINCE:
         pytest.skip(f"MySQL {version} cannot compress transactions")
-    lenient: dict[str, Option] = {"sql_mode": "", "max_allowed_packet": "64M"}
-    with Cluster(flavour, nodes=1, source_options={**lenient, **options}, sink_options=lenient) as cluster:
+    source, sink = unlike(flavour, parse_version(version))
+    with Cluster(flavour, nodes=1, source_options={**source, **options}, sink_options=sink) as cluster:
+        restrict(cluster.pair.sink, "fidelity\\_%")
         cluster.create("types", "--filter", "fidelity_*.*")
         yield cluster
         assert not cluster.unreplicated(), "rows of a table that matches the filter had no dispatcher"

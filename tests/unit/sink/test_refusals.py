@@ -38,3 +38,11 @@ def test_a_damaged_table_stops_the_changefeed(number: int) -> None:
     assert isinstance(error, SinkRefused)
     assert "damaged in the sink (d.t)" in str(error)
     assert "no room" not in str(error)
+
+
+@pytest.mark.parametrize("number", [1969, 3024])
+def test_a_statement_that_took_too_long_is_not_tried_for_ever(number: int) -> None:
+    """It would take as long again, at full cost each time."""
+    error = refused(number)
+    assert isinstance(error, SinkRefused)
+    assert "take it away" in str(error)
