@@ -19,6 +19,7 @@ from dispatcher.sink.ddl import NotFlushed, execute_ddl
 from dispatcher.sink.writer import Writer
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
+from dispatcher.timezone import located
 
 
 class Barrier:
@@ -77,7 +78,7 @@ class Barrier:
                 generation,
                 self._ddl,
                 self.position,
-                self._statement.session,
+                located(self._statement.session, self._spec.source),
                 begin=self._begin,
                 cut=cut,
                 executed=self._statement.is_ours,
