@@ -118,6 +118,13 @@ def _has(cursor: Cursor, privilege: str) -> bool:
 _NOISE = re.compile(r" AUTO_INCREMENT=\d+|( CHARACTER SET latin1) COLLATE latin1_swedish_ci")
 
 
+_BYTES = re.compile(r"'((?:\\x[0-9a-f]{2})+)'")  # bytes that are no text: MariaDB 11 shows them as x'e9ff'
+
+
+def _hexadecimal(found: re.Match[str]) -> str:
+    return "x'" + found[1].replace("\\x", "") + "'"
+
+
 def definitions(server: Server, schemas: Sequence[str]) -> dict[str, str]:
     """How the server shows what is in these schemas, by kind and name."""
     with server.connect(use_unicode=False) as connection:
@@ -125,7 +132,7 @@ def definitions(server: Server, schemas: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         for schema in schemas:
             found |= _definitions(connection, schema)
-    return {key: _NOISE.sub(r"\1", text) for key, text in found.items()}
+    return {key: _BYTES.sub(_hexadecimal, _NOISE.sub(r"\1", text)) for key, text in found.items()}
 
 
 def _definitions(connection: Connection[Any], schema: str) -> dict[str, str]:
