@@ -11,6 +11,7 @@ number (an invalid value and an empty label read alike), TIMESTAMP in UTC (an ho
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from hedgerow.sandbox.accounts import Access
 
 SYSTEM_SCHEMAS = frozenset({"mysql", "sys", "information_schema", "performance_schema", "hedgerow"})
 _NULL = 0xFB
+_WIDTH = re.compile(r"\b((?:tiny|small|medium|big)?int|year)\(\d+\)")  # MySQL 8.0.19 and later do not show most
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def shapes(connection: Connection[Any], schemas: Sequence[str]) -> dict[str, Tab
         )
         for schema, table, name, type_, charset, collation, nullable in cursor.fetchall():
             if schema in schemas or (not schemas and schema not in SYSTEM_SCHEMAS):
-                column = Column(name, type_, charset, collation, bool(nullable))
+                column = Column(name, _WIDTH.sub(r"\1", type_), charset, collation, bool(nullable))
                 columns.setdefault(f"{schema}.{table}", []).append(column)
         cursor.execute(
             "SELECT table_schema, table_name, column_name FROM information_schema.statistics"
