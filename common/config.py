@@ -20,7 +20,7 @@ from common.errors import BadInput
 
 
 class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="HEDGEROW_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="HEDGEROW_", extra="forbid", frozen=True, env_ignore_empty=True)
 
     @classmethod
     def load(cls, file: Path | None, flags: Mapping[str, Any]) -> Self:
@@ -57,11 +57,14 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _describe(problem: Any, file: Path | None) -> str:
-    name = ".".join(str(part) for part in problem["loc"]) or "configuration"
+    name = ".".join(str(part) for part in problem["loc"])
+    said = problem["msg"].removeprefix("Value error, ")
+    if not name:  # of several settings together: it names them
+        return str(said)
     if problem["type"] == "extra_forbidden":
         return f"{name} (in {file}) is not a setting"
-    shown = "" if "password" in name or problem["loc"] == () else f", found {problem['input']!r}"
-    return f"{name}: {problem['msg']}{shown} (flag --{name.replace('_', '-')}, HEDGEROW_{name.upper()} or file)"
+    shown = "" if "password" in name else f", found {problem['input']!r}"
+    return f"{name}: {said}{shown} (flag --{name.replace('_', '-')}, HEDGEROW_{name.upper()} or file)"
 
 
 Endpoints = Annotated[tuple[str, ...], NoDecode]
@@ -143,8 +146,6 @@ class NodeConfig(_Settings):
 class ClientConfig(_Settings):
     """What the commands that talk to a node are told."""
 
-    model_config = SettingsConfigDict(env_prefix="HEDGEROW_", extra="ignore", frozen=True)
-
     addr: str = "127.0.0.1:7300"
     output: Literal["table", "json"] = "table"
 
@@ -160,4 +161,8 @@ def split_address(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"not host:port: {address!r}")
+    if "://" in host:
+        raise ValueError(f"not host:port: {address!r} begins with a scheme; leave it out")
+    if any(char in host for char in ", /") or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise ValueError(f"not one host:port: {address!r}")
     return host.strip("[]"), int(port)

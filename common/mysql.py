@@ -138,7 +138,7 @@ def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float 
     if code in ACCESS_DENIED:
         return kind(
             f"{where} denies access to user {uri.user!r} ({code}: {text}). The password is {uri.password_from}; "
-            "check it and the account on the server"
+            "check it and the account on the server (CREATE USER, where there is none of this name for this host)"
         )
     if code in _HINTS or isinstance(cause, ssl.SSLError):
         hint = _HINTS.get(code, _HINTS[2026])

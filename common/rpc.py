@@ -85,8 +85,21 @@ def to_error(error: grpc.aio.AioRpcError, address: str) -> errors.HedgerowError:
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.NodeUnavailable(f"node {address} did not answer within the deadline")
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return errors.NodeUnavailable(f"node {address} cannot be reached: {message}")
+        return errors.NodeUnavailable(f"node {address} cannot be reached: {message}{_hint(message)}")
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return errors.NodeUnavailable(
+            f"what answers at {address} is no Hedgerow node, or one of another version: {message}"
+        )
     return errors.NodeUnavailable(f"node {address} failed with {error.code().name}: {message}")
+
+
+def _hint(message: str) -> str:
+    """What gRPC's own words mean, where they do not say it."""
+    if "HTTP/2" in message or "SETTINGS frame" in message:
+        return " (what listens there does not speak gRPC: is it the port of something else?)"
+    if "Handshake" in message or "handshake" in message or "SSL" in message:
+        return " (is TLS on at one end only, or is the certificate of another authority?)"
+    return ""
 
 
 def is_refused(error: grpc.aio.AioRpcError) -> bool:

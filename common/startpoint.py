@@ -32,15 +32,21 @@ _ENDS: Final = frozenset({"Xid", "XA_prepare", "Transaction_payload"})
 _HEAD: Final = frozenset({"Format_desc", "Previous_gtids"})  # of a file, before any transaction
 
 
+def split_start(text: str) -> tuple[str, str]:
+    """(kind, what stands after its colon). Raises BadInput where it is not one of the forms."""
+    kind, _, rest = text.strip().partition(":")
+    if kind not in ("now", "earliest", "gtid", "file") or bool(rest) != (kind in ("gtid", "file")):
+        raise BadInput(f"start {text!r} is not one of: now, earliest, gtid:SET, file:NAME:OFFSET")
+    return kind, rest
+
+
 def resolve_start(uri: ServerUri, flavour: Flavour, text: str) -> Position:
     """The position that `text` means on this source now.
 
     Raises BadInput (cannot be read, beyond the end, not between two transactions, another flavour), BinlogPurged,
     SourceUnavailable.
     """
-    kind, _, rest = text.strip().partition(":")
-    if kind not in ("now", "earliest", "gtid", "file") or bool(rest) != (kind in ("gtid", "file")):
-        raise BadInput(f"start {text!r} is not one of: now, earliest, gtid:SET, file:NAME:OFFSET")
+    kind, rest = split_start(text)
     connection = connect(uri, "source", read_timeout=_READ_SECONDS)
     try:
         source = _Source(connection, uri.address, flavour)

@@ -30,6 +30,7 @@ from common.ids import changefeed_name, new_changefeed_uid
 from common.pb.v1 import admin_pb2 as apb
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
+from common.startpoint import split_start
 from common.uri import ServerUri
 from coordinator import feed as edits
 from coordinator import metrics
@@ -111,6 +112,7 @@ class Operations:
             state = "is being removed" if taken.status.state == pb.REMOVED else "exists"
             raise AlreadyExists(f"a changefeed named {name} {state}; choose another name")
         start = request.start or "now"
+        split_start(start)
         resolved = await self._look(name, source, sink, rules, start)
         now = time.time()
         spec = pb.ChangefeedSpec(

@@ -102,7 +102,10 @@ def _resolve(source: ServerUri, facts: Facts, start: str, problems: list[Problem
         return resolve_start(source, facts.info.flavour, start)
     except (BadInput, ReplicationError) as error:
         problems.append(
-            Problem(f"start {start!r}: {error}", "choose --start now, earliest, gtid:SET or file:NAME:OFFSET")
+            Problem(
+                str(error) if str(error).startswith("start ") else f"start {start!r}: {error}",
+                "choose --start now, earliest, gtid:SET or file:NAME:OFFSET",
+            )
         )
         return None
 

@@ -56,8 +56,8 @@ def _changefeed_options(command: Any) -> Any:
             ),
             click.option(
                 "--config",
-                type=click.Path(path_type=Path, dir_okay=False),
-                help="TOML file with the same settings; options win over it.",
+                type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+                help="TOML file with the same settings (-: standard input); options win over it.",
             ),
         )
     ):
@@ -186,7 +186,7 @@ def _settings(file: Path | None, given: dict[str, Any]) -> dict[str, Any]:
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        settings = tomllib.loads(file.read_text())
+        settings = tomllib.loads(sys.stdin.read() if str(file) == "-" else file.read_text())
     except OSError as error:
         raise BadInput(f"cannot read {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ Exit codes:
 
 
 @click.group(epilog=EXIT_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(installed_version("hedgerow"), message="hedgerow %(version)s")
 def cli() -> None:
     """Replicate MySQL and MariaDB binlogs, fenced down to the sink's own transaction."""
 
@@ -66,9 +68,26 @@ cli.add_command(playground)
 cli.add_command(demo)
 
 
+def _check_text(argument: str) -> None:
+    """Raises BadInput for what the locale could not read, which no message can carry."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise errors.BadInput(
+            f"{argument!a} is not text in this terminal's encoding ({sys.getfilesystemencoding()}): set "
+            "LC_ALL to a "
+            "UTF-8 locale, C.UTF-8 for example"
+        ) from None
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):  # a name is shown, whatever the terminal's encoding
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        for argument in arguments:
+            _check_text(argument)
         result = cli.main(list(arguments), prog_name="hedgerow", standalone_mode=False)
     except click.exceptions.Abort:
         return 130
