@@ -4,7 +4,7 @@ FLAVOUR ?= mariadb
 ARGS ?=
 NAMES ?=
 
-.PHONY: help setup demo playground test storm versions crash-matrix bench bench-failover bench-ddl check stubs mysql \
+.PHONY: help setup demo playground test fuzz storm versions crash-matrix bench bench-failover bench-ddl check stubs mysql \
   servers clean
 
 help: ## this list
@@ -32,6 +32,9 @@ crash-matrix: setup ## DDL cut short at every step on every node, with failover 
 
 storm: setup ## random DDL and DML under random faults; ARGS='--flavour mysql --minutes 30 --seed 7', --help for more
 	.venv/bin/python -m tests.storm $(ARGS)
+
+fuzz: setup ## hostile bytes as a source could send them, for ten minutes; ARGS='--seconds 3600 --seed 7'
+	.venv/bin/python -m tests.unit.source.fuzz $(ARGS)
 
 bench: setup ## speed next to the servers' own replication (docs/performance.md); ARGS='--quick' to try it
 	.venv/bin/python -m bench $(ARGS)

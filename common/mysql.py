@@ -139,6 +139,13 @@ def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float 
         return kind(
             f"{where} denies access to user {uri.user!r} ({code}: {text}). The password is {uri.password_from}; "
             "check it and the account on the server (CREATE USER, where there is none of this name for this host)"
+            f"{_tls_hint(uri)}"
+        )
+    if isinstance(cause, RuntimeError) and "pynacl" in text:
+        return kind(
+            f"{where} asks for ed25519 authentication of user {uri.user!r}, which this node cannot do: it needs PyNaCl "
+            f"in its Python environment (pip install pynacl); or give the account another method: ALTER USER "
+            f"{uri.user} IDENTIFIED VIA mysql_native_password USING PASSWORD('...')"
         )
     if code in _HINTS or isinstance(cause, ssl.SSLError):
         hint = _HINTS.get(code, _HINTS[2026])
@@ -151,6 +158,13 @@ def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float 
         within = f" within {timeout:g} s" if timeout else ""
         return kind(f"{where} does not answer{within}. Is the server up, does a firewall drop the packets?")
     return kind(f"{where} is not available as {uri.user!r}: {code or type(cause).__name__}: {text}")
+
+
+def _tls_hint(uri: ServerUri) -> str:
+    """A server refuses an account that demands TLS in the same words as a wrong password."""
+    if uri.encryption in ("disabled", "preferred"):
+        return ". If it was made with REQUIRE SSL, add ssl_mode=required to the URI"
+    return "" if uri.ssl_cert else ". If it was made with REQUIRE X509, add ssl_cert and ssl_key to the URI"
 
 
 def _kind(what: What) -> type[SourceUnavailable] | type[SinkUnavailable]:

@@ -75,11 +75,16 @@ def readable(position: Position) -> Position:
     made it so large is over. Raises BadInput."""
     if position.offset < 1 << 32:
         return position
-    match = _FILE.match(position.file)
+    return replace(position, file=following(position.file), offset=_FIRST_EVENT)
+
+
+def following(file: str) -> str:
+    """The name of the binlog file that a server begins after this one. Raises BadInput."""
+    match = _FILE.match(file)
     if not match:
-        raise BadInput(f"{position.file!r} is not the name of a binlog file (expected something like binlog.000001)")
+        raise BadInput(f"{file!r} is not the name of a binlog file (expected something like binlog.000001)")
     name, number = match.groups()
-    return replace(position, file=f"{name}.{int(number) + 1:0{len(number)}d}", offset=_FIRST_EVENT)
+    return f"{name}.{int(number) + 1:0{len(number)}d}"
 
 
 def has_reached(position: Position, *, gtid: str, file: str, offset: int, source_id: str, flavour: Flavour) -> bool:

@@ -33,6 +33,7 @@ from dispatcher.source.reader import Reader
 from dispatcher.spec import Spec
 from dispatcher.standing import Standing
 from dispatcher.statements import Classifier
+from dispatcher.undo import RolledBack, Undone
 from dispatcher.wake import Wake
 
 WAIT_SECONDS = 1.0  # at most between two looks at everything
@@ -62,9 +63,10 @@ class Cycle:
         decisions: Decisions,
         publish: Callable[[], None],
         lag: StreamLag,
+        undone: Undone | None = None,
     ) -> None:
         """`standings`: the dispatchers to serve. `until` (monotonic): when it is over, because others join. `publish`
-        sends a report of them; `lag` outlives the cycle."""
+        sends a report of them; `lag` and `undone` (rows that are known not to hold) outlive the cycle."""
         self._spec = spec
         self._writer = writer
         self._standings = dict(standings)
@@ -75,6 +77,7 @@ class Cycle:
         self._decisions = decisions
         self._publish = publish
         self._lag = lag
+        self._undone = Undone() if undone is None else undone
         self._ports = Ports(spec, writer, self._standings, wake)
         self._reader: Reader | None = None
         self._router: Router | None = None
@@ -113,7 +116,14 @@ class Cycle:
             start = replace(start, gtid_set="")
         net = Net(self._spec, self._writer, self._ports.ask) if SCHEMA_DISPATCHER in starts else None
         self._router = Router(
-            flavour, start, reader.source_id, self._ports.targets, Classifier(self._spec), self._ports.prepared(), net
+            flavour,
+            start,
+            reader.source_id,
+            self._ports.targets,
+            Classifier(self._spec),
+            self._ports.prepared(),
+            net,
+            self._undone,
         )
         reader.reached = self._router.tracker.position
         self._reached = self._read = (self._router.tracker.file, self._router.tracker.offset)
@@ -127,6 +137,10 @@ class Cycle:
         self._tell(0.0)
         try:
             self._pump(self._router, reader)
+        except RolledBack as found:  # of what was read of that transaction nothing is committed: it is read again
+            self._undone.learn(self._spec.source, found)
+            self._leave(self._router)
+            raise Cancelled from None
         except Cancelled:
             self._leave(self._router)
             raise

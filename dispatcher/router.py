@@ -18,11 +18,12 @@ A dispatcher whose progress row is ahead of where the stream began skips the tra
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from common.errors import UnsupportedEvent
+from common.errors import BinlogCorrupt, UnsupportedEvent
 from common.gtid import gtid_set
 from common.mysql import Flavour
 from common.names import TableName
@@ -37,9 +38,12 @@ from dispatcher.source.transactions import (
     DDL,
     DESCRIPTION,
     END,
+    MARKER,
     NOTHING,
+    ROLLED_BACK,
     ROWS,
     TABLE_MAP,
+    UNDONE,
     XA_BEGIN,
     XA_COMMIT,
     XA_ONE_PHASE,
@@ -47,6 +51,7 @@ from dispatcher.source.transactions import (
     TableMap,
     Tracker,
 )
+from dispatcher.undo import RolledBack, Undone
 
 _PENDING: Final = Position()  # the coalescer learns the position when its batch is taken: one per batch, not one each
 _MOST_KNOWN_TABLES: Final = 10_000
@@ -77,9 +82,11 @@ class Router:
         classify: Classify,
         prepared: Mapping[str, Collection[str]],
         net: Catches | None = None,
+        undone: Undone | None = None,
     ) -> None:
         """`start`: where the reader starts, the least of the targets' positions. `prepared`: of the XA transactions
         that have rows in the sink, by xid, the dispatchers concerned. `net`: where the schema dispatcher is a target.
+        `undone`: rows that are known not to hold.
         """
         self.tracker = Tracker(flavour, start, source_id)
         # Without a set to begin with, the GTIDs that are read are not all that was executed: they say nothing.
@@ -98,6 +105,8 @@ class Router:
         self._maps: dict[TableMap, tuple[Target, Event]] = {}
         self._accepted: Event = b""
         self._skip = False
+        self._undone = Undone() if undone is None else undone
+        self._withheld: dict[str, frozenset[str]] = {}  # dispatchers whose rows since these markers are left out
         self._open: list[Feed] = []
         self._prepared = {xid: set(keys) & self._targets.keys() for xid, keys in prepared.items()}
         self._xid = ""  # of the XA transaction that is being read, up to its PREPARE
@@ -123,12 +132,17 @@ class Router:
 
     def route(self, events: Sequence[Event], at: int, transactions: int, size: int) -> int:
         """Routes events from index `at`; returns the index of the first that is left.
-
         Returns early when `transactions` source transactions have ended, or rows events of `size` bytes were added;
         with `ddl` set behind a DDL that is to be decided over, which `end_ddl` ends; with `description` set, which
         `accept_description` ends. Raises UnsupportedEvent, BinlogCorrupt, HistoryDiverged; SinkRefused from a lane's
-        coalescer.
+        coalescer; RolledBack where rows that were added do not hold.
         """
+        try:
+            return self._route(events, at, transactions, size)
+        except (LookupError, ValueError, struct.error) as error:  # an event is shorter than what it has to hold
+            raise BinlogCorrupt(f"an event after {self._place()} does not hold together: {error!r}") from error
+
+    def _route(self, events: Sequence[Event], at: int, transactions: int, size: int) -> int:
         tracker, maps, opened, ahead = self.tracker, self._maps, self._open, self._ahead
         take = tracker.feed
         count = len(events)
@@ -171,6 +185,8 @@ class Router:
             elif what == BEGIN:
                 if ahead.groups:
                     ahead.begin()
+                if self._undone:
+                    self._withhold(tracker.marker)
             elif what == END:
                 self._end()
                 transactions -= 1
@@ -181,6 +197,8 @@ class Router:
                 if self.ddl is not None:
                     return at
             elif what == DESCRIPTION:
+                if tracker.torn:
+                    self._tear()
                 if event[19:] != self._accepted[19:]:
                     self.description = event
                     return at
@@ -188,6 +206,19 @@ class Router:
                 self._xid = tracker.xid
                 if ahead.groups:
                     ahead.begin()
+                if self._undone:
+                    self._withhold(tracker.marker)
+            elif what == MARKER:
+                self._withhold(tracker.marker)
+            elif what == UNDONE:
+                self._undo(tracker.undone)
+                self._withhold(tracker.marker)
+            elif what == ROLLED_BACK:
+                self._undo(tracker.undone)
+                self._end()
+                transactions -= 1
+                if transactions <= 0:
+                    return at
             else:
                 self._xa(what)
                 transactions -= 1
@@ -229,7 +260,7 @@ class Router:
             whole = gtid_set(self._flavour, gtids)
             whole.add_gtid(statement.gtid)
             gtids = str(whole)
-        mark = self.tracker.mark(statement.file, statement.offset, statement.event)
+        mark = self.tracker.mark_of(statement)
         place = Position(gtids, statement.file, statement.offset, before.source_id, float(statement.timestamp), mark)
         return self._without_gtids(place)
 
@@ -249,8 +280,41 @@ class Router:
                 feed.oldest = max(self.tracker.commit_time, self.commit_floor)
         self._open.clear()
         self._maps.clear()
+        if self._withheld:
+            self._withheld.clear()
+            self._known.clear()
         if self._ahead.groups:
             self._ahead.end()
+
+    def _withhold(self, marker: str) -> None:
+        """What comes is to be left out, if that is known."""
+        keys = self._undone.of(marker)
+        if keys:
+            self._withheld[marker] = keys
+            self._known.clear()
+            self._maps.clear()
+
+    def _undo(self, marker: str, *, torn: bool = False) -> None:
+        """What came since the marker does not hold. Raises RolledBack, unless it was left out."""
+        known = self._undone.of(marker)
+        if known is None:
+            keys = [key for key, target in self._targets.items() if target.number == self._number]
+            if keys:
+                ended_at = 0.0 if torn else self.tracker.commit_time
+                raise RolledBack(marker, keys, ended_at, f"transaction {self.tracker.gtid} after {self._place()}")
+        if marker in self._withheld:
+            del self._withheld[marker]
+            self._known.clear()
+            self._maps.clear()
+
+    def _tear(self) -> None:
+        """The transaction at hand was never ended."""
+        self._undo(self.tracker.torn, torn=True)
+        self._withheld.clear()
+        self._known.clear()
+        self._number += 1
+        self._skip, self._xid = False, ""
+        self._maps.clear()
 
     def _xa(self, what: int) -> None:
         """An XA transaction has been prepared or decided; the tracker's position is behind it."""
@@ -301,6 +365,8 @@ class Router:
             self._skip = True
             return None  # and not remembered: the next transaction has to come here as well
         name = TableName(table.schema, table.table)
+        if self._withheld and any(name.key in keys for keys in self._withheld.values()):
+            return None
         target = self._targets.get(name.key)
         if target is None and self._net is not None and self._net.suspects(name):
             if self._skip or self._targets[SCHEMA_DISPATCHER].covered:

@@ -32,6 +32,7 @@ from dispatcher.sink.writer import Writer
 from dispatcher.sourceend import SourceEnd
 from dispatcher.spec import Spec
 from dispatcher.standing import Standing
+from dispatcher.undo import Undone
 from dispatcher.wake import Wake
 
 log = structlog.get_logger()
@@ -63,6 +64,7 @@ class Stream:
         self._cancelled = threading.Event()
         self._aborted = False
         self._decisions = Decisions(self._wake.set)
+        self._undone = Undone()
         self._cycle: Cycle | None = None
         self._lag = StreamLag()
         self._source_end = SourceEnd(spec.source)
@@ -173,6 +175,7 @@ class Stream:
             decisions=self._decisions,
             publish=self._publish,
             lag=self._lag,
+            undone=self._undone,
         )
         self._cycle = cycle
         if self._aborted:  # it came meanwhile, and did not see this cycle

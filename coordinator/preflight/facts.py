@@ -21,6 +21,7 @@ from common.filter import TableFilter
 from common.mysql import ServerInfo, server_info
 from common.names import TableName
 from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
+from common.unlogged import unlogged
 from coordinator.preflight.grants import Grants, parse_grants
 
 _NOT_THERE: Final = frozenset({1049, 1146})  # schema, table
@@ -61,6 +62,7 @@ class Facts:
     denied: frozenset[str] = frozenset()
     binlog_do: str = ""
     binlog_ignore: str = ""
+    unlogged: str = ""  # common.unlogged
     applied: frozenset[tuple[str, str]] = frozenset()
     replicated: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,10 +80,13 @@ def source_facts(connection: Connection[Any], address: str, table_filter: TableF
         denied.add("binlog status")
     common = _common(connection, address, info, table_filter)
     applied = _applied(connection)
+    lacks = unlogged(connection, info)
     if common["variables"].get("log_bin") == "ON" and not _may_dump(connection):
         denied.add("dump")
     do, ignore = status or ("", "")
-    return Facts(**common, denied=frozenset(denied), binlog_do=do, binlog_ignore=ignore, applied=applied)
+    return Facts(
+        **common, denied=frozenset(denied), binlog_do=do, binlog_ignore=ignore, unlogged=lacks, applied=applied
+    )
 
 
 def sink_facts(connection: Connection[Any], address: str, table_filter: TableFilter) -> Facts:

@@ -61,6 +61,15 @@ def source_problems(source: Facts) -> list[Problem]:
                 )
             )
     problems += _unseen(source)
+    if source.unlogged:
+        problems.append(
+            Problem(
+                f"{at}, {source.unlogged} is OFF, and it replicates from another server: its binlog lacks what "
+                "comes from there",
+                f"set {source.unlogged} = ON under [mysqld] in its configuration, and restart it; or replicate from "
+                "that other server",
+            )
+        )
     if "dump" in source.denied:
         problems.append(_grant(source, "source", "REPLICATION SLAVE", "it cannot read the binlog"))
     if "binlog status" in source.denied:

@@ -5,7 +5,8 @@ GTID, zstd-compressed, without checksums; their log_pos is not of this file, so 
 MariaDB's *_COMPRESSED events (sql/log_event.cc, `binlog_buf_uncompress`) are query and rows events whose last part is
 zlib-compressed. Both come here with their checksum stripped.
 
-Decompression is bounded: events are yielded one by one, so a payload of a gigabyte does not become many.
+Decompression is bounded: events are yielded one by one, so a payload of a gigabyte does not become many, and nothing is
+allocated because a length says so: what is held grows with what there is, up to the largest event that a server makes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ COMPRESSED: Final = frozenset({e.TRANSACTION_PAYLOAD, *_PLAIN})
 
 _FIELD_END, _FIELD_SIZE, _FIELD_COMPRESSION, _FIELD_PLAIN_SIZE = range(4)
 _ZSTD, _NONE = 0, 255
+MOST_EVENT: Final = (1 << 30) + (1 << 20)  # bytes: max_allowed_packet is 1 GiB at most, and a header comes on top
+_CHUNK: Final = 1 << 20
 
 
 def unwrap(event: bytes | memoryview) -> Iterator[bytes]:
@@ -60,7 +63,7 @@ def _payload(event: bytes | memoryview) -> Iterator[bytes]:
         raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event holds {len(event) - at} bytes, its header says {size}")
     if compression not in (_ZSTD, _NONE):
         raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event is compressed with unknown method {compression}")
-    left = fields.get(_FIELD_PLAIN_SIZE, size)  # a truncated zstd frame just ends, without an error
+    left = int(fields.get(_FIELD_PLAIN_SIZE, size))  # a truncated zstd frame just ends, without an error
     body = memoryview(event)[at:]  # not copied: it may be large
     log_pos = bytes(event[e.LOG_POS_AT : e.LOG_POS_AT + 4])
     with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as plain:
@@ -68,12 +71,16 @@ def _payload(event: bytes | memoryview) -> Iterator[bytes]:
         try:
             while header := _read(source, e.HEADER):
                 size = int.from_bytes(header[e.SIZE_AT : e.SIZE_AT + 4], "little")
+                left -= size
                 if len(header) < e.HEADER or size < e.HEADER:
                     raise BinlogCorrupt("a TRANSACTION_PAYLOAD event holds an event with a damaged header")
+                if left < 0 or size > MOST_EVENT:
+                    raise BinlogCorrupt(
+                        f"a TRANSACTION_PAYLOAD event holds an event of {size} bytes, more than there is"
+                    )
                 rest = _read(source, size - e.HEADER)
                 if len(rest) < size - e.HEADER:
                     raise BinlogCorrupt("a TRANSACTION_PAYLOAD event ends in the middle of an event")
-                left -= size
                 yield header[: e.LOG_POS_AT] + log_pos + header[e.FLAGS_AT :] + rest
         except zstandard.ZstdError as error:
             raise BinlogCorrupt(f"a TRANSACTION_PAYLOAD event cannot be decompressed: {error}") from error
@@ -82,14 +89,16 @@ def _payload(event: bytes | memoryview) -> Iterator[bytes]:
 
 
 def _read(source: zstandard.ZstdDecompressionReader | BytesIO, size: int) -> bytes:
-    """Read `size` bytes, fewer only at the end: a decompressor may give less than it was asked for."""
-    data = source.read(size)
-    while len(data) < size:
-        more = source.read(size - len(data))
-        if not more:
-            break
-        data += more
-    return data
+    """Read `size` bytes, fewer only at the end: a decompressor may give less than it was asked for, and it allocates
+    what it is asked for."""
+    data = source.read(min(size, _CHUNK))
+    if len(data) == size:
+        return data
+    parts, have = [data], len(data)
+    while have < size and (data := source.read(min(size - have, _CHUNK))):
+        parts.append(data)
+        have += len(data)
+    return b"".join(parts)
 
 
 def _plain(event: bytes) -> bytes:
@@ -101,7 +110,12 @@ def _plain(event: bytes) -> bytes:
         expected = int.from_bytes(event[at + 1 : at + 1 + length_bytes], "big")
         if not event[at] & 0x80 or method:
             raise BinlogCorrupt(f"event {e.type_name(kind)} is compressed with unknown method {event[at]:#x}")
-        data = zlib.decompress(memoryview(event)[at + 1 + length_bytes :], bufsize=max(expected, 1))
+        if expected > MOST_EVENT:
+            raise BinlogCorrupt(f"event {e.type_name(kind)} says that it holds {expected} bytes")
+        plain = zlib.decompressobj()
+        data = plain.decompress(memoryview(event)[at + 1 + length_bytes :], expected + 1)
+        if len(data) > expected or not plain.eof:
+            raise BinlogCorrupt(f"event {e.type_name(kind)} holds more bytes than the {expected} that its header says")
     except (IndexError, struct.error, zlib.error) as error:
         raise BinlogCorrupt(f"event {e.type_name(kind)} cannot be decompressed: {error}") from error
     if len(data) != expected:

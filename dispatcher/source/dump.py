@@ -16,7 +16,7 @@ from typing import Any, Final
 import pymysql
 from pymysql.connections import Connection
 
-from common.errors import SourceUnavailable
+from common.errors import BinlogCorrupt, SourceUnavailable
 from common.gtid import MysqlGtidSet
 from common.mysql import Flavour, connect, unavailable
 from common.uri import ServerUri
@@ -92,6 +92,10 @@ def look(uri: ServerUri, flavour: Flavour, place: tuple[str, int] | None, gtids:
             connection._force_close()  # type: ignore[attr-defined]
     except (pymysql.MySQLError, OSError) as error:
         raise unavailable(uri, "source", error) from error
+    except (LookupError, ValueError, struct.error) as error:
+        raise BinlogCorrupt(
+            f"an event of the binlog of source {uri.address} does not hold together: {error!r}"
+        ) from error
 
 
 def _events(raw: socket.socket, uri: ServerUri) -> Iterator[bytes]:

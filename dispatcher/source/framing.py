@@ -18,7 +18,7 @@ from zlib_ng.zlib_ng import crc32
 
 from common.errors import BinlogCorrupt, UnsupportedEvent
 from dispatcher.source import events as e
-from dispatcher.source.compression import COMPRESSED, unwrap
+from dispatcher.source.compression import COMPRESSED, MOST_EVENT, unwrap
 
 CAPACITY: Final = 1 << 20
 CUT: Final = 1 << 20  # bytes that one cut may yield from a compressed transaction
@@ -95,11 +95,14 @@ class Framer:
         for a compressed transaction of more than MOST_COMPRESSED bytes.
         """
         out: list[bytes] = []
-        while self._unwrapping is None or self._unwrap(out):
-            self._cut_plain(out)
-            if not self.more or (out and not self._next_is_event()):
-                break
-            self._cut_any(out)
+        try:
+            while self._unwrapping is None or self._unwrap(out):
+                self._cut_plain(out)
+                if not self.more or (out and not self._next_is_event()):
+                    break
+                self._cut_any(out)
+        except (LookupError, ValueError, struct.error) as error:  # an event that is shorter than what it has to hold
+            raise BinlogCorrupt(f"an event of the source's binlog does not hold together: {error!r}") from error
         return out
 
     def _cut_plain(self, out: list[bytes]) -> None:
@@ -143,6 +146,9 @@ class Framer:
             if not self._long:
                 _check_size(payload)
             self._long += payload
+            size = _U32.unpack_from(self._long, 1 + e.SIZE_AT)[0]
+            if len(self._long) > 1 + size:
+                raise BinlogCorrupt(f"an event of {size} bytes comes in packets of more: the stream is damaged")
             if len(payload) == _LONGEST:
                 return
             event, self._long = memoryview(self._long), bytearray()
@@ -214,8 +220,10 @@ def _check_size(packet: memoryview) -> None:
             f"a compressed transaction of {size} bytes ends at offset {log_pos} of the source's binlog; one of more "
             f"than {MOST_COMPRESSED} bytes is not held in memory. SET binlog_transaction_compression = OFF in sessions "
             f"that write so much at once: without it there is no limit. Apply this one in the sink by hand, and start "
-            f"behind it"
+            f"after it"
         )
+    if packet[0] != _OK or size > MOST_EVENT:
+        raise BinlogCorrupt(f"an event says that it has {size} bytes, which no server sends: the stream is damaged")
 
 
 def description_checksum(event: bytes) -> int:

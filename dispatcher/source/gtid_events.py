@@ -17,6 +17,7 @@ from dispatcher.source import events as e
 
 _MARIADB: Final = struct.Struct("<QI")  # sequence number, domain
 _FLAGS, _UUID, _NUMBER, _TAG, _COMMITTED, _SEQUENCE, _TIMESTAMP, _ORIGINAL = range(8)
+_UUID_BYTES: Final = 16
 _LAST_KNOWN_FIELD: Final = 11
 _HAS_TIMESTAMPS_AT: Final = e.HEADER + 25  # of GTID and ANONYMOUS_GTID: 2 where a logical clock follows
 _TIMESTAMP_AT: Final = e.HEADER + 42
@@ -65,7 +66,10 @@ def tagged_gtid(event: bytes) -> tuple[bytes, int]:
     """(source key as in MysqlGtidSet, transaction number) of a GTID_TAGGED event; raises BinlogCorrupt."""
     fields = _tagged_fields(event)
     try:
-        return bytes(fields[_UUID]) + bytes(fields.get(_TAG, ())), fields[_NUMBER][0]
+        uuid, tag, number = bytes(fields[_UUID]), bytes(fields.get(_TAG, ())), fields[_NUMBER][0]
+        if len(uuid) != _UUID_BYTES or not tag.isascii() or number <= 0:
+            raise ValueError(number)
+        return uuid + tag, number
     except (KeyError, ValueError) as error:
         raise BinlogCorrupt("a GTID_TAGGED event does not name its GTID") from error
 
@@ -117,7 +121,7 @@ def _tagged_fields(event: bytes) -> dict[int, list[int]]:
                 values = list(event[at : at + length])
                 at += length
             else:
-                for _ in range(16 if field == _UUID else 1):
+                for _ in range(_UUID_BYTES if field == _UUID else 1):
                     value, at = _varint(event, at)
                     values.append(_signed(value) if field in (_NUMBER, _COMMITTED, _SEQUENCE) else value)
             fields[field] = values

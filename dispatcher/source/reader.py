@@ -37,7 +37,7 @@ from dispatcher.source.dump import FIRST_EVENT, by_gtids, by_place, prepare, sen
 from dispatcher.source.elsewhere import Elsewhere
 from dispatcher.source.framing import Framer, StreamEnded
 from dispatcher.source.history import has_place, is_at_place, prove
-from dispatcher.source.refusals import check_applied, check_file, check_gtids, refusal
+from dispatcher.source.refusals import check_applied, check_file, check_gtids, check_logged, refusal
 
 log = structlog.get_logger()
 
@@ -190,6 +190,7 @@ class Reader:
                 f"new changefeed for this server"
             )
         self.clock = read_clock(connection, source.flavour)
+        check_logged(connection, source, self._uri.address)
         start = self._start
         by_gtid = self.by_gtid = check_gtids(connection, source, self._uri.address, start, self._applied)
         if not by_gtid:
@@ -273,6 +274,7 @@ class Reader:
             )
 
     def _ask_same(self, connection: Connection[Cursor], source: ServerInfo, heartbeat: bytes) -> None:
+        check_logged(connection, source, self._uri.address)
         check_applied(connection, source, self._uri.address, self._start, self._applied)
         if heartbeat and heartbeat[e.TYPE_AT] == e.HEARTBEAT:
             file = heartbeat[e.HEADER :].decode("utf-8", "replace")

@@ -7,6 +7,7 @@ that its binlog was reset or lost its end; "another server without it" means tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -24,10 +25,17 @@ from common.errors import (
 )
 from common.gtid import MariadbGtidSet, MysqlGtidSet
 from common.mysql import ServerInfo
-from common.position import Position, file_order
+from common.position import Position, file_order, following
+from common.unlogged import unlogged
 
 _MASTER_FATAL: Final = 1236
 COPY: Final = "copy the data anew and create the changefeed again from there"
+
+_PERMISSIVE: Final = (
+    "transactions with GTIDs that were not applied yet can be read with gtid_mode = ON_PERMISSIVE only: "
+    "SET GLOBAL gtid_mode = OFF_PERMISSIVE; SET GLOBAL gtid_mode = ON_PERMISSIVE; on the source, resume, and turn it "
+    "off when the changefeed has caught up"
+)
 
 # Parts of the texts of error 1236, of all versions of both servers, in lower case.
 _TEXTS: Final[tuple[tuple[str, type[ReplicationError], str], ...]] = (
@@ -40,13 +48,16 @@ _TEXTS: Final[tuple[tuple[str, type[ReplicationError], str], ...]] = (
     ("diverge", HistoryDiverged, COPY),
     ("position > file size", BinlogReset, COPY),
     ("impossible position", BinlogReset, COPY),
-    ("binlog truncated in the middle", BinlogCorrupt, "check the source's disk"),
+    ("binlog truncated in the middle", BinlogCorrupt, ""),  # see _torn
     ("crc", BinlogCorrupt, "check the source's disk"),
     ("checksum", BinlogCorrupt, "check the source's disk"),
     ("bogus data", BinlogCorrupt, "the position is not at the beginning of an event, or the source's disk is damaged"),
     ("anonymous", UnsupportedEvent, "set gtid_mode = ON on the source, and start after its last anonymous transaction"),
+    ("gtid_mode", UnsupportedEvent, _PERMISSIVE),
+    ("gtid-transaction", UnsupportedEvent, _PERMISSIVE),
     ("max_allowed_packet", UnsupportedEvent, "raise max_allowed_packet on the source"),
 )
+_LAST_READ: Final = re.compile(r"last event read from '(?:[^']*[/\\])?([^'/\\]+\.[0-9]+)' at ([0-9]+)")
 _RETRIABLE: Final = ("server_uuid/server_id", "same server_id", "same server_uuid", "being killed", "shut")
 
 
@@ -67,6 +78,17 @@ def check_gtids(
                 f"{start}; {COPY}"
             )
     return by_gtid
+
+
+def check_logged(connection: Connection[Any], source: ServerInfo, address: str) -> None:
+    """Raises UnsupportedEvent where the source replicates from another server and does not log what it does so."""
+    name = unlogged(connection, source)
+    if name:
+        raise UnsupportedEvent(
+            f"source {address} replicates from another server with {name} = OFF: its binlog lacks what comes from "
+            f"there, and so would the sink. Set {name} = ON under [mysqld] in its configuration and restart it, or "
+            f"replicate from that other server; what was missed has to be copied: {COPY}"
+        )
 
 
 def check_applied(
@@ -128,8 +150,8 @@ def check_file(connection: Connection[Any], source: ServerInfo, address: str, st
     if not start.file or start.source_id != source.source_id:
         raise HistoryDiverged(
             f"source {address} is server {source.source_id} and has no GTIDs now, the position {start} is of server "
-            f"{start.source_id or '(any)'}: it cannot be found here. Enable GTIDs, restore the former "
-            f"server, or {COPY}"
+            f"{start.source_id or '(any)'}: it cannot be found here. Turn GTIDs on again (SET GLOBAL "
+            f"gtid_mode = OFF_PERMISSIVE, then ON_PERMISSIVE, then ON), restore the former server, or {COPY}"
         )
     sizes = {str(row[0]): int(row[1]) for row in _rows(connection, "SHOW BINARY LOGS")}
     if start.file not in sizes:
@@ -153,9 +175,22 @@ def refusal(address: str, start: Position, code: int, text: str) -> ReplicationE
     if code == _MASTER_FATAL and not any(part in lower for part in _RETRIABLE):
         for part, kind, mend in _TEXTS:
             if part in lower:
-                return kind(f"source {address} cannot continue from {start}: {text} ({code}); {mend}")
+                return kind(f"source {address} cannot continue from {start}: {text} ({code}); {mend or _torn(text)}")
         return BinlogCorrupt(f"source {address} cannot read its binlog from {start}: {text} ({code})")
     return SourceUnavailable(f"source {address} has ended the stream: {text} ({code})")
+
+
+def _torn(text: str) -> str:
+    """What to do about a file that ends in the middle of an event, by the server's text about it."""
+    last = _LAST_READ.search(text)
+    place = f"file:{following(last[1])}:4" if last else "the first event of the next file"
+    where = f" ({last[1]}:{last[2]})" if last else ""
+    return (
+        f"the source crashed, or ran out of disk space, while it wrote the last event of that file{where}. It has "
+        f"rolled that transaction back when it started again (if it was a DDL statement, or of a table without "
+        f"transactions, compare what it was about), and no replica can read over it. Where the source has a file after "
+        f"it, remove the changefeed and create it anew with --start {place}; otherwise check the source's disk"
+    )
 
 
 def _require(missing: str, has: str, source: ServerInfo, address: str, same_server: bool) -> None:

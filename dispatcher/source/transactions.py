@@ -5,7 +5,7 @@ from attributes that hold until the next call. The position advances at ends of 
 when somebody asks for it: per transaction the tracker adds integers.
 
 What cannot be replicated raises UnsupportedEvent, never passes silently: unknown events, INCIDENT, statement-format
-changes, rows events without their table map, a transaction that was rolled back after non-transactional changes.
+changes, rows events without their table map.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ import re
 import struct
 from typing import Final
 
-from zlib_ng.zlib_ng import crc32
-
 from common.errors import BinlogCorrupt, HistoryDiverged, UnsupportedEvent
-from common.gtid import GtidSet, MariadbGtidSet, MysqlGtidSet, gtid_set, is_subset
-from common.mark import Mark, moved
+from common.gtid import GtidSet, MariadbGtidSet, gtid_set, is_subset
+from common.mark import moved
 from common.mysql import Flavour
 from common.position import Position, file_order
 from dispatcher.source import events as e
@@ -28,11 +26,11 @@ from dispatcher.source.gtid_events import (
     mariadb_gtid,
     mariadb_xid,
     mysql_gtid,
-    original_micros,
     tagged_gtid,
     xid_text,
 )
-from dispatcher.source.statements import Kind, Statement, changed_at, plain_text, read_statement, statement_kind
+from dispatcher.source.marks import Savepoints, gtid_text, transaction_mark
+from dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
 
 NOTHING: Final = 0  # an event that concerns nobody
 BEGIN: Final = 1  # a transaction begins
@@ -45,7 +43,10 @@ XA_COMMIT: Final = 7  # `xid` was committed; the position advanced
 XA_ROLLBACK: Final = 8  # `xid` was rolled back; the position advanced
 XA_BEGIN: Final = 9  # a transaction begins that is going to be prepared as `xid`
 XA_ONE_PHASE: Final = 10  # the rows since XA_BEGIN are committed without being prepared; the position advanced
-DESCRIPTION: Final = 11  # a FORMAT_DESCRIPTION event: lanes must have this one before rows that follow
+DESCRIPTION: Final = 11  # a FORMAT_DESCRIPTION event: lanes must have this one before rows that follow; see `torn`
+MARKER: Final = 12  # a savepoint: `marker`
+UNDONE: Final = 13  # the rows since `marker` were rolled back; the transaction goes on, from a new `marker`
+ROLLED_BACK: Final = 14  # the transaction ends, and was rolled back since `marker`; the position advanced
 
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
@@ -55,6 +56,7 @@ _TABLE_ID: Final = slice(e.HEADER, e.HEADER + 6)
 _DUMMY_TABLE_ID: Final = b"\xff\xff\xff\x00\x00\x00"  # a rows event without rows, only to end a statement
 _MARIADB_STANDALONE: Final = 1
 _MARIADB_PREPARED_XA: Final = 64
+_LONGEST_FILE: Final = 512  # characters: hedgerow.progress, binlog_file
 _XA_TEXT: Final = re.compile(r"XA \w+ (.+?)(?: ONE PHASE)?\Z", re.DOTALL)
 
 
@@ -108,29 +110,41 @@ class Tracker:
         self.table: TableMap | None = None
         self.statement: Statement | None = None
         self.xid = ""
+        self.torn = ""  # after DESCRIPTION: the marker of a transaction that the source has never ended
+        self.undone = ""  # after UNDONE and ROLLED_BACK: the marker from which on rows were rolled back
+        self._savepoints = Savepoints()
 
     # -- what the stream asks
+
+    @property
+    def marker(self) -> str:
+        """A place in the transaction at hand that it may be rolled back to: its beginning, or its last savepoint. Of
+        the same name whenever it is read again."""
+        return self._marker(self._savepoints.count)
+
+    def _marker(self, number: int) -> str:
+        begin = int(_U32.unpack_from(self._gtid, e.LOG_POS_AT)[0]) if self._gtid else 0
+        return f"{self._current_file}:{begin}:{number}"
 
     def position(self) -> Position:
         """The end of the last transaction (before a DDL statement that is not finished)."""
         if self._text is None:
             self._text = str(self._gtids)
         if not self._mark:
-            self._mark = self.mark(self.file, self.offset, self._end, self._end_gtid, self._end_mapped)
+            self._mark = transaction_mark(
+                self._flavour,
+                (self.file, self.offset),
+                self._end_gtid,
+                self._end_mapped,
+                self._end,
+                self._file_checksum,
+            )
         return Position(self._text, self.file, self.offset, self._source_id, self.commit_time, self._mark)
 
-    def mark(self, file: str, offset: int, end: bytes, gtid: bytes | None = None, mapped: bytes = b"") -> str:
-        """What identifies the transaction that `end` ends there; empty where nothing was read of it."""
-        event = self._gtid if gtid is None else gtid
-        if not end:
-            return ""
-        begin = 0
-        if event:
-            begin = offset - (offset - int(_U32.unpack_from(event, e.LOG_POS_AT)[0]) & 0xFFFFFFFF)
-        made = changed_at(mapped, end) if self._flavour == "mariadb" else 0
-        checksum = int(crc32(end)) if begin else 0
-        mark = Mark(self._gtid_text(event), original_micros(event), made, begin, checksum, self._file_checksum)
-        return mark.write(file, offset)
+    def mark_of(self, statement: Statement) -> str:
+        """What identifies the transaction at hand where this statement, which is being handled, ends it."""
+        place = statement.file, statement.offset
+        return transaction_mark(self._flavour, place, self._gtid, b"", statement.event, self._file_checksum)
 
     @property
     def commit_time(self) -> float:
@@ -157,7 +171,7 @@ class Tracker:
     @property
     def gtid(self) -> str:
         """Of the transaction at hand (of the last one, after its end); empty where it has none."""
-        return self._gtid_text(self._gtid or self._end_gtid)
+        return gtid_text(self._gtid or self._end_gtid)
 
     @property
     def has_gtid(self) -> bool:
@@ -263,6 +277,7 @@ class Tracker:
         self._mark = ""
         self._end, self._end_gtid, self._gtid = event, gtid, b""
         self._end_mapped, self._mapped = self._mapped, b""
+        self._savepoints.count = 0
         self._inside = False
         self._maps.clear()
 
@@ -287,7 +302,7 @@ class Tracker:
             return END
         if kind == Kind.IGNORABLE:
             if self._inside:
-                return NOTHING
+                return MARKER if self._savepoints.set(text) else NOTHING
             self._finish(event)
             return END
         if kind == Kind.XA:
@@ -301,17 +316,26 @@ class Tracker:
                 f"ROW on the source (sessions keep their format until they reconnect), and start behind this position"
             )
         if kind == Kind.ROLLBACK:
-            raise UnsupportedEvent(
-                f"{self._where(event)}: a transaction was rolled back after it had changed a non-transactional table "
-                f"({text[:80]!r}), so only a part of it holds. Convert such tables to InnoDB on the source"
-            )
-        gtid = self._gtid_text(self._gtid)
+            return self._roll_back(event, text)
+        gtid = gtid_text(self._gtid)
         statement = read_statement(event, text_at, self._current_file, gtid, self._inside, self._flavour)
         if statement.alter_phase in ("start", "rollback"):  # MariaDB's two-phase ALTER: its commit has the text again
             self._finish(event)
             return END
         self.statement = statement
         return DDL
+
+    def _roll_back(self, event: bytes, text: str) -> int:
+        """A server logs what it rolls back where it cannot leave it out: a table without transactions keeps its rows,
+        and a temporary table that was created stays. Which rows were undone is not said."""
+        number = self._savepoints.roll_back(text)
+        if number < 0:
+            raise BinlogCorrupt(f"{self._where(event)}: its savepoint was not set in this transaction ({text[:80]!r})")
+        self.undone = self._marker(number)
+        if Savepoints.is_partial(text):
+            return UNDONE
+        self._finish(event)
+        return ROLLED_BACK
 
     def _xa(self, event: bytes, text: str) -> int:
         word = text.split(None, 2)[1].upper()
@@ -327,7 +351,12 @@ class Tracker:
 
     def _rare(self, event: bytes, kind: int) -> int:
         if kind == e.ROTATE:
+            self._tear()
             self._current_file = event[e.HEADER + 8 :].decode("utf-8")
+            if len(self._current_file) > _LONGEST_FILE or not file_order(self._current_file)[0].isprintable():
+                raise BinlogCorrupt(
+                    f"the next binlog file is called {self._current_file[:80]!r}: the stream is damaged"
+                )
             self._high = self._laps = 0
             return NOTHING
         if kind == e.FORMAT_DESCRIPTION:
@@ -349,6 +378,16 @@ class Tracker:
         (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
         raise e.unsupported(kind, self._current_file, log_pos)
 
+    def _tear(self) -> None:
+        """No transaction goes on in another file. A source that crashed while it wrote one has rolled it back, and
+        begins a new file; MariaDB leaves the beginning in the old one."""
+        self.torn = self._marker(0) if self._inside or self._gtid else ""
+        if self.torn:
+            self._gtid = self._mapped = b""
+            self._inside = False
+            self._savepoints.count = 0
+            self._maps.clear()
+
     def _move_on(self) -> None:
         """A file has begun after the one that the position is in: all before it was read. So a position does not stay
         in a file that the source purges while nothing else happens. And one that nobody has read, but a user has named,
@@ -367,12 +406,3 @@ class Tracker:
     def _where(self, event: bytes) -> str:
         (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
         return f"event {e.type_name(event[e.TYPE_AT])} that ends at {self._current_file}:{log_pos}"
-
-    def _gtid_text(self, event: bytes) -> str:
-        if not event or event[e.TYPE_AT] == e.ANONYMOUS_GTID:
-            return ""
-        if event[e.TYPE_AT] == e.MARIADB_GTID:
-            return "-".join(map(str, mariadb_gtid(event)))
-        one = MysqlGtidSet()
-        one.add(*mysql_gtid(event))
-        return str(one)

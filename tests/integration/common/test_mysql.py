@@ -8,13 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pymysql._auth import ed25519_password
 
 from common.catalog import columns, foreign_key_edges, foreign_keys, user_tables
 from common.errors import SinkUnavailable, SourceUnavailable
 from common.filter import TableFilter
-from common.mysql import connect, server_info, set_timeouts
+from common.mysql import connect, server_info, set_timeouts, unavailable
 from common.names import TableName
 from common.uri import ServerUri
+from hedgerow.sandbox.accounts import SOURCE_USER
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.servers import ServerPair
 
@@ -86,6 +88,34 @@ def test_tls_of_a_server_that_is_not_trusted(server_pair: ServerPair, tmp_path: 
             connect(ServerUri.parse(f"{uri}required"), "source")
     with pytest.raises(SourceUnavailable, match="cannot be loaded"):
         connect(ServerUri.parse(f"{uri}verify_ca&ssl_ca={tmp_path}/none.pem"), "source")
+
+
+def test_an_account_that_demands_tls(server_pair: ServerPair) -> None:
+    """It is refused in the same words as a wrong password."""
+    source = server_pair.source
+    secret = source.account(SOURCE_USER).password
+    with source.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET sql_log_bin = 0")
+        cursor.execute(f"CREATE USER strict@127.0.0.1 IDENTIFIED BY '{secret}' REQUIRE SSL")
+        cursor.execute(f"CREATE USER stricter@127.0.0.1 IDENTIFIED BY '{secret}' REQUIRE X509")
+    uri = server_pair.source_uri.replace(SOURCE_USER + "@", "{}@") + "&ssl_mode={}"
+    with pytest.raises(SourceUnavailable, match=r"REQUIRE SSL, add ssl_mode=required"):
+        connect(ServerUri.parse(uri.format("strict", "disabled")), "source")
+    if source.flavour == "mysql":
+        connect(ServerUri.parse(uri.format("strict", "required")), "source").close()
+        authority = source.directory / "data" / "ca.pem"
+        with pytest.raises(SourceUnavailable, match=r"REQUIRE X509, add ssl_cert and ssl_key"):
+            connect(ServerUri.parse(uri.format("stricter", f"verify_ca&ssl_ca={authority}")), "source")
+
+
+def test_ed25519_needs_what_is_not_installed() -> None:
+    """MariaDB's server needs a plugin for it, too, so that the driver is asked alone."""
+    with pytest.raises(RuntimeError) as raised:
+        ed25519_password(b"secret", bytes(32))
+    said = str(unavailable(ServerUri.parse("mysql://u@h"), "source", raised.value))
+    assert "ed25519" in said
+    assert "ALTER USER u IDENTIFIED VIA mysql_native_password" in said
+    assert "RuntimeError" not in said
 
 
 def test_tls_of_a_server_whose_authority_is_known(server_pair: ServerPair) -> None:

@@ -278,6 +278,33 @@ def test_file_position_on_another_server(replication: Replication, flavour: Flav
             run(server, *(f"SET GLOBAL gtid_mode = {mode}" for mode in ("OFF_PERMISSIVE", "ON_PERMISSIVE", "ON")))
 
 
+def test_gtids_turned_off_in_a_hurry(replication: Replication, flavour: Flavour) -> None:
+    """With transactions that have one still to come; the message is followed to the letter."""
+    if flavour != "mysql":
+        pytest.skip("MariaDB always has GTIDs")
+    replication.create()
+    replication.write(3)
+    replication.assert_equal()
+    replication.pause()
+    replication.write(3)
+    source = replication.source
+    run(source, *(f"SET GLOBAL gtid_mode = {mode}" for mode in ("ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF")))
+    try:
+        replication.write(3)
+        replication.resume()
+        message = replication.wait_failed("UnsupportedEvent", "gtid_mode = ON_PERMISSIVE", "resume")
+        run(source, *re.findall(r"SET GLOBAL gtid_mode = \w+", message))
+        replication.resume()
+        replication.assert_equal()
+        run(source, *(f"SET GLOBAL gtid_mode = {mode}" for mode in ("OFF_PERMISSIVE", "OFF")))
+        replication.write(3)
+        replication.assert_equal()
+    finally:
+        ((now,),) = run(source, "SELECT @@gtid_mode")
+        modes = ["OFF", "OFF_PERMISSIVE", "ON_PERMISSIVE", "ON"]
+        run(source, *(f"SET GLOBAL gtid_mode = {mode}" for mode in modes[modes.index(now) + 1 :]))
+
+
 def test_statement_format(replication: Replication) -> None:
     replication.create()
     replication.write(5)

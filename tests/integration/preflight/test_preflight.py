@@ -14,6 +14,7 @@ import pytest
 
 from common.errors import PreflightFailed, Problem, SinkRefused
 from common.filter import TableFilter
+from common.mysql import Flavour
 from common.position import Position
 from common.sinkschema import ensure_schema
 from common.sinktables import insert_progress, raise_fence
@@ -88,6 +89,28 @@ def test_a_good_pair_passes(server_pair: ServerPair) -> None:
     assert resolved.warnings == ()
     assert check(server_pair, start="").start_position == resolved.start_position
     assert check(server_pair, start="earliest").start_position == Position(source_id=resolved.source.source_id)
+
+
+def test_a_source_that_does_not_log_what_it_replicates(start_pair: StartPair, flavour: Flavour) -> None:
+    pair = start_pair(flavour, {"log_slave_updates": False} if flavour == "mariadb" else {"log_replica_updates": False})
+    load(pair)
+    check(pair)  # it replicates nothing
+    if flavour == "mysql":
+        to = "SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'nobody'"
+        run(pair.source, f"CHANGE REPLICATION SOURCE TO {to}")
+        check(pair)  # nor yet
+        run(pair.source, "START REPLICA")
+    else:  # the account may not ask whether it replicates (REPLICA MONITOR), and sees that it has
+        run(pair.source, "SET GLOBAL gtid_slave_pos = '7-7-7'")
+    problem = only(problems(pair))
+    assert "_updates is OFF" in problem.found
+    assert "_updates = ON" in problem.mend
+    if flavour == "mysql":
+        run(pair.source, "STOP REPLICA")
+        check(pair)
+    else:
+        run(pair.source, "GRANT REPLICA MONITOR ON *.* TO hedgerow_source@127.0.0.1")
+        check(pair)
 
 
 def test_it_changes_nothing(server_pair: ServerPair) -> None:

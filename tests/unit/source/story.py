@@ -34,6 +34,11 @@ def tell(tracker: t.Tracker, events: Iterable[bytes]) -> list[str]:
             assert xid == tracker.xid or what != t.XA_PREPARE
             name = {t.XA_PREPARE: "prepare", t.XA_COMMIT: "commit", t.XA_ROLLBACK: "rollback"}[what]
             lines.append(f"xa {name} {tracker.xid} -> {tracker.position()}")
+        elif what == t.UNDONE:
+            lines.append(f"  undone since {tracker.undone}, now {tracker.marker}")
+        elif what == t.ROLLED_BACK:
+            lines.append(f"rolled back since {tracker.undone}")
+            lines.append(f"end {tracker.gtid} -> {tracker.position()}")
         elif what in (t.END, t.XA_ONE_PHASE):
             lines.append(f"end {tracker.gtid} -> {tracker.position()}")
     return lines

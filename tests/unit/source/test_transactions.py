@@ -87,7 +87,7 @@ def test_another_servers_place_is_not_taken_over() -> None:
         ([make_event(e.EXECUTE_LOAD_QUERY, b"")], UnsupportedEvent, "LOAD DATA"),
         ([make_event(e.USER_VAR, b"")], UnsupportedEvent, "binlog_format"),
         ([gtid(5), query(b"BEGIN"), query(b"/* hi */ insert into x values (1)")], UnsupportedEvent, "binlog_format"),
-        ([gtid(5), query(b"BEGIN"), MAP, ROWS, query(b"ROLLBACK")], UnsupportedEvent, "InnoDB"),
+        ([gtid(5), query(b"BEGIN"), query(b"ROLLBACK TO `s`")], BinlogCorrupt, "savepoint"),
         ([gtid(5), query(b"BEGIN"), ROWS], BinlogCorrupt, "table id 7"),
         ([gtid(5), query(b"BEGIN"), MAP, xid(5), gtid(6), query(b"BEGIN"), ROWS], BinlogCorrupt, "table id 7"),
         ([gtid(5), query(b"BEGIN"), gtid(6)], BinlogCorrupt, "inside"),
@@ -141,6 +141,9 @@ def test_kinds_of_statements(text: str, kind: Kind) -> None:
     assert statement_kind(plain_text(event, len(event) - len(text))) == kind
 
 
+TAGS = st.text("_ab9", min_size=1, max_size=32).map(str.encode)
+
+
 def varint(value: int) -> bytes:
     size = max(1, -(-value.bit_length() // 7))
     if size > 8:
@@ -148,7 +151,9 @@ def varint(value: int) -> bytes:
     return (value << size | (1 << size - 1) - 1).to_bytes(size, "little")
 
 
-@given(st.binary(min_size=16, max_size=16), st.integers(1, 2**62), st.binary(min_size=1, max_size=32))
+@given(
+    st.binary(min_size=16, max_size=16), st.integers(1, 2**62), st.text("_ab9", min_size=1, max_size=32).map(str.encode)
+)
 def test_tagged_gtids_of_any_size(uuid: bytes, number: int, tag: bytes) -> None:
     fields = varint(0) + varint(1) + varint(1) + b"".join(map(varint, uuid))
     fields += varint(2) + varint(2 * number) + varint(3) + varint(len(tag)) + tag + varint(9) + b"\x77"
@@ -209,3 +214,16 @@ def test_offsets_beyond_four_gigabytes() -> None:
         tracker.feed(event)
     tracker.feed(xid(2000))
     assert (tracker.position().file, tracker.position().offset) == ("b.000003", 2000)
+
+
+def test_a_torn_file_names_the_place_after_it() -> None:
+    """The server's own words (MariaDB 10.11)."""
+    text = (
+        "binlog truncated in the middle of event; consider out of disk space on master; the first event "
+        "'binlog.000001' at 4, the last event read from './binlog.000009' at 2874, "
+        "the last byte read from './binlog.000009' at 2874."
+    )
+    error = refusal("h:1", Position("0-1-7"), 1236, text)
+    assert isinstance(error, BinlogCorrupt)
+    assert "--start file:binlog.000010:4" in str(error)
+    assert "binlog.000009:2874" in str(error)
