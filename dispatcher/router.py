@@ -86,8 +86,7 @@ class Router:
     ) -> None:
         """`start`: where the reader starts, the least of the targets' positions. `prepared`: of the XA transactions
         that have rows in the sink, by xid, the dispatchers concerned. `net`: where the schema dispatcher is a target.
-        `undone`: rows that are known not to hold.
-        """
+        `undone`: rows that are known not to hold."""
         self.tracker = Tracker(flavour, start, source_id)
         # Without a set to begin with, the GTIDs that are read are not all that was executed: they say nothing.
         self.by_gtid = bool(start.gtid_set) or not start.file
@@ -288,22 +287,18 @@ class Router:
 
     def _withhold(self, marker: str) -> None:
         """What comes is to be left out, if that is known."""
-        keys = self._undone.of(marker)
-        if keys:
+        if keys := self._undone.of(marker):
             self._withheld[marker] = keys
             self._known.clear()
             self._maps.clear()
 
     def _undo(self, marker: str, *, torn: bool = False) -> None:
         """What came since the marker does not hold. Raises RolledBack, unless it was left out."""
-        known = self._undone.of(marker)
-        if known is None:
-            keys = [key for key, target in self._targets.items() if target.number == self._number]
-            if keys:
-                ended_at = 0.0 if torn else self.tracker.commit_time
-                raise RolledBack(marker, keys, ended_at, f"transaction {self.tracker.gtid} after {self._place()}")
-        if marker in self._withheld:
-            del self._withheld[marker]
+        keys = [key for key, target in self._targets.items() if target.number == self._number]
+        if keys and self._undone.of(marker) is None:
+            ended_at = 0.0 if torn else self.tracker.commit_time
+            raise RolledBack(marker, keys, ended_at, f"transaction {self.tracker.gtid} after {self._place()}")
+        if self._withheld.pop(marker, None):
             self._known.clear()
             self._maps.clear()
 

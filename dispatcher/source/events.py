@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from common.errors import UnsupportedEvent
+from common.errors import BadInput, BinlogCorrupt, UnsupportedEvent
+from common.position import file_order
 
 # Header: timestamp 4, type 1, server_id 4, event_size 4, log_pos 4 (end of the event in its file), flags 2.
 HEADER: Final = 19
@@ -107,6 +108,7 @@ NAMES: Final = {
     if name not in ("HEADER", "CHECKSUM")
 }
 
+_LONGEST_FILE: Final = 512  # characters: hedgerow.progress, binlog_file
 _MENDS: Final = {
     INCIDENT: "the source may have lost transactions: copy the data anew and create the changefeed again",
     INTVAR: "it belongs to a statement-format change: SET GLOBAL binlog_format = ROW on the source",
@@ -121,6 +123,19 @@ _MENDS: Final = {
 
 def type_name(kind: int) -> str:
     return f"{NAMES[kind]} ({kind})" if kind in NAMES else f"type {kind}"
+
+
+def rotated_to(event: bytes) -> str:
+    """The binlog file that a ROTATE event names; raises BinlogCorrupt."""
+    try:
+        file = event[HEADER + 8 :].decode("utf-8")
+        if len(file) > _LONGEST_FILE or not file_order(file)[0].isprintable():
+            raise ValueError(file[:80])
+    except (ValueError, BadInput) as error:
+        raise BinlogCorrupt(
+            f"the next binlog file has no name that a file can have ({error}): the stream is damaged"
+        ) from error
+    return file
 
 
 def unsupported(kind: int, file: str, offset: int) -> UnsupportedEvent:

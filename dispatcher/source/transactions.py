@@ -56,7 +56,6 @@ _TABLE_ID: Final = slice(e.HEADER, e.HEADER + 6)
 _DUMMY_TABLE_ID: Final = b"\xff\xff\xff\x00\x00\x00"  # a rows event without rows, only to end a statement
 _MARIADB_STANDALONE: Final = 1
 _MARIADB_PREPARED_XA: Final = 64
-_LONGEST_FILE: Final = 512  # characters: hedgerow.progress, binlog_file
 _XA_TEXT: Final = re.compile(r"XA \w+ (.+?)(?: ONE PHASE)?\Z", re.DOTALL)
 
 
@@ -131,14 +130,8 @@ class Tracker:
         if self._text is None:
             self._text = str(self._gtids)
         if not self._mark:
-            self._mark = transaction_mark(
-                self._flavour,
-                (self.file, self.offset),
-                self._end_gtid,
-                self._end_mapped,
-                self._end,
-                self._file_checksum,
-            )
+            place, ended = (self.file, self.offset), (self._end_gtid, self._end_mapped, self._end)
+            self._mark = transaction_mark(self._flavour, place, *ended, self._file_checksum)
         return Position(self._text, self.file, self.offset, self._source_id, self.commit_time, self._mark)
 
     def mark_of(self, statement: Statement) -> str:
@@ -352,11 +345,7 @@ class Tracker:
     def _rare(self, event: bytes, kind: int) -> int:
         if kind == e.ROTATE:
             self._tear()
-            self._current_file = event[e.HEADER + 8 :].decode("utf-8")
-            if len(self._current_file) > _LONGEST_FILE or not file_order(self._current_file)[0].isprintable():
-                raise BinlogCorrupt(
-                    f"the next binlog file is called {self._current_file[:80]!r}: the stream is damaged"
-                )
+            self._current_file = e.rotated_to(event)
             self._high = self._laps = 0
             return NOTHING
         if kind == e.FORMAT_DESCRIPTION:

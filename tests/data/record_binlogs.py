@@ -154,6 +154,41 @@ SESSIONS: dict[Flavour | None, list[str | bytes | Fails]] = {
         Fails(1051, "DROP TABLE keyed, missing"),
     ],
 }
+# Groups that a server logs though it rolls them back: a temporary table was made in them (MariaDB), or a table without
+# transactions was changed (both; MySQL only without GTIDs).
+ROLLED_BACK = """
+CREATE DATABASE g
+USE g
+CREATE TABLE a (id INT PRIMARY KEY)
+CREATE TABLE keyless (id INT) ENGINE=MyISAM
+BEGIN
+INSERT INTO a VALUES (1)
+CREATE TEMPORARY TABLE passing (id INT)
+ROLLBACK
+BEGIN
+INSERT INTO a VALUES (2)
+SAVEPOINT `a b`
+INSERT INTO a VALUES (3)
+CREATE TEMPORARY TABLE passing_too (id INT)
+ROLLBACK TO `A B`
+INSERT INTO a VALUES (4)
+COMMIT
+BEGIN
+INSERT INTO a VALUES (5)
+INSERT INTO keyless VALUES (5)
+ROLLBACK
+BEGIN
+SAVEPOINT s
+INSERT INTO a VALUES (6)
+INSERT INTO keyless VALUES (6)
+ROLLBACK TO SAVEPOINT s
+ROLLBACK
+FLUSH BINARY LOGS
+""".strip().splitlines()
+WITHOUT_GTIDS: dict[Flavour, dict[str, Option]] = {
+    "mysql": {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"},
+    "mariadb": {},
+}
 COMPRESSED: dict[Flavour, dict[str, Option]] = {
     "mysql": {"binlog_transaction_compression": "ON"},
     "mariadb": {"log_bin_compress": "ON", "log_bin_compress_min_len": 10},
@@ -210,7 +245,12 @@ def main(arguments: Sequence[str]) -> None:
         for path in sorted(BINLOGS.glob("*.bin")):
             retell(path)
         return
-    wanted = [argument for argument in arguments if not argument.startswith("-")] or ["plain", "compressed", "sessions"]
+    wanted = [argument for argument in arguments if not argument.startswith("-")] or [
+        "plain",
+        "compressed",
+        "sessions",
+        "rolled-back",
+    ]
     for found in flavours_available():
         print(found)
         if found.available:
@@ -220,6 +260,8 @@ def main(arguments: Sequence[str]) -> None:
                 record(flavour, {}, "", usual)
             if "compressed" in wanted:
                 record(flavour, COMPRESSED[flavour], "-compressed", usual)
+            if "rolled-back" in wanted:
+                record(flavour, WITHOUT_GTIDS[flavour], "-rolled-back", ROLLED_BACK)
             if "sessions" in wanted:
                 record(flavour, {}, "-sessions", [*SESSIONS[None], *SESSIONS[flavour], STATEMENTS[-1]])
 

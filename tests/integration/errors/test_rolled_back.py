@@ -112,15 +112,16 @@ def own_source(replication: Replication, flavour: Flavour) -> Iterator[Server]:
 
 @pytest.mark.parametrize("parts", [False, True], ids=["whole", "parts"])
 def test_cut_by_crash(replication: Replication, own_source: Server, parts: bool) -> None:
-    """Its beginning is at the end of the file, and the source has rolled it back. (MySQL cuts the file.)"""
+    """Its beginning is at the end of the file, and the source has rolled it back."""
+    if own_source.flavour != "mariadb":
+        pytest.skip("MySQL cuts the file, and counts what its engine has kept as purged")
     replication.create(options=IN_PARTS if parts else None)
     replication.write(3)
     replication.assert_equal()
     replication.pause()
     replication.write(1)
     replication.run(own_source, f"INSERT INTO keyed VALUES (900, 1, 'lost'), {LONG}")
-    status = "SHOW BINARY LOG STATUS" if own_source.flavour == "mysql" else "SHOW MASTER STATUS"
-    file = run(own_source, status)[0][0]
+    file = run(own_source, "SHOW MASTER STATUS")[0][0]
     events = run(own_source, f"SHOW BINLOG EVENTS IN '{file}'")
     end = max(int(row[1]) for row in events if row[2] == "Xid")
     own_source.kill()
