@@ -13,13 +13,13 @@ from common.position import Position
 from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.decision import Decision
 from dispatcher.feed import Target
+from dispatcher.origin import completed
 from dispatcher.port import LaneFailed
 from dispatcher.sink.cut import Cut
 from dispatcher.sink.ddl import NotFlushed, execute_ddl
 from dispatcher.sink.writer import Writer
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
-from dispatcher.timezone import located
 
 
 class Barrier:
@@ -78,7 +78,7 @@ class Barrier:
                 generation,
                 self._ddl,
                 self.position,
-                located(self._statement.session, self._spec.source),
+                completed(self._statement.session, self._statement.text, self._spec.source),
                 begin=self._begin,
                 cut=cut,
                 executed=self._statement.is_ours,

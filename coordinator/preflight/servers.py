@@ -13,6 +13,7 @@ from common.errors import Problem
 from common.mysql import Flavour
 from common.names import quoted
 from common.sinktables import SCHEMA
+from common.versioning import WAY_ON, ends_differ
 from coordinator.preflight.facts import Facts
 from coordinator.preflight.grants import EVERYWHERE
 
@@ -174,6 +175,15 @@ def pair_problems(source: Facts, sink: Facts) -> list[Problem]:
                 f"the source {source.address} and the sink {sink.address} are the same server: every change would meet "
                 "itself",
                 "choose another sink",
+            )
+        )
+    versioned = sorted(name.key for name, table in source.tables.listed.items() if table.kind == "SYSTEM VERSIONED")
+    if versioned and ends_differ(source.info.flavour, source.info.version, sink.info.version):
+        problems.append(
+            Problem(
+                f"{', '.join(versioned[:5])}{' ...' if versioned[5:] else ''}: current rows of a system-versioned "
+                f"table of the source, {source.info}, are history to the sink, {sink.info}, and would not be found",
+                WAY_ON,
             )
         )
     for uid, origin in sorted(source.applied):

@@ -28,6 +28,7 @@ class Case:
     flavour: Flavour | None = None
     since: tuple[int, ...] = ()
     fails: Mapping[str, int] = field(default_factory=dict)
+    versioned: bool = False
     sure: bool = True  # the schema is made before, and is in the sink
 
 
@@ -208,6 +209,7 @@ CASES: tuple[Case, ...] = (
         ),
         after=("UPDATE @.t SET w = 6",),
         flavour="mariadb",
+        versioned=True,
     ),
     Case(
         "character_set_collations",

@@ -94,6 +94,20 @@ def test_read_only_stops_those_who_may_not_bypass_it() -> None:
     assert "read_only is ON" in problem.found
 
 
+def test_versioned_tables_do_not_cross_the_end_of_time() -> None:
+    found = Tables({CHILD: Table(CHILD, "SYSTEM VERSIONED", "InnoDB"), PARENT: Table(PARENT, "BASE TABLE", "InnoDB")})
+
+    def problems(source: tuple[int, int, int], sink: tuple[int, int, int]) -> list[str]:
+        pair = facts("mariadb", source, tables=found), facts("mariadb", sink, identity="2")
+        return [problem.found for problem in pair_problems(*pair) if "versioned" in problem.found]
+
+    (problem,) = problems((10, 11, 6), (11, 8, 2))
+    assert "d.child: current rows" in problem
+    assert "d.parent" not in problem
+    assert problems((11, 8, 2), (10, 11, 6))
+    assert problems((10, 11, 6), (11, 4, 2)) == problems((11, 5, 0), (11, 8, 0)) == []
+
+
 def test_pairs() -> None:
     (flavours,) = pair_problems(facts(), facts("mariadb", (10, 11, 0)))
     assert "MySQL 8.4.0" in flavours.found
