@@ -91,7 +91,7 @@ class Router:
         # Without a set to begin with, the GTIDs that are read are not all that was executed: they say nothing.
         self.by_gtid = bool(start.gtid_set) or not start.file
         self.ddl: pb.Ddl | None = None
-        self.description: Event = b""  # a FORMAT_DESCRIPTION event that is to be accepted before anything behind it
+        self.description: Event = b""  # a FORMAT_DESCRIPTION event that is to be accepted before anything after it
         self.commit_floor = -math.inf  # no transaction that is routed was committed before
         self.foreign = self.own = 0  # transactions read so far: those of others, and those of our changefeeds
         self._flavour: Flavour = flavour
@@ -312,7 +312,7 @@ class Router:
         self._maps.clear()
 
     def _xa(self, what: int) -> None:
-        """An XA transaction has been prepared or decided; the tracker's position is behind it."""
+        """An XA transaction has been prepared or decided; the tracker's position is after it."""
         xid = self.tracker.xid
         if what in (XA_PREPARE, XA_ONE_PHASE):
             self._xid = ""
@@ -387,7 +387,7 @@ class Router:
         if self._open:
             raise UnsupportedEvent(
                 f"a statement near {self._place()} comes after rows of the same transaction, which it would commit in "
-                f"the sink: {statement.text[:200]}. Apply the transaction in the sink by hand, and start behind it"
+                f"the sink: {statement.text[:200]}. Apply the transaction in the sink by hand, and start after it"
             )
         self._statement = statement
         ddl.gtid = statement.gtid if self.by_gtid else ""

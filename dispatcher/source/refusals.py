@@ -64,7 +64,7 @@ _RETRIABLE: Final = ("server_uuid/server_id", "same server_id", "same server_uui
 def check_gtids(
     connection: Connection[Any], source: ServerInfo, address: str, start: Position, applied: Position
 ) -> bool:
-    """Whether to start by GTID set (else by file and offset), from a source that still has what comes behind `start`.
+    """Whether to start by GTID set (else by file and offset), from a source that still has what comes after `start`.
 
     Raises as `check_applied`, and BinlogPurged, naming the GTIDs.
     """

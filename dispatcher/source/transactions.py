@@ -36,7 +36,7 @@ NOTHING: Final = 0  # an event that concerns nobody
 BEGIN: Final = 1  # a transaction begins
 TABLE_MAP: Final = 2  # `table` says which
 ROWS: Final = 3  # rows of `table`
-END: Final = 4  # the transaction is committed; `position()` is behind it
+END: Final = 4  # the transaction is committed; `position()` is after it
 DDL: Final = 5  # `statement`; `position()` stays before it until `finish_statement()`
 XA_PREPARE: Final = 6  # the rows since BEGIN are prepared as `xid`, not visible until XA_COMMIT; the position advanced
 XA_COMMIT: Final = 7  # `xid` was committed; the position advanced
@@ -211,7 +211,7 @@ class Tracker:
         return self._rare(event, kind)
 
     def finish_statement(self) -> None:
-        """The DDL statement is done: the position moves behind it (not, where the transaction goes on with rows)."""
+        """The DDL statement is done: the position moves after it (not, where the transaction goes on with rows)."""
         statement, self.statement = self.statement, None
         if statement is None:
             raise RuntimeError("no DDL statement is being handled")
@@ -255,7 +255,7 @@ class Tracker:
                     raise HistoryDiverged(
                         f"{self._where(event)}: GTID {domain}-{server}-{number} came after {gtids}: the sequence "
                         f"numbers of a domain must grow. SET GLOBAL gtid_strict_mode = ON on the source, and create "
-                        f"the changefeed anew behind this position"
+                        f"the changefeed anew after this position"
                     )
                 gtids.add(domain, server, number)
             elif kind == e.GTID:
@@ -306,7 +306,7 @@ class Tracker:
         if kind == Kind.CHANGE:
             raise UnsupportedEvent(
                 f"{self._where(event)}: a change was logged as a statement ({text[:80]!r}). SET GLOBAL binlog_format = "
-                f"ROW on the source (sessions keep their format until they reconnect), and start behind this position"
+                f"ROW on the source (sessions keep their format until they reconnect), and start after this position"
             )
         if kind == Kind.ROLLBACK:
             return self._roll_back(event, text)

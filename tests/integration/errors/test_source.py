@@ -232,6 +232,23 @@ def test_purged_position(replication: Replication) -> None:
     replication.wait_failed("BinlogPurged", "purged", f"127.0.0.1:{replication.source.port}", "copy the data anew")
 
 
+def test_an_idle_source_may_purge_what_was_read(replication: Replication) -> None:
+    """Its files are rotated while nothing is written, and the changefeed starts again later."""
+    replication.create()
+    replication.write(3)
+    replication.assert_equal()
+    source = replication.source
+    run(source, "FLUSH BINARY LOGS", "FLUSH BINARY LOGS")
+    ((file, *_),) = run(source, "SHOW BINARY LOG STATUS" if source.flavour == "mysql" else "SHOW MASTER STATUS")
+    assert poll(lambda: replication.get()["checkpoint"]["file"] == file, 20), replication.get()["checkpoint"]
+    replication.pause()
+    assert poll(lambda: _purged(source, file), 10)
+    replication.resume()
+    replication.write(3)
+    replication.assert_equal()
+    assert "source-history-by-numbers" not in replication.logged()
+
+
 def _purged(source: Server, file: str) -> bool:
     """MariaDB keeps what a connected replica still reads."""
     run(source, f"PURGE BINARY LOGS TO '{file}'")

@@ -68,7 +68,7 @@ def mutated(rng: random.Random, event: bytes) -> bytes:
             case 4:
                 body[at : at + 8] = b"\xff" * min(8, len(body) - at)
             case 5:
-                body[4] = rng.choice([*e.NAMES, rng.randrange(256)])
+                body[min(4, len(body) - 1)] = rng.choice([*e.NAMES, rng.randrange(256)])
             case _:
                 body[at : at + 4] = struct.pack("<I", rng.choice((0, 1, 2**31 - 1, 2**32 - 1)))[: len(body) - at]
         body = body or bytearray(b"\0")
