@@ -17,6 +17,7 @@ from dispatcher.origin import completed
 from dispatcher.port import LaneFailed
 from dispatcher.sink.cut import Cut
 from dispatcher.sink.ddl import NotFlushed, execute_ddl
+from dispatcher.sink.kept import KeptSession
 from dispatcher.sink.writer import Writer
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
@@ -27,8 +28,17 @@ class Barrier:
     dispatchers that it creates begin. `dropped`: keys of the stream's dispatchers that end with it."""
 
     def __init__(
-        self, spec: Spec, writer: Writer, ddl: pb.Ddl, position: Position, begin: Position, statement: Statement
+        self,
+        spec: Spec,
+        writer: Writer,
+        ddl: pb.Ddl,
+        position: Position,
+        begin: Position,
+        statement: Statement,
+        kept: KeptSession | None = None,
     ) -> None:
+        """`kept`: a session with the sink, from one DDL to the next."""
+        self._kept = kept
         self._spec = spec
         self._writer = writer
         self._ddl = ddl
@@ -85,9 +95,11 @@ class Barrier:
                 raw=_edited(self._statement.raw, self._ddl.edits),
                 error_code=self._statement.error_code,
                 flushed=flushed,
+                kept=self._kept,
             )
         except NotFlushed as error:
-            rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
+            if self.was_decided:  # else it was only tried
+                rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
             return False
         except HedgerowError as error:
             if isinstance(error, Fenced):

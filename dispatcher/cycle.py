@@ -27,6 +27,7 @@ from dispatcher.port import Port
 from dispatcher.ports import Ports
 from dispatcher.router import Router
 from dispatcher.silence import Silence
+from dispatcher.sink.kept import KeptSession
 from dispatcher.sink.writer import Writer
 from dispatcher.source import events as e
 from dispatcher.source.reader import Reader
@@ -89,6 +90,7 @@ class Cycle:
         self._published_at = 0.0
         self._unpublished = False
         self._advance_at = time.monotonic() + ADVANCE_SECONDS
+        self._kept = KeptSession()
         self._unproven: list[Port] = []  # of dispatchers whose lane has failed before
         self._silence = Silence(spec.sink.address)
         self._prove_at = 0.0
@@ -156,6 +158,7 @@ class Cycle:
         """Awaits everything."""
         if self._reader is not None:
             self._reader.close()
+        self._kept.close()
         self._ports.close()
 
     # The loop.
@@ -262,7 +265,7 @@ class Cycle:
         rows_follow = router.rows_follow
         behind = router.position_behind_ddl()
         begin = router.position if rows_follow else behind
-        barrier = Barrier(self._spec, self._writer, ddl, behind, begin, statement)
+        barrier = Barrier(self._spec, self._writer, ddl, behind, begin, statement, self._kept)
         blocked = barrier.block(target for target in router.targets() if not target.covered)
         if blocked == {SCHEMA_DISPATCHER} and barrier.only_creates and self._write(barrier, router.position, {}):
             # Nobody waits for it, as the sink has confirmed: there is nothing for a maintainer to decide.

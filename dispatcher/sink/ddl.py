@@ -42,6 +42,7 @@ from dispatcher.sink.ddl_session import become_executor, drops_in_part, execute_
 from dispatcher.sink.engines import without_transactions
 from dispatcher.sink.evidence import Statement, Verdict
 from dispatcher.sink.fills import check_fills
+from dispatcher.sink.kept import KeptSession
 from dispatcher.sink.recovery import Record, Recovery
 from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
 from dispatcher.sink.storage import by_any_method, rebuild
@@ -68,6 +69,7 @@ def execute_ddl(
     raw: bytes | None = None,
     error_code: int = 0,
     flushed: Mapping[str, int] | None = None,
+    kept: KeptSession | None = None,
 ) -> None:
     """Returns when the statement is in the sink and the schema dispatcher's progress row is at `position`, its end.
 
@@ -77,7 +79,8 @@ def execute_ddl(
     SinkUnavailable: the server may go on with a statement that it has. `executed`: the statement came from the sink, by
     a changefeed in the opposite direction; it is only recorded as done. `raw`: the statement's bytes, in the character
     set that `session` names; `error_code`: that of the query event. `flushed`: the generation of every dispatcher that
-    the statement touches, all of which have applied what is before it; None where that is not to be checked.
+    the statement touches, all of which have applied what is before it; None where that is not to be checked. `kept`:
+    a session for Hedgerow's own statements, from the statement before and for the next.
     Raises Fenced, SinkUnavailable (call it again), DdlFailed, DdlUncertain, SinkRefused; NotFlushed.
     """
     if not ddl.gtid and not position.file:
@@ -88,6 +91,7 @@ def execute_ddl(
     if raw is not None:
         execution.raw = raw
     execution.error_code = error_code
+    execution.kept = kept
     try:
         execution.run()
     except (pymysql.MySQLError, OSError) as error:
@@ -146,11 +150,15 @@ class _Execution:
         self._connections: list[Connection[Cursor]] = []
         self.raw = ddl.statement.encode()
         self.error_code = 0
+        self.kept: KeptSession | None = None
 
     def _connect(self) -> Connection[Cursor]:
-        connection = open_session(self._uri, self._cut)
+        connection = self._open()
         self._connections.append(connection)
         return connection
+
+    def _open(self) -> Connection[Cursor]:
+        return open_session(self._uri, self._cut)
 
     def close(self) -> None:
         """Releases the lock with the executor's session."""
@@ -159,7 +167,8 @@ class _Execution:
                 connection.close()
 
     def run(self) -> None:
-        self._journal = self._connect()
+        self._journal = self.kept.take(self._open) if self.kept is not None else self._open()
+        self._connections.append(self._journal)
         self._executor = self._connect()
         with self._executor.cursor() as executor:
             become_executor(executor)
@@ -170,6 +179,9 @@ class _Execution:
                     self._execute(executor, begun.record, begun.again)
                 self._check_engines()
                 self._finish()
+        if self.kept is not None:
+            self._connections.remove(self._journal)
+            self.kept.keep(self._journal)
 
     def _lock(self, executor: Cursor) -> None:
         deadline = time.monotonic() + LOCK_PATIENCE
