@@ -133,8 +133,8 @@ def sink_problems(sink: Facts, schemas: Iterable[str]) -> list[Problem]:
 
 
 def sink_warnings(sink: Facts) -> list[Problem]:
-    """What stops the changefeed at a view, trigger or routine. The servers log them with the source's account as
-    definer."""
+    """What stops the changefeed at a view, trigger or routine, which the servers log with the source's account as
+    definer; or after a crash in the middle of a DDL."""
     warnings = []
     wanted = _definer_privileges(sink)
     if (missing := sink.grants.missing(wanted)) and sink.grants.missing(("SUPER",)):
@@ -153,6 +153,16 @@ def sink_warnings(sink: Facts) -> list[Problem]:
                 f"on the sink {sink.address}, {name} is OFF: a CREATE TRIGGER or FUNCTION of the source will stop the "
                 "changefeed (1419)",
                 f"SET GLOBAL {name} = ON; and {name} = ON under [mysqld] in its configuration",
+            )
+        )
+    evidence = ("REPLICATION SLAVE", "BINLOG MONITOR" if sink.info.flavour == "mariadb" else "REPLICATION CLIENT")
+    if sink.variables.get("log_bin") == "ON" and (missing := sink.grants.missing(evidence)):
+        warnings.append(
+            Problem(
+                f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)}: where a node or the sink dies "
+                "while a DDL statement is executed, the sink's binlog cannot tell whether it was, and the changefeed "
+                "may stop and ask",
+                f"GRANT {', '.join(missing)} ON *.* TO {sink.account};",
             )
         )
     return warnings

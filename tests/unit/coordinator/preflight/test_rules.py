@@ -13,7 +13,7 @@ from common.mysql import Flavour, ServerInfo
 from common.names import TableName
 from coordinator.preflight.facts import Facts, Tables
 from coordinator.preflight.grants import parse_grants
-from coordinator.preflight.servers import pair_problems, pair_warnings, sink_problems, source_problems
+from coordinator.preflight.servers import pair_problems, pair_warnings, sink_problems, sink_warnings, source_problems
 from coordinator.preflight.tables import table_problems
 
 CHILD, PARENT = TableName("d", "child"), TableName("d", "parent")
@@ -177,3 +177,18 @@ def test_cascades_that_the_binlog_does_not_hold(
     assert bool(table_problems(sink, source, EVERYTHING)) is hidden
     plain = dataclasses.replace(key, on_delete="RESTRICT")
     assert table_problems(dataclasses.replace(source, tables=tables(keys=(plain,))), sink, EVERYTHING) == []
+
+
+@pytest.mark.parametrize(("flavour", "second"), [("mysql", "REPLICATION CLIENT"), ("mariadb", "BINLOG MONITOR")])
+def test_a_sink_whose_binlog_may_not_be_read_is_warned_of(flavour: Flavour, second: str) -> None:
+    """It decides whether a DDL was executed in the middle of which somebody died."""
+    most = "SYSTEM_USER, SET_ANY_DEFINER, SET_USER_ID, SET USER, ALLOW_NONEXISTENT_DEFINER"
+
+    def warned(grants: str, log_bin: str = "ON") -> list[str]:
+        account = parse_grants([f"GRANT {grants} ON *.* TO u"])
+        found = sink_warnings(facts(flavour, (11, 4, 0), variables={"log_bin": log_bin}, grants=account))
+        return [problem.mend for problem in found if "DDL statement" in problem.found]
+
+    assert warned(most) == [f"GRANT REPLICATION SLAVE, {second} ON *.* TO 'u'@'%';"]
+    assert warned(f"{most}, REPLICATION SLAVE") == [f"GRANT {second} ON *.* TO 'u'@'%';"]
+    assert warned(f"{most}, REPLICATION SLAVE, {second}") == warned(most, log_bin="OFF") == []
