@@ -4,8 +4,8 @@ FLAVOUR ?= mariadb
 ARGS ?=
 NAMES ?=
 
-.PHONY: help setup demo playground test fuzz storm versions crash-matrix bench bench-failover bench-ddl check stubs mysql \
-  servers clean
+.PHONY: help setup demo playground test fuzz storm versions crash-matrix bench bench-failover bench-ddl bench-idle \
+  check stubs mysql servers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench-failover: setup ## pauses when owners are killed, frozen, moved; ARGS='--q
 
 bench-ddl: setup ## how fast tables are created while replicating; ARGS='--tables 250 --flavour mysql'
 	.venv/bin/python -m bench.ddl $(ARGS)
+
+bench-idle: setup ## what idle tables cost in the sink's binlog; ARGS='--flavour mysql'
+	.venv/bin/python -m bench.idletables $(ARGS)
 
 check: setup ## formatting, lint, types, direction of imports, generated stubs
 	.venv/bin/ruff check .

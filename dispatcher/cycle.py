@@ -229,7 +229,9 @@ class Cycle:
         if self._ports.is_cut or router.ddl is not None:  # some may be past the DDL already
             return
         for port in self._ports:
-            port.advance(router.position, router.foreign + router.tracker.files, router.own, time.monotonic())
+            port.advance(
+                router.position, router.foreign + router.tracker.files, router.own, time.monotonic(), leaving=True
+            )
             if port.pending and port.has_room and not port.feed.open:
                 port.give(router.position)
 

@@ -19,7 +19,7 @@ from common.position import Position
 from dispatcher import metrics
 from dispatcher.feed import Feed, Target
 from dispatcher.lag import Undone
-from dispatcher.pace import Pace
+from dispatcher.pace import Pace, Read
 from dispatcher.sink.batch import Batch
 from dispatcher.sink.coalesce import Check, Coalescer
 from dispatcher.sink.lane import Applied, Lane
@@ -73,6 +73,7 @@ class Port:
         self._coalescer = Coalescer(self.lane.max_allowed_packet)
         self.feed = Feed(self._coalescer)
         self.targets = {key: Target(key, self.feed, position) for key, position in positions.items()}
+        self._pace.begin(positions.values())
         return positions
 
     def connect(self, tied: Collection[str], check: Check, description: bytes) -> None:
@@ -106,13 +107,14 @@ class Port:
         """Of the source transaction that is being read."""
         return self._coalescer.open_bytes
 
-    def advance(self, position: Position, foreign: int, own: int, now: float) -> None:
+    def advance(self, position: Position, foreign: int, own: int, now: float, *, leaving: bool = False) -> None:
         """Lets the dispatchers without rows reach `position` in this lane's next transaction, if that is due.
 
-        `foreign` and `own` count the transactions that were read, of others and of our changefeeds; `now` is on
-        time.monotonic().
+        `foreign` and `own` count what was read, of others and of our changefeeds; `now` is on time.monotonic();
+        `leaving`: the stream ends.
         """
-        if self.feed.open or not self._pace.is_due(foreign, own, now):
+        read = Read(foreign, own, position.file, position.offset, position.source_id)
+        if self.feed.open or not self._pace.is_due(read, now, leaving=leaving):
             return
         keys = [key for key, target in self.targets.items() if not target.ahead]
         if keys:

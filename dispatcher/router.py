@@ -274,7 +274,7 @@ class Router:
             self.foreign += 1
         for feed in self._open:
             feed.open = False
-            feed.end(_PENDING)
+            feed.end(_PENDING, self.tracker.end_gtid, self.tracker.file)
             if not feed.oldest:
                 feed.oldest = max(self.tracker.commit_time, self.commit_floor)
         self._open.clear()

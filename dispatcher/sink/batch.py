@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from common.names import TableName
 from common.position import Position
 
+End = tuple[int, bytes, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -37,7 +39,8 @@ class Batch:
 
     `statements`: in order; a bytearray is the events of one BINLOG statement. `progress` has the position that each
     dispatcher has reached when the sink transaction commits; a part of an unfinished source transaction names its
-    dispatchers in `touched` only.
+    dispatchers in `touched` only. `ends`, for errors: of each source transaction the number of rows events up to its
+    end, its GTID event (empty without), and its file.
     """
 
     format_description: bytes
@@ -49,6 +52,7 @@ class Batch:
     rows_events: int
     bytes: int
     final: bool = True
+    ends: tuple[End, ...] = ()
 
     @property
     def is_plain(self) -> bool:

@@ -110,6 +110,7 @@ class Coalescer:
         self._ended: set[str] = set()
         self._position: Position | None = None
         self._names: set[TableName] = set()
+        self._ends: list[tuple[int, bytes, str]] = []
 
     @property
     def open_bytes(self) -> int:
@@ -171,12 +172,13 @@ class Coalescer:
         self._names.update(TableName(*key.split(".", 1)) for key in dispatchers)
         self._open.update(dispatchers)
 
-    def end_transaction(self, position: Position) -> None:
+    def end_transaction(self, position: Position, gtid: bytes = b"", file: str = "") -> None:
         """The source transaction ends at `position`, and so does everything before it for this lane's dispatchers."""
         if self._xid:
             self._seal()
             self._xid = ""
         self.transactions += 1
+        self._ends.append((self.rows_events, gtid, file))
         self._whole = self.bytes
         self._ended |= self._open
         self._open.clear()
@@ -207,6 +209,7 @@ class Coalescer:
             rows_events=self.rows_events,
             bytes=self.bytes,
             final=final,
+            ends=tuple(self._ends),
         )
         self._reset()
         return batch

@@ -28,10 +28,11 @@ from common.errors import Fenced, HedgerowError, SinkRefused
 from common.mysql import Flavour, set_timeouts
 from common.position import Position
 from common.uri import ServerUri
+from dispatcher.sink import diagnosis
 from dispatcher.sink.apply import Incarnation, Transaction
 from dispatcher.sink.batch import Batch
 from dispatcher.sink.cut import Cut
-from dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, refusal
+from dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
 from dispatcher.sink.session import PING_INTERVAL, Session
 from dispatcher.sink.writer import Writer
 
@@ -294,7 +295,8 @@ class Lane:
                 begun = transaction is not None and transaction.begun
                 attempts = LOCK_WAITS if code(error) == LOCK_WAIT_TIMEOUT else ATTEMPTS
                 if code(error) not in TRY_AGAIN or begun or attempt >= attempts:
-                    raise self._refusal(error, batch) from error
+                    found = None if begun or not may_find(error) else diagnosis.find(session, batch, code(error))
+                    raise self._refusal(error, batch, found) from error
                 log.info("sink transaction met a lock, tried again", error=str(error), attempt=attempt)
                 session.rollback()
                 self._applied = replace(self._applied, retries=self._applied.retries + 1)
@@ -341,8 +343,8 @@ class Lane:
                 positions={**done.positions, **durable},
             )
 
-    def _refusal(self, error: Exception, batch: Batch) -> HedgerowError:
-        return refusal(self._uri, self._flavour, error, batch.tables)
+    def _refusal(self, error: Exception, batch: Batch, found: diagnosis.Refused | None = None) -> HedgerowError:
+        return refusal(self._uri, self._flavour, error, batch.tables, found)
 
     def _fail(self, error: Exception) -> None:
         with self._condition:

@@ -13,6 +13,7 @@ from common.errors import HedgerowError, SinkDiverged, SinkRefused, SinkUnavaila
 from common.mysql import ACCESS_DENIED, Flavour, unavailable
 from common.names import TableName
 from common.uri import ServerUri
+from dispatcher.sink.diagnosis import Refused
 
 LOCK_WAIT_TIMEOUT = 1205
 TRY_AGAIN = frozenset({LOCK_WAIT_TIMEOUT, 1213, 1614})  # deadlock, transaction branch rolled back by a deadlock
@@ -27,6 +28,10 @@ _CORRUPT = frozenset({1034, 1035, 1194, 1195, 1712})
 # to serve (Galera), and a transaction that a group refused (Group Replication).
 _PASSING = frozenset({1037, 1041, 1047, 1180, 1412, 1461, 1637, 3100, 3101})
 _DIVERGED = frozenset({1022, 1032, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762})
+_NO_ROW = frozenset({1032})
+_DUPLICATE = frozenset({1022, 1062, 1169, 1557, 1586, 1761, 1762})
+_NO_PARENT = frozenset({1216, 1452})
+_CHILDREN = frozenset({1217, 1451})
 _MISSING = frozenset({1049, 1051, 1146})
 _SHAPE = frozenset({1054, 1136, 1364, 1535, 1610, 1677, 3546, 4078})
 _UNNAMED = 1105  # both servers say no more when the columns of an event and of the table differ; their log does
@@ -45,8 +50,20 @@ def lost(error: BaseException) -> bool:
     return code(error) in _LOST or code(error) in _LOST_TOO or not isinstance(error, pymysql.MySQLError)
 
 
-def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable[TableName] = ()) -> HedgerowError:
-    """The error to raise for `error`; `tables` are those that the refused transaction has rows of."""
+def may_find(error: BaseException) -> bool:
+    """Whether it is about a row, so that it comes again when that row is applied alone."""
+    return code(error) in _DIVERGED or code(error) in _SHAPE or code(error) == _UNNAMED
+
+
+def refusal(
+    uri: ServerUri,
+    flavour: Flavour,
+    error: Exception,
+    tables: Iterable[TableName] = (),
+    refused: Refused | None = None,
+) -> HedgerowError:
+    """The error to raise for `error`; `tables` are those that the refused transaction has rows of, `refused` the row
+    that it is about, where that was found."""
     number = code(error)
     text = error.args[1] if len(error.args) > 1 else str(error)
     said = f"sink {uri.address}: {number}: {text}"
@@ -69,9 +86,10 @@ def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable
     if number not in _GRANTS and (lost(error) or number in ACCESS_DENIED):
         return unavailable(uri, "sink", error)
     if number in _DIVERGED:
+        what = f"Refused: {refused}" if refused else f"Source and sink differ in a row of {_names(tables)}"
         return SinkDiverged(
-            f"{said}. Source and sink differ in a row of {_names(tables)}: somebody else writes to the sink, or it was "
-            "not equal at the start position. Make the row equal there, then resume"
+            f"{said}. {what}. Somebody else writes to the sink, or it was not equal at the start position. "
+            f"{_remedy(number, refused)}, then resume"
         )
     if number in _MISSING:
         return SinkRefused(f"{said}. Table missing in the sink ({_names(tables)}): create it there, then resume")
@@ -84,12 +102,12 @@ def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable
     if number in _SHAPE:
         return SinkRefused(
             f"{said}. The columns in the sink do not match the source's (of {_names(tables)}): ALTER TABLE there, then "
-            "resume"
+            f"resume{_found(refused)}"
         )
     if number == _UNNAMED:
         return SinkRefused(
             f"{said}. The reason is in the error log of that server; as a rule the columns in the sink do not match "
-            f"the source's (of {_names(tables)}): ALTER TABLE there, then resume"
+            f"the source's (of {_names(tables)}): ALTER TABLE there, then resume{_found(refused)}"
         )
     if number in _TOO_LARGE:
         return SinkRefused(
@@ -103,6 +121,29 @@ def refusal(uri: ServerUri, flavour: Flavour, error: Exception, tables: Iterable
     if number in _PACKET:
         return SinkRefused(f"{said}. Mend: SET GLOBAL max_allowed_packet = 1073741824 in the sink, then resume")
     return SinkRefused(f"{said}. The transaction has rows of {_names(tables)}")
+
+
+def _found(refused: Refused | None) -> str:
+    return f". Refused was {refused}" if refused else ""
+
+
+def _remedy(number: int, refused: Refused | None) -> str:
+    """What makes it possible, when followed literally."""
+    kind = refused.kind if refused else ""
+    if number in _NO_ROW:
+        if kind == "delete":
+            return "INSERT the row there again (its key is enough; without a key, all of its columns)"
+        return "INSERT the row there as the source had it before that change"
+    if number in _DUPLICATE:
+        return (
+            "DELETE the row there that is in the way, which has the same key: to make it equal does not help, for the "
+            f"{kind or 'insert'} comes again"
+        )
+    if number in _NO_PARENT:
+        return "INSERT there the row of the other table that the foreign key points to"
+    if number in _CHILDREN:
+        return "DELETE there the rows of the other table that point to it"
+    return "Make the row there as the source had it before that change"
 
 
 def _names(tables: Iterable[TableName]) -> str:

@@ -80,7 +80,7 @@ class Tracker:
     """Follows one stream from `start`. `source_id` is that of the server that sends (Reader.source_id).
 
     Attributes: `table` after TABLE_MAP and ROWS; `statement` after DDL; `xid` after XA_*, the text that XA COMMIT
-    takes; `file` and `offset` as in `position()`.
+    takes; `file` and `offset` as in `position()`; `end_gtid`, the last transaction's GTID event, empty without one.
     """
 
     def __init__(self, flavour: Flavour, start: Position, source_id: str) -> None:
@@ -94,7 +94,7 @@ class Tracker:
         self._text: str | None = start.gtid_set
         self._gtid: bytes = b""  # the GTID event of the transaction at hand
         self._end: bytes = b""  # the event that ended the last transaction
-        self._end_gtid: bytes = b""
+        self.end_gtid: bytes = b""
         self._mapped: bytes = b""  # the last table map
         self._end_mapped: bytes = b""
         self._file_checksum = 0  # of the FORMAT_DESCRIPTION event of the file that is being read
@@ -130,7 +130,7 @@ class Tracker:
         if self._text is None:
             self._text = str(self._gtids)
         if not self._mark:
-            place, ended = (self.file, self.offset), (self._end_gtid, self._end_mapped, self._end)
+            place, ended = (self.file, self.offset), (self.end_gtid, self._end_mapped, self._end)
             self._mark = transaction_mark(self._flavour, place, *ended, self._file_checksum)
         return Position(self._text, self.file, self.offset, self._source_id, self.commit_time, self._mark)
 
@@ -144,7 +144,7 @@ class Tracker:
         """When the last transaction was committed, in seconds since 1970 by the source's clock: in microseconds on
         MySQL, in whole seconds on MariaDB."""
         if self._end:
-            micros = commit_micros(self._end_gtid)
+            micros = commit_micros(self.end_gtid)
             self._commit_time = micros / 1e6 if micros else float(_U32.unpack_from(self._end)[0])
         return self._commit_time
 
@@ -164,16 +164,16 @@ class Tracker:
     @property
     def gtid(self) -> str:
         """Of the transaction at hand (of the last one, after its end); empty where it has none."""
-        return gtid_text(self._gtid or self._end_gtid)
+        return gtid_text(self._gtid or self.end_gtid)
 
     @property
     def has_gtid(self) -> bool:
-        event = self._gtid or self._end_gtid
+        event = self._gtid or self.end_gtid
         return bool(event) and event[e.TYPE_AT] != e.ANONYMOUS_GTID
 
     def is_in(self, gtids: GtidSet) -> bool:
         """Whether that GTID is in this set."""
-        event = self._gtid or self._end_gtid
+        event = self._gtid or self.end_gtid
         if isinstance(gtids, MariadbGtidSet):
             domain, _, number = mariadb_gtid(event)
             return number <= gtids.last(domain)
@@ -268,7 +268,7 @@ class Tracker:
         self.offset = _U32.unpack_from(event, e.LOG_POS_AT)[0] + (self._laps << 32)
         self._text = None
         self._mark = ""
-        self._end, self._end_gtid, self._gtid = event, gtid, b""
+        self._end, self.end_gtid, self._gtid = event, gtid, b""
         self._end_mapped, self._mapped = self._mapped, b""
         self._savepoints.count = 0
         self._inside = False
@@ -389,7 +389,7 @@ class Tracker:
         elif at != before.file or before.mark:
             return
         self._mark = moved(before, self.file, self.offset, self._file_checksum)
-        self._end = self._end_gtid = b""
+        self._end = self.end_gtid = b""
         self.files += 1
 
     def _where(self, event: bytes) -> str:

@@ -108,7 +108,7 @@ def _filter_can_be_updated(cluster: Cluster, workload: Workload) -> None:
     with cluster.pair.source.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {dropped}")
     position = cluster.get("shop")["checkpoint"]
-    assert wait_until(lambda: cluster.get("shop")["checkpoint"] != position, 30.0, 0.2)
+    assert wait_until(lambda: cluster.get("shop")["checkpoint"] != position, 100.0, 0.2)
     cluster.command("changefeed", "update", "shop", "--filter", f"{SCHEMA}.*")
     assert wait_until(lambda: dispatchers() == {"*", *workload.tables}, 30.0, 0.2), dispatchers()
     workload.start()

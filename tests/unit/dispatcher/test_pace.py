@@ -1,44 +1,78 @@
-"""When dispatchers without rows are moved: soon over what others wrote, rarely over what we wrote ourselves."""
+"""When dispatchers without rows are moved: in proportion to what a restart would read again, rarely over our own."""
 
 from __future__ import annotations
 
-from dispatcher.pace import ANY_SECONDS, MANY, MANY_SECONDS, Pace
+from dataclasses import replace
+
+from common.position import Position
+from dispatcher.pace import ANY_SECONDS, FOREIGN_BYTES, FOREIGN_SECONDS, MANY, MANY_SECONDS, Pace, Read
 
 DAY = 86_400
+START = Read(file="b.000001", offset=500, source_id="s")
 
 
-def test_over_what_others_wrote_at_once_and_once() -> None:
-    pace = Pace(0.0)
-    assert not pace.is_due(0, 0, 3.0)
-    assert pace.is_due(1, 0, 6.0)
-    assert not pace.is_due(1, 0, 9.0)
-    assert not pace.is_due(1, 0, 10 * ANY_SECONDS)
+def pace() -> Pace:
+    made = Pace(0.0)
+    made.begin([Position("", "b.000001", 900, "s"), Position("", "b.000001", 500, "s")])
+    return made
+
+
+def over(foreign: int = 0, own: int = 0, **changes: object) -> Read:
+    return replace(START, foreign=foreign, own=own, **changes)  # type: ignore[arg-type]
+
+
+def test_over_a_little_of_others_once_a_minute_and_once() -> None:
+    one = pace()
+    moves = [second for second in range(0, 3600, 3) if one.is_due(over(foreign=1 + second), float(second))]
+    assert len(moves) == 3600 // FOREIGN_SECONDS - 1
+    assert one.is_due(over(foreign=9999), 4000.0)
+    assert not one.is_due(over(foreign=9999), 10 * ANY_SECONDS), "nothing has been written since"
+
+
+def test_over_much_of_others_at_once() -> None:
+    one = pace()
+    assert not one.is_due(over(foreign=9, offset=499 + FOREIGN_BYTES), 3.0)
+    assert one.is_due(over(foreign=9, offset=500 + FOREIGN_BYTES), 3.0)
+    assert not one.is_due(over(foreign=12, offset=600 + FOREIGN_BYTES), 6.0)
+
+
+def test_out_of_a_file_that_ended_and_of_a_server_that_is_gone_at_once() -> None:
+    for change in ({"file": "b.000002", "offset": 4}, {"source_id": "t"}):
+        one = pace()
+        assert one.is_due(over(foreign=1, **change), 3.0)
+        assert not one.is_due(over(foreign=2, **change), 6.0)
+
+
+def test_a_stream_that_ends_moves_over_everything() -> None:
+    one = pace()
+    assert one.is_due(over(foreign=1), 0.5, leaving=True)
+    assert not one.is_due(over(foreign=1), 0.6, leaving=True)
 
 
 def test_over_many_of_our_own_every_ten_minutes() -> None:
-    pace = Pace(0.0)
-    assert not pace.is_due(0, 10 * MANY, MANY_SECONDS - 1)
-    assert pace.is_due(0, 10 * MANY, MANY_SECONDS)
-    assert not pace.is_due(0, 20 * MANY, MANY_SECONDS + 1)
-    assert not pace.is_due(0, 10 * MANY + 1, 2 * MANY_SECONDS)
-    assert pace.is_due(0, 20 * MANY, 2 * MANY_SECONDS)
+    one = pace()
+    assert not one.is_due(over(own=10 * MANY), MANY_SECONDS - 1)
+    assert one.is_due(over(own=10 * MANY), MANY_SECONDS)
+    assert not one.is_due(over(own=20 * MANY), MANY_SECONDS + 1)
+    assert not one.is_due(over(own=10 * MANY + 1), 2 * MANY_SECONDS)
+    assert one.is_due(over(own=20 * MANY), 2 * MANY_SECONDS)
 
 
 def test_over_a_few_of_our_own_once_a_day() -> None:
-    pace = Pace(0.0)
-    assert not pace.is_due(0, 1, ANY_SECONDS - 1)
-    assert pace.is_due(0, 1, ANY_SECONDS)
-    assert not pace.is_due(0, 1, 3 * ANY_SECONDS)
+    one = pace()
+    assert not one.is_due(over(own=1), ANY_SECONDS - 1)
+    assert one.is_due(over(own=1), ANY_SECONDS)
+    assert not one.is_due(over(own=1), 3 * ANY_SECONDS)
 
 
 def test_two_idle_directions_do_not_keep_each_other_busy() -> None:
     lanes = 64
     read = {"there": 1000, "back": 0}  # of our own, in the source of that direction
-    paces = {direction: [Pace(0.0) for _ in range(lanes)] for direction in read}
+    paces = {direction: [pace() for _ in range(lanes)] for direction in read}
     moves = 0
     for now in range(0, 10 * DAY, 60):
         for direction, other in (("there", "back"), ("back", "there")):
-            moved = sum(pace.is_due(0, read[direction], float(now)) for pace in paces[direction])
+            moved = sum(one.is_due(over(own=read[direction]), float(now)) for one in paces[direction])
             read[other] += moved
             moves += moved
     assert moves <= 10 * 2 * lanes + 4 * lanes

@@ -60,7 +60,7 @@ def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeyp
     port.claim({"s.a": 1, "s.b": 1})
     port.drop("s.a")
     end = Position(file="b.000001", offset=900, source_id="1")
-    port.advance(end, 1, 0, 0.0)
+    port.advance(end, 1, 0, 0.0, leaving=True)
     port.give(end)
     (batch,) = port.lane.batches  # type: ignore[attr-defined]
     assert batch.progress == {"s.b": end}

@@ -30,7 +30,7 @@ class Collected:
         assert table_map[19:25] == rows_event[19:25], "the map is that of the rows"
         self.got.append((dispatcher, rows_event[27:].decode()))
 
-    def end_transaction(self, position: Position) -> None:
+    def end_transaction(self, position: Position, gtid: bytes = b"", file: str = "") -> None:
         self.got.append(("", "end"))
 
     def prepare(self, xid: str) -> None:
