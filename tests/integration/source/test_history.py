@@ -3,8 +3,10 @@ and sources that have another history under the same numbers."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,6 +19,7 @@ from dispatcher.source import events as e
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair
+from tests.integration.errors.test_source import Successor
 from tests.integration.source.reading import SECONDS, following, resolved, run
 from tests.integration.source.test_reader import executed, insert, prepare
 
@@ -142,6 +145,59 @@ def test_a_crash_that_shortens_the_binlog_is_refused(flavour: Flavour, start_pai
         else:
             with pytest.raises(BinlogReset), following(source, start if gtids else replace(start, gtid_set="")):
                 pass
+
+
+def test_a_server_that_was_restored_is_refused(flavour: Flavour, start_pair: StartPair, tmp_path: Path) -> None:
+    """With its binlogs, to an earlier state, and written to again; what was reached before that state goes on."""
+    source = start_pair(flavour).source
+    prepare(source)
+    early = reached(source, 2)
+    source.stop()
+    shutil.copytree(source.directory / "data", tmp_path / "data")
+    source.start()
+    applied = reached(source, 3)
+    source.stop()
+    shutil.rmtree(source.directory / "data")
+    shutil.copytree(tmp_path / "data", source.directory / "data")
+    source.start()
+    insert(source, 10)
+    for gtids in (True, False):
+        with pytest.raises(BinlogReset), following(source, applied if gtids else replace(applied, gtid_set="")):
+            pass
+        with following(source, early if gtids else replace(early, gtid_set="")) as follower:
+            follower.until(lambda follower=follower: len(follower.ends) == 10)  # type: ignore[misc]
+
+
+def test_a_transaction_that_took_long_is_known_on_a_replica_and_back(flavour: Flavour) -> None:
+    """MariaDB's replicas say that it was committed when its last statement ran."""
+    with Server(flavour, "primary", {"report_host": "127.0.0.1"}) as primary:
+        successor = Successor(primary)
+        try:
+            successor.start()
+            for server in (primary, successor.server):
+                run(server, "SET sql_log_bin = 0", "CREATE DATABASE r", "CREATE TABLE r.a (id INT PRIMARY KEY)")
+            successor.follow()
+            start = resolved(primary, "now")
+            long = [
+                "INSERT INTO r.a VALUES (1)",
+                "SELECT SLEEP(1.2)",
+                "INSERT INTO r.a VALUES (2)",
+                "SELECT SLEEP(1.2)",
+            ]
+            run(primary, "BEGIN", *long, "COMMIT")
+            successor.catch_up()
+            seen = []
+            for server in (primary, successor.server):
+                with following(server, replace(start, file="", offset=0, source_id="")) as follower:
+                    follower.until(lambda follower=follower: len(follower.ends) == 1)  # type: ignore[misc]
+                seen.append(follower.ends[-1])
+            for server, position in ((successor.server, seen[0]), (primary, seen[1])):
+                assert position.source_id != resolved(server, "now").source_id
+                with capture_logs() as logs, following(server, position):
+                    pass
+                assert not logs
+        finally:
+            successor.server.close()
 
 
 def test_a_restart_goes_on_where_it_was(flavour: Flavour, start_pair: StartPair) -> None:
