@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs what depends on a server's version on every version in .servers (`test_versions.sh [NAME ...]`), and then the
-# upgrades from one to another. Says at the end what was run and what is not here.
+# Runs what depends on a server's version on every version in .servers, and then the upgrades from one to another; or on
+# some (`test_versions.sh NAME ...`; the upgrades are among the ordinary tests). Says at the end what was run and what
+# is not here.
 set -u
 cd "$(dirname "$0")/.."
 into=${HEDGEROW_SERVERS:-.servers}
@@ -28,6 +29,6 @@ for name in ${*:-$known}; do
       .venv/bin/pytest -q $tests -k "$flavour"
   fi
 done
-run "upgrades" .venv/bin/pytest -q tests/integration/versions
+if [ $# -eq 0 ]; then run "upgrades" .venv/bin/pytest -q tests/integration/versions; fi
 echo -e "versions:$report"
 [ -z "$failed" ]
