@@ -130,6 +130,7 @@ class Cycle:
         reader.reached = self._router.tracker.position
         self._reached = self._read = (self._router.tracker.file, self._router.tracker.offset)
         self._ports.connect(self._description)
+        self._ports.look_again(self._router.position, time.monotonic())
         for key in starts:
             if not self._standings[key].failures:
                 self._standings[key].run()
@@ -219,7 +220,7 @@ class Cycle:
         now = time.monotonic()
         if now >= self._advance_at:
             self._advance_at = now + ADVANCE_SECONDS
-            self._ports.look_again(now)
+            self._ports.look_again(router.position, now)
             for port in self._ports:
                 port.advance(router.position, router.foreign + router.tracker.files, router.own, now)
 

@@ -6,21 +6,23 @@ Used by the stream's thread, but for `cut`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import pymysql
+import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from common.catalog import charsets_by_collation, foreign_key_edges
 from common.ddlscope import dropped, touched
-from common.errors import Fenced
+from common.errors import Fenced, HedgerowError
 from common.mysql import connect
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
 from common.sinktables import SCHEMA_DISPATCHER, list_progress
 from common.sinkxa import list_prepared
+from dispatcher.definitions import Definitions
 from dispatcher.feed import Target
 from dispatcher.port import Port
 from dispatcher.sink.cut import Cut
@@ -32,8 +34,12 @@ from dispatcher.spec import Spec
 from dispatcher.standing import Standing
 from dispatcher.wake import Wake
 
+log = structlog.get_logger()
+
 QUESTION_SECONDS = 10.0
-LOOK_AGAIN_SECONDS = 300.0  # between two readings of the sink's columns, without a DDL
+LOOK_AGAIN_SECONDS = 300.0  # between two readings of the tables' columns, without a DDL
+_AT_ONCE = 100  # tables whose columns are read together
+ASK_AGAIN_SECONDS = 30.0  # where a server did not answer
 FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
 
 
@@ -48,7 +54,9 @@ class Ports:
         self._all: list[Port] = []
         self._opening: list[Port] = []  # has not claimed yet
         self._shapes: Shapes | None = None
+        self._definitions = Definitions(spec, self.ask)
         self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
+        self._ask_again_at = 0.0
         self.others = Cut()
 
     def __iter__(self) -> Iterator[Port]:
@@ -110,26 +118,53 @@ class Ports:
 
     def connect(self, description: bytes, ddl: pb.Ddl | None = None) -> None:
         """Tells the lanes what the sink's tables are like now: which ones foreign keys tie to others, because the
-        sink's engine carries out the cascades, and what columns they have. After a DDL, those are read again only of
-        the tables that it has touched."""
-        keys = {key for port in self._all for key in port.targets} - {SCHEMA_DISPATCHER}
-        changed = keys if ddl is None or self._shapes is None else touched(ddl, keys) | dropped(ddl, keys)
+        sink's engine carries out the cascades, and what columns they have: first those of some tables, of others when
+        their first rows come, and after a DDL those of the tables that it has touched. The source's are compared."""
         with self.ask() as connection:
             tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
             if self._shapes is None:
-                self._shapes = Shapes(self._spec.flavour, charsets_by_collation(connection))
-            self._shapes.update(read_shapes(connection, self._spec.flavour, changed))
+                self._shapes = Shapes(self._spec.flavour, charsets_by_collation(connection), self._learn)
+        known = self._shapes.known
+        changed = self._some() if ddl is None else touched(ddl, known) | dropped(ddl, known)
+        self._read_columns(changed)
         for port in self._all:
             port.connect(tied, self._shapes.check, description)
 
-    def look_again(self, now: float) -> None:
-        """Now and then, at columns that somebody may have changed in the sink. `now` is monotonic."""
-        if self._shapes is None or now < self._look_again_at:
+    def _learn(self, key: str) -> None:
+        """A table's first rows come: its columns are read, with some that may be next."""
+        self._read_columns(self._some() | {key})
+
+    def _some(self) -> set[str]:
+        """Of those not known yet: a stream may have thousands, and begins anew with each that is created."""
+        assert self._shapes is not None
+        keys = {key for port in self._all for key in port.targets} - {SCHEMA_DISPATCHER}
+        return set(sorted(keys - self._shapes.known)[:_AT_ONCE])
+
+    def _read_columns(self, keys: Collection[str]) -> None:
+        if not keys:
             return
+        assert self._shapes is not None
         with self.ask() as connection:
-            keys = {key for port in self._all for key in port.targets} - {SCHEMA_DISPATCHER}
             self._shapes.update(read_shapes(connection, self._spec.flavour, keys))
-        self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
+        self._definitions.compare(keys)
+
+    def look_again(self, position: Position, now: float) -> None:
+        """At columns: those that somebody may have changed in the sink, now and then, and those that differ from the
+        source's, when the stream is at `position`. `now` is monotonic. Raises SinkRefused. A server that does not
+        answer is asked again later: whatever needs it says so."""
+        if self._shapes is None or now < self._ask_again_at:
+            return
+        try:
+            for key, found in self._definitions.judge(position):
+                self._shapes.forbid(key, found)
+            if now >= self._look_again_at:
+                self._read_columns(self._shapes.known)
+                self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
+        except HedgerowError as error:
+            if not error.retriable:
+                raise
+            self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS
+            log.warning("columns-not-compared", changefeed=self._spec.name, error=str(error))
 
     @contextmanager
     def ask(self) -> Iterator[Connection[Cursor]]:

@@ -13,7 +13,7 @@ nothing of members and names: those are compared by the servers' catalogs (dispa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.catalog import Column
@@ -44,34 +44,50 @@ class SinkTable:
 
 
 class Shapes:
-    """What is known of the sink's tables, by dispatcher; `charsets`: names of character sets by collation id."""
+    """What is known of the sink's tables, by dispatcher. `charsets`: names of character sets by collation id. `learn`
+    is called with a dispatcher whose table is not known yet, and calls `update`."""
 
-    def __init__(self, flavour: Flavour, charsets: Mapping[int, str]) -> None:
+    def __init__(self, flavour: Flavour, charsets: Mapping[int, str], learn: Callable[[str], None]) -> None:
         self._flavour: Flavour = flavour
-        self._tables: dict[str, SinkTable] = {}
+        self._learn = learn
+        self._tables: dict[str, SinkTable | None] = {}
+        self._forbidden: dict[str, Sequence[Difference]] = {}
         self._charsets = charsets
         self._checked: set[tuple[str, bytes]] = set()
+        self._served: set[str] = set()  # had rows
 
     def update(self, tables: Mapping[str, SinkTable | None]) -> None:
-        """The sink's definitions of these are now so, or not known."""
-        for key, table in tables.items():
-            if table is None:
-                self._tables.pop(key, None)
-            else:
-                self._tables[key] = table
+        """The sink's definitions of these are now so; None: there is no such table."""
+        self._tables.update(tables)
+        for key in tables:
+            self._forbidden.pop(key, None)
         self._checked = {each for each in self._checked if each[0] not in tables}
+
+    def forbid(self, dispatcher: str, found: Sequence[Difference]) -> None:
+        """Its table's next rows are refused, unless it is read anew. Raises SinkRefused where it had rows already."""
+        if dispatcher in self._served:
+            refuse(TableName(*dispatcher.split(".", 1)), found)
+        self._forbidden[dispatcher] = found
+
+    @property
+    def known(self) -> frozenset[str]:
+        return frozenset(self._tables)
 
     def check(self, dispatcher: str, name: TableName, table_map: bytes) -> None:
         """Once for each table map that differs. Raises SinkRefused."""
         body = bytes(table_map[19:])
         if (dispatcher, body) in self._checked:
             return
+        if dispatcher not in self._tables:
+            self._learn(dispatcher)
+        refuse(name, self._forbidden.get(dispatcher, ()))
         ours = self._tables.get(dispatcher)
         if ours is not None:
             refuse(name, list(differences(self._read(name, table_map), ours, self._charsets)))
         if len(self._checked) >= _MOST_CHECKED:
             self._checked.clear()
         self._checked.add((dispatcher, body))
+        self._served.add(dispatcher)
 
     def _read(self, name: TableName, table_map: bytes) -> MappedTable:
         try:
@@ -134,41 +150,48 @@ def _column(number: int, there: MappedColumn, here: Column, charsets: Mapping[in
         yield Difference(f"column {number} is {here.name} {here.type} instead of one of type {wanted}")
         return
     if there.nullable and not here.nullable:
-        yield Difference(f"column {here.name} is NOT NULL instead of NULL", here, _definition(here, nullable=True))
+        yield Difference(f"column {here.name} is NOT NULL instead of NULL", here, definition(here, nullable=True))
     if there.unsigned is not None and here.is_numeric and there.unsigned != here.unsigned:
         length = here.type.partition("(")[2].partition(")")[0]
         kind = f"{here.word}({length})" if "," in length else here.word  # of an integer it is for show only
-        yield _is_instead_of(here, f"{kind} unsigned" if there.unsigned else kind)
+        yield is_instead_of(here, f"{kind} unsigned" if there.unsigned else kind)
     if (word := FRACTIONS.get(there.type)) is not None and here.word == word:
         digits = there.metadata[0]
         wanted = f"{word}({digits})" if digits else word
         if here.type != wanted:
-            yield _is_instead_of(here, wanted)
+            yield is_instead_of(here, wanted)
     theirs = charsets.get(there.collation) if there.collation is not None else None
-    if theirs is not None and not _holds(there, theirs, here):
+    numbered = there.members is not None or here.members is not None
+    if theirs is not None and not numbered and not holds(theirs, here, variable=there.type in _VARIABLE):
         yield Difference(
             f"column {here.name} has character set {here.charset or 'binary'} instead of {theirs}",
             here,
             _recoded(there, theirs, here),
         )
-    if there.members is not None and theirs in _CODECS and here.members is not None:
-        members = tuple(member.decode(_CODECS[theirs], "replace") for member in there.members)
-        if here.members[: len(members)] != members:
-            wanted = f"{here.word}({','.join(_literal(member) for member in members)})"
-            yield _is_instead_of(here, wanted)
+    members = _decoded(there.members, theirs)
+    if members is not None and here.members is not None and here.members[: len(members)] != members:
+        yield is_instead_of(here, f"{here.word}({','.join(_literal(member) for member in members)})")
 
 
-def _holds(there: MappedColumn, theirs: str, here: Column) -> bool:
-    """Whether bytes of character set `theirs` mean the same in the sink's column."""
-    if there.members is not None or here.members is not None:
-        return True  # numbers
-    ours = _plain(here.charset) or "binary"
+def _decoded(members: tuple[bytes, ...] | None, charset: str | None) -> tuple[str, ...] | None:
+    """None where they are not said, or cannot be read."""
+    if members is None or charset not in _CODECS:
+        return None
+    try:
+        return tuple(member.decode(_CODECS[charset]) for member in members)
+    except UnicodeDecodeError:
+        return None
+
+
+def holds(theirs: str, here: Column, *, variable: bool) -> bool:
+    """Whether bytes of character set `theirs` mean the same in the sink's column. `variable`: they are not padded."""
+    ours = plain(here.charset) or "binary"
     if ours == "binary" and here.is_opaque:
         return True  # a type with a format of its own: two servers that agree on it agree on the bytes
     return (
         theirs == ours
         or (theirs, ours) in _WIDER
-        or (ours == "binary" and there.type in _VARIABLE and theirs in ("ascii", "utf8mb3", "utf8mb4"))
+        or (ours == "binary" and variable and theirs in ("ascii", "utf8mb3", "utf8mb4"))
     )
 
 
@@ -177,12 +200,12 @@ def _recoded(there: MappedColumn, theirs: str, here: Column) -> str:
     if theirs == "binary" or not here.charset:
         return ""
     if not there.bytes:
-        return _definition(here, charset=theirs)
+        return definition(here, charset=theirs)
     width = _WIDTHS.get(theirs)
-    return _definition(here, kind=f"{here.word}({there.bytes // width})", charset=theirs) if width else ""
+    return definition(here, kind=f"{here.word}({there.bytes // width})", charset=theirs) if width else ""
 
 
-def _plain(charset: str) -> str:
+def plain(charset: str) -> str:
     return "utf8mb3" if charset == "utf8" else charset
 
 
@@ -190,11 +213,11 @@ def _literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _is_instead_of(here: Column, wanted: str) -> Difference:
-    return Difference(f"column {here.name} is {here.type} instead of {wanted}", here, _definition(here, kind=wanted))
+def is_instead_of(here: Column, wanted: str) -> Difference:
+    return Difference(f"column {here.name} is {here.type} instead of {wanted}", here, definition(here, kind=wanted))
 
 
-def _definition(here: Column, *, kind: str = "", charset: str = "", nullable: bool = False) -> str:
+def definition(here: Column, *, kind: str = "", charset: str = "", nullable: bool = False) -> str:
     """Of the sink's column, with what is given instead of its own."""
     words = [kind or here.type]
     if charset:

@@ -11,7 +11,7 @@ from common.mysql import Flavour
 from common.pb.v1 import model_pb2
 from hedgerow.sandbox.accounts import GRANTS, SINK_USER
 from hedgerow.sandbox.cluster import Cluster
-from tests.integration.errors.replication import Replication, run
+from tests.integration.errors.replication import Replication, poll, run
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -118,6 +118,61 @@ def test_changed_in_silence(full_metadata: None, replication: Replication, chang
     assert statement, message
     replication.run(replication.sink, *silently(statement[0]))
     replication.resume()
+    replication.assert_equal()
+
+
+@pytest.mark.parametrize(
+    ("extra", "change", "says"),
+    [
+        ("ADD x INT", "MODIFY x INT UNSIGNED", "column x is int"),
+        (
+            "ADD x VARCHAR(20) CHARACTER SET utf8mb4",
+            "MODIFY x VARCHAR(80) CHARACTER SET latin1",
+            "character set latin1",
+        ),
+        ("ADD x ENUM('a','B')", "MODIFY x ENUM('a','b')", "column x is enum('a','b') instead of enum('a','B')"),
+        ("ADD x SET('x','y')", "MODIFY x SET('y','x')", "column x is set('y','x') instead of set('x','y')"),
+        ("ADD x INT, ADD y INT", "CHANGE x y INT, CHANGE y x INT", "is y instead of x"),
+        ("ADD x INT", "DROP x, ADD x INT AS (v + 1) VIRTUAL", "column x is generated in the sink"),
+        ("ADD x FLOAT", "MODIFY x FLOAT(7,1)", "column x is float(7,1) instead of float"),
+    ],
+    ids=["sign", "charset", "enum", "set", "order", "generated", "rounded"],
+)
+def test_unlike_catalogs(replication: Replication, extra: str, change: str, says: str) -> None:
+    """What table maps do not tell by default: found before any row, where the stream is at the end of the binlog."""
+    for server in (replication.source, replication.sink):
+        replication.create_tables(server)
+        replication.run(server, *silently(f"ALTER TABLE keyed {extra}"))
+    replication.run(replication.sink, *silently(f"ALTER TABLE keyed {change}"))
+    replication.create_changefeed(start=replication.place())
+    assert poll(lambda: [each["state"] for each in replication.get()["dispatchers"]] == ["running"] * 3, 20.0)
+    replication.run(replication.source, "INSERT INTO keyed (id, v) VALUES (7, 1)")
+    replication.wait_failed("SinkRefused", says, f"{replication.schema}.keyed", "ALTER TABLE")
+    assert not replication.run(replication.sink, "SELECT * FROM keyed"), "nothing was changed in silence"
+    replication.run(replication.sink, *silently("DROP TABLE keyed"))
+    replication.create_tables(replication.sink)
+    replication.run(replication.sink, *silently(f"ALTER TABLE keyed {extra}"))
+    replication.resume()
+    replication.run(replication.source, "INSERT INTO keyed (id, v) VALUES (1, 1)")
+    replication.assert_equal()
+
+
+def test_ddl_to_come_is_no_difference(replication: Replication) -> None:
+    """The source's catalog is ahead of the sink's by statements that the stream has not read."""
+    for server in (replication.source, replication.sink):
+        replication.create_tables(server)
+        replication.run(server, *silently("ALTER TABLE keyed ADD x INT, ADD e ENUM('a','b')"))
+    start = replication.place()
+    replication.run(
+        replication.source,
+        "INSERT INTO keyed VALUES (1, 1, 'first', -1, 'a')",
+        "ALTER TABLE keyed MODIFY e ENUM('b','a'), MODIFY w VARCHAR(2000) CHARACTER SET utf16",
+        "INSERT INTO keyed VALUES (2, 1, 'second', 1, 'b')",
+        "UPDATE keyed SET x = 7",
+        "ALTER TABLE keyed MODIFY x INT UNSIGNED, RENAME COLUMN v TO renamed",
+        "INSERT INTO keyed VALUES (3, 1, 'third', 4000000000, 'a')",
+    )
+    replication.create_changefeed(start=start)
     replication.assert_equal()
 
 

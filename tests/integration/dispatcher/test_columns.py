@@ -1,0 +1,73 @@
+"""When a stream looks at the columns of source and sink: at the first rows of each table, and now and then."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.pb.v1 import model_pb2
+from dispatcher import ports
+from hedgerow.sandbox.servers import Server, ServerPair
+from tests.integration.dispatcher.harness import Changefeed, nodes
+
+pytestmark = pytest.mark.timeout(90)
+
+
+def run(server: Server, *statements: str) -> None:
+    with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def refused(statuses: dict[str, model_pb2.DispatcherStatus], says: str) -> bool:
+    errors = {(one.error.code, one.state) for one in statuses.values() if says in one.error.message}
+    return errors == {("SinkRefused", model_pb2.BROKEN)}
+
+
+async def test_the_columns_of_many_tables_are_read_when_their_rows_come(
+    server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "_AT_ONCE", 1)
+    names = ("a", "b", "c", "d")
+    run(
+        server_pair.source,
+        "CREATE DATABASE shop",
+        *(f"CREATE TABLE shop.{n} (id INT PRIMARY KEY, v INT)" for n in names),
+    )
+    feed = Changefeed(server_pair, "shop.*")
+    feed.copy_tables()
+    run(server_pair.sink, "ALTER TABLE shop.d MODIFY v INT NOT NULL")
+    async with nodes("n1") as (node,):
+        await feed.run(node)
+        run(server_pair.source, *(f"INSERT INTO shop.{n} VALUES (1, NULL)" for n in ("c", "a", "d")))
+        await feed.wait(node, lambda found: refused(found, "table shop.d in the sink cannot take"))
+        await feed.close(node)
+
+
+async def test_a_column_that_is_changed_in_the_sink_by_hand_is_noticed_without_a_ddl(
+    server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "LOOK_AGAIN_SECONDS", 0.5)
+    run(server_pair.source, "CREATE DATABASE shop", "CREATE TABLE shop.a (id INT PRIMARY KEY, v INT)")
+    feed = Changefeed(server_pair, "shop.*")
+    feed.copy_tables()
+    async with nodes("n1") as (node,):
+        await feed.run(node)
+        run(server_pair.source, "INSERT INTO shop.a VALUES (1, 1)")
+        await feed.wait(node, lambda found: found["shop.a"].transactions >= 1)
+        run(server_pair.sink, "ALTER TABLE shop.a MODIFY v INT UNSIGNED")
+        await feed.wait(node, lambda found: refused(found, "column v is int"))
+        await feed.close(node)
+
+
+async def test_a_difference_that_the_stream_meets_late_is_told_when_it_is_at_the_end(server_pair: ServerPair) -> None:
+    """The source has rows that were not read when the stream began, and no DDL explains the difference."""
+    run(server_pair.source, "CREATE DATABASE shop", "CREATE TABLE shop.a (id INT PRIMARY KEY, v ENUM('x','y'))")
+    feed = Changefeed(server_pair, "shop.*")
+    feed.copy_tables()
+    run(server_pair.sink, "ALTER TABLE shop.a MODIFY v ENUM('y','x')")
+    run(server_pair.source, *(f"INSERT INTO shop.a VALUES ({n}, 'x')" for n in range(20)))
+    async with nodes("n1") as (node,):
+        await feed.bootstrap(node)
+        await feed.schedule(node, feed.keys)
+        await feed.wait(node, lambda found: refused(found, "column v is enum('y','x') instead of enum('x','y')"))
+        await feed.close(node)
