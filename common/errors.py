@@ -170,7 +170,11 @@ class BinlogCorrupt(ReplicationError):
 
 
 class UnsupportedEvent(ReplicationError):
-    pass
+    """`place`: file and offset where the event ends, if it belongs to no transaction."""
+
+    def __init__(self, message: str, place: tuple[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class TableUnreplicated(ReplicationError):

@@ -62,6 +62,9 @@ class AdminService(admin_pb2_grpc.AdminServicer):
     async def Update(self, request: apb.UpdateChangefeedRequest, context: _Context) -> apb.Changefeed:
         return await self._serve("Update", request, context, lambda on, deadline: on.update(request, deadline))
 
+    async def Skip(self, request: apb.SkipRequest, context: _Context) -> apb.Changefeed:
+        return await self._serve("Skip", request, context, lambda on, deadline: on.skip(request, deadline))
+
     async def Remove(self, request: apb.ChangefeedRequest, context: _Context) -> apb.RemoveResponse:
         begun = False
 

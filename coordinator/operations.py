@@ -27,9 +27,11 @@ from common.errors import (
 )
 from common.filter import TableFilter
 from common.ids import changefeed_name, new_changefeed_uid
+from common.mysql import Flavour
 from common.pb.v1 import admin_pb2 as apb
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
+from common.skips import Skip, one_gtid, place, table_key
 from common.startpoint import split_start
 from common.uri import ServerUri
 from coordinator import feed as edits
@@ -44,11 +46,13 @@ from coordinator.options import (
     read_options,
     read_source_and_sink,
     updated_spec,
+    with_skip,
 )
 from coordinator.overlaps import overlap_problems
 from coordinator.preflight.progress import has_progress
 from coordinator.reconcile import newer_checkpoint
 from coordinator.reign import Reign, left
+from coordinator.skipping import find
 from coordinator.states import Event, next_state
 from coordinator.store import Written
 
@@ -214,6 +218,52 @@ class Operations:
                 "it is another server than the one that was replicated to, or a copy without that schema. Create a new "
                 "changefeed for it, with --start at the position that its tables are at"
             )
+
+    async def skip(self, request: apb.SkipRequest, deadline: float) -> apb.Changefeed:
+        """Leaves one transaction of the source out, from the next resume on. Raises NotFound, IllegalTransition,
+        BadInput, SourceUnavailable."""
+        feed = self._feed(request.name)
+        self._check_skippable(feed)
+        at = place(request.at) if request.at else ("", 0)
+        if bool(request.at) == bool(request.transaction):
+            raise BadInput("name the transaction: either by --transaction GTID, or by --at FILE:OFFSET")
+        flavour: Flavour = "mariadb" if feed.spec.flavour == "mariadb" else "mysql"
+        gtid = one_gtid(flavour, request.transaction) if request.transaction else ""
+        tables = [table_key(table, TableFilter.parse(feed.spec.filter)) for table in request.tables]
+        begin = feed.status.checkpoint if feed.begun else feed.spec.start_position
+        start = Position.read(begin)
+        if gtid and start.gtid_set and Skip(gtid).is_before(start, flavour):
+            raise BadInput(f"changefeed {feed.name} is past transaction {gtid} already: its checkpoint is {start}")
+        found = await asyncio.to_thread(find, ServerUri.parse(feed.spec.source), start, gtid, at)
+        skip = pb.Skip(
+            gtid=found.gtid,
+            file="" if found.gtid else found.file,
+            offset=0 if found.gtid else found.offset,
+            tables=tables,
+            at=timestamp(time.time()),
+            by=request.by[:200],
+            what=found.what[:1000],
+        )
+
+        def is_past(each: pb.Skip) -> bool:
+            return Skip.read(each).is_before(start, flavour)
+
+        def decide(current: Feed) -> Change:
+            self._check_skippable(current)
+            changed = with_skip(current.spec, skip, is_past)
+            return edits.update(current, changed, time.time()) if changed != current.spec else Change()
+
+        log.warning("transaction-to-leave-out", changefeed=feed.name, gtid=skip.gtid, by=skip.by, what=skip.what)
+        return self._render(await self._edit(request.name, decide, deadline, "updated"))
+
+    @staticmethod
+    def _check_skippable(feed: Feed) -> None:
+        if feed.status.state == pb.NORMAL:
+            raise IllegalTransition(
+                f"changefeed {feed.name} runs: a transaction is left out where it stops at one. Pause it first, if you "
+                "mean one that is still to come"
+            )
+        next_state(feed.name, feed.status.state, Event.UPDATE)
 
     async def remove(self, name: str, deadline: float) -> None:
         """Returns when nothing is left of it but the fence's tombstone. Raises NotFound, NodeUnavailable."""

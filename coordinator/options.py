@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from common.errors import BadInput
 from common.filter import TableFilter
@@ -11,6 +11,7 @@ from common.pb.v1 import model_pb2 as pb
 from common.uri import ServerUri
 
 DEFAULTS = pb.ChangefeedOptions(consistency=pb.TABLE, lanes=4, batch_transactions=1000, batch_bytes=4 * 1024 * 1024)
+SKIPS_KEPT = 50
 # Above these, memory and connections would be sized by a user's wish.
 _MOST = {"lanes": 64, "batch_transactions": 100_000, "batch_bytes": 64 * 1024 * 1024}
 _LEAST = {"lanes": 1, "batch_transactions": 1, "batch_bytes": 4096}
@@ -69,3 +70,23 @@ def read_filter(rules: Sequence[str]) -> list[str]:
 def reaches_other_data(old: pb.ChangefeedSpec, new: pb.ChangefeedSpec) -> bool:
     """Whether source and sink must be looked at again before `new` is used."""
     return (old.source, old.sink, list(old.filter)) != (new.source, new.sink, list(new.filter))
+
+
+def with_skip(spec: pb.ChangefeedSpec, skip: pb.Skip, is_past: Callable[[pb.Skip], bool]) -> pb.ChangefeedSpec:
+    """`spec` with one more transaction to leave out. The list is bounded: those that the changefeed is past are
+    forgotten first. Raises BadInput where that does not help."""
+
+    def same(each: pb.Skip) -> bool:
+        return (each.gtid, each.file, each.offset, each.tables) == (skip.gtid, skip.file, skip.offset, skip.tables)
+
+    kept = [each for each in spec.skips if not same(each)]
+    while len(kept) >= SKIPS_KEPT:
+        oldest = next((each for each in kept if is_past(each)), None)
+        if oldest is None:
+            raise BadInput(f"changefeed {spec.name} has {len(kept)} transactions to leave out still: resume it first")
+        kept.remove(oldest)
+    changed = pb.ChangefeedSpec()
+    changed.CopyFrom(spec)
+    del changed.skips[:]
+    changed.skips.extend([*kept, skip])
+    return changed

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from common.ddlscope import created, dropped, exactly_touched, touched
-from common.errors import Fenced, HedgerowError
+from common.errors import DdlFailed, DdlUncertain, Fenced, HedgerowError, UnsupportedEvent
 from common.metrics import rejected
 from common.pb.v1 import dispatch_pb2
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
 from common.sinktables import SCHEMA_DISPATCHER
+from common.skips import way_past
 from dispatcher.decision import Decision
 from dispatcher.feed import Target
 from dispatcher.origin import completed
@@ -18,6 +19,7 @@ from dispatcher.port import LaneFailed
 from dispatcher.sink.cut import Cut
 from dispatcher.sink.ddl import NotFlushed, execute_ddl
 from dispatcher.sink.kept import KeptSession
+from dispatcher.sink.survey import unlisted
 from dispatcher.sink.writer import Writer
 from dispatcher.source.statements import Statement
 from dispatcher.spec import Spec
@@ -86,12 +88,12 @@ class Barrier:
                 self._spec.flavour,
                 self._writer,
                 generation,
-                self._ddl,
+                self._to_execute(cut),
                 self.position,
                 completed(self._statement.session, self._statement.text, self._spec.source),
                 begin=self._begin,
                 cut=cut,
-                executed=self._statement.is_ours,
+                executed=self._statement.is_ours or self._ddl.skipped,
                 raw=_edited(self._statement.raw, self._ddl.edits),
                 error_code=self._statement.error_code,
                 flushed=flushed,
@@ -104,8 +106,27 @@ class Barrier:
         except HedgerowError as error:
             if isinstance(error, Fenced):
                 rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
+            if isinstance(error, DdlFailed | DdlUncertain | UnsupportedEvent):
+                error = type(error)(f"{error}. {self._way_past}")
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
         return True
+
+    def _to_execute(self, cut: Cut) -> pb.Ddl:
+        """Raises UnsupportedEvent where it is refused: here, everything before it is applied, as the user finds it."""
+        ddl = self._ddl
+        if ddl.refusal:
+            raise UnsupportedEvent(ddl.refusal)
+        if ddl.skipped and ddl.scope == pb.EVERYTHING:
+            found = unlisted(self._spec.sink, self._spec.flavour, self._writer.uid, self._spec.filter, cut)
+            ddl = pb.Ddl()
+            ddl.CopyFrom(self._ddl)
+            ddl.creates.extend(name.write() for name in found)
+        return ddl
+
+    @property
+    def _way_past(self) -> str:
+        place = self._ddl.position
+        return way_past(self._spec.name, self._statement.gtid, place.file, place.offset)
 
 
 def _edited(raw: bytes, edits: Iterable[pb.Edit]) -> bytes:

@@ -22,6 +22,7 @@ from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
 from dispatcher.lag import Place, StreamLag
+from dispatcher.leftout import route
 from dispatcher.net import Net
 from dispatcher.port import Port
 from dispatcher.ports import Ports
@@ -117,16 +118,9 @@ class Cycle:
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
             start = replace(start, gtid_set="")
         net = Net(self._spec, self._writer, self._ports.ask) if SCHEMA_DISPATCHER in starts else None
-        self._router = Router(
-            flavour,
-            start,
-            reader.source_id,
-            self._ports.targets,
-            Classifier(self._spec),
-            self._ports.prepared(),
-            net,
-            self._undone,
-        )
+        targets, classify, prepared = self._ports.targets, Classifier(self._spec), self._ports.prepared()
+        undone, skips = self._undone, self._spec.skips
+        self._router = Router(flavour, start, reader.source_id, targets, classify, prepared, net, undone, skips)
         reader.reached = self._router.tracker.position
         self._reached = self._read = (self._router.tracker.file, self._router.tracker.offset)
         self._ports.connect(self._description)
@@ -174,7 +168,7 @@ class Cycle:
                     self._wake.wait(self._timeout())
                 else:
                     router.commit_floor = self._lag.commit_floor
-                    at = router.route(events, at, *self._ports.room())
+                    at = route(router, self._spec.name, events, at, *self._ports.room())
                     self._unrouted = at < len(events)
                     self._note(router, reader, events, at)
                     if router.description:

@@ -12,6 +12,9 @@ those dispatchers that have some. What was prepared before the stream began is k
 The schema dispatcher's stream has a net (dispatcher.net) for rows of tables that no dispatcher replicates; what it has
 applied already, and what is another changefeed's, is not caught.
 
+Rows of a transaction that a user has left out go to nobody, or not to the dispatchers that the user named; that is
+judged where their table maps come. DDL of it is met like any other, so that the list of dispatchers follows it.
+
 A dispatcher whose progress row is ahead of where the stream began skips the transactions that it has applied.
 """
 
@@ -30,9 +33,11 @@ from common.names import TableName
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
 from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
+from common.skips import Skip
 from dispatcher.ahead import Ahead
 from dispatcher.feed import Event, Feed, Target
 from dispatcher.source.statements import Statement
+from dispatcher.source.tablemap import TableMap
 from dispatcher.source.transactions import (
     BEGIN,
     DDL,
@@ -48,7 +53,6 @@ from dispatcher.source.transactions import (
     XA_COMMIT,
     XA_ONE_PHASE,
     XA_PREPARE,
-    TableMap,
     Tracker,
 )
 from dispatcher.undo import RolledBack, Undone
@@ -83,11 +87,12 @@ class Router:
         prepared: Mapping[str, Collection[str]],
         net: Catches | None = None,
         undone: Undone | None = None,
+        skips: Iterable[Skip] = (),
     ) -> None:
         """`start`: where the reader starts, the least of the targets' positions. `prepared`: of the XA transactions
         that have rows in the sink, by xid, the dispatchers concerned. `net`: where the schema dispatcher is a target.
-        `undone`: rows that are known not to hold."""
-        self.tracker = Tracker(flavour, start, source_id)
+        `undone`: rows that are known not to hold. `skips`: transactions that users have left out."""
+        self.tracker = Tracker(flavour, start, source_id, skips)
         # Without a set to begin with, the GTIDs that are read are not all that was executed: they say nothing.
         self.by_gtid = bool(start.gtid_set) or not start.file
         self.ddl: pb.Ddl | None = None
@@ -177,7 +182,8 @@ class Router:
                 known = self._known.get(table, self)
                 if known is self:
                     known = self._resolve(table)
-                if known is not None:
+                skipping = tracker.skipping
+                if known is not None and (skipping is None or not self._is_left_out(table, skipping)):
                     maps[table] = known, event  # type: ignore[assignment]
             elif what == NOTHING:
                 continue
@@ -363,6 +369,9 @@ class Router:
         if self._withheld and any(name.key in keys for keys in self._withheld.values()):
             return None
         target = self._targets.get(name.key)
+        skipping = self.tracker.skipping
+        if skipping is not None and self._is_left_out(table, skipping):
+            return target  # and not remembered
         if target is None and self._net is not None and self._net.suspects(name):
             if self._skip or self._targets[SCHEMA_DISPATCHER].covered:
                 return None  # and not remembered
@@ -371,6 +380,10 @@ class Router:
             self._known.clear()
         self._known[table] = target
         return target
+
+    @staticmethod
+    def _is_left_out(table: TableMap, skipping: frozenset[str]) -> bool:
+        return not skipping or TableName(table.schema, table.table).key in skipping
 
     def _ddl(self) -> None:
         statement = self.tracker.statement
@@ -387,7 +400,7 @@ class Router:
         if self._open:
             raise UnsupportedEvent(
                 f"a statement near {self._place()} comes after rows of the same transaction, which it would commit in "
-                f"the sink: {statement.text[:200]}. Apply the transaction in the sink by hand, and start after it"
+                f"the sink: {statement.text[:200]}. Apply the transaction in the sink by hand"
             )
         self._statement = statement
         ddl.gtid = statement.gtid if self.by_gtid else ""

@@ -8,6 +8,7 @@ from common.errors import BadInput
 from common.filter import TableFilter
 from common.mysql import Flavour
 from common.pb.v1 import model_pb2 as pb
+from common.skips import Skip
 from common.uri import ServerUri
 
 DEFAULT_LANES = 1
@@ -29,6 +30,7 @@ class Spec:
     batch_transactions: int
     batch_bytes: int
     filter: TableFilter = field(compare=False)
+    skips: tuple[Skip, ...] = ()
 
     @classmethod
     def read(cls, message: pb.ChangefeedSpec) -> Spec:
@@ -48,6 +50,7 @@ class Spec:
             batch_transactions=options.batch_transactions or DEFAULT_BATCH_TRANSACTIONS,
             batch_bytes=options.batch_bytes or DEFAULT_BATCH_BYTES,
             filter=TableFilter.parse(message.filter),
+            skips=tuple(map(Skip.read, message.skips)),
         )
 
 

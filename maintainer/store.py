@@ -41,9 +41,10 @@ from common.metrics import rejected
 from common.mysql import Flavour, What, connect, unavailable
 from common.pb.v1 import model_pb2 as pb
 from common.position import Position
-from common.sinkjournal import STARTED
+from common.sinkjournal import DONE, STARTED
 from common.sinksessions import SessionRecord, kill_session
 from common.sinktables import SCHEMA_DISPATCHER, ProgressRow
+from common.skips import Skip
 from common.uri import ServerUri
 
 CONNECT_SECONDS = 5.0
@@ -78,6 +79,7 @@ class Store:
         self._filter = TableFilter.parse(spec.filter)
         self._formers = [TableFilter.parse(former.rules) for former in spec.former_filters]
         self._start = Position.read(spec.start_position)
+        self._skips = [Skip.read(skip) for skip in spec.skips]
         self.flavour = cast(Flavour, spec.flavour)
 
     async def take_over(self, served: Collection[Incarnation] = ()) -> View:
@@ -207,15 +209,22 @@ class Store:
             self._check_none_lost(sorted(in_both - before - after))
 
     def _known(self, sink: Connection[Cursor]) -> set[str] | None:
-        """The tables that have rows; None while a DDL statement is under way, whose rows come with its end."""
+        """The tables that have rows; None while a DDL statement is under way, whose rows come with its end: also one
+        that a user has executed, and the schema dispatcher has not come to yet."""
         with sink.cursor() as cursor:
             cursor.execute(
-                f"SELECT COUNT(*) FROM {sinktables.SCHEMA}.ddl WHERE changefeed_uid = %s AND state = %s",
-                (self._uid, STARTED),
+                f"SELECT ddl_key, state FROM {sinktables.SCHEMA}.ddl WHERE changefeed_uid = %s AND state IN (%s, %s)",
+                (self._uid, STARTED, DONE),
             )
-            if cursor.fetchall() != ((0,),):
-                return None
-        return {row.dispatcher for row in sinktables.list_progress(sink, self._uid)}
+            states = {str(key): str(state) for key, state in cursor.fetchall()}
+        rows = {row.dispatcher: row.position for row in sinktables.list_progress(sink, self._uid)}
+        if STARTED in states.values():
+            return None
+        by_hand = [Skip.of_key(key) for key in states] + list(self._skips)
+        at = rows.get(SCHEMA_DISPATCHER)
+        if at is not None and any(not skip.is_before(at, self.flavour) for skip in by_hand):
+            return None
+        return set(rows)
 
     def _check_none_lost(self, missing: list[str]) -> None:
         lost = [key for key in missing if not self._may_be_new(key)]

@@ -28,18 +28,15 @@ class Decision:
     reason: str = ""
 
 
-_AFTERWARDS = "Execute in the sink what of it belongs there, then resume the changefeed behind this statement"
-
-
 def apply_filter(classified: Classified, table_filter: TableFilter) -> Decision:
     """Skip what lies outside of the filter, execute what lies inside, refuse what lies across or is not understood."""
     if classified.ignorable or classified.kind is Kind.TRANSACTION:
         return Decision(Action.SKIP, classified.reason)
     if classified.kind is Kind.DML:
-        return Decision(Action.REFUSE, f"{classified.reason}. {_AFTERWARDS}")
+        return Decision(Action.REFUSE, classified.reason)
     if classified.kind is Kind.UNKNOWN:
         # Also without a filter: of a table that it makes nobody would replicate the rows.
-        return Decision(Action.REFUSE, f"{classified.reason}, so which tables it changes is unknown. {_AFTERWARDS}")
+        return Decision(Action.REFUSE, f"{classified.reason}, so which tables it changes is unknown")
     if classified.scope == pb.SCHEMA and classified.drops:
         return _drop_schema(classified, table_filter)
     inside = [name for name in classified.changes if _matches(name, table_filter)]
@@ -49,13 +46,13 @@ def apply_filter(classified: Classified, table_filter: TableFilter) -> Decision:
     if outside:
         return Decision(
             Action.REFUSE,
-            f"it changes {_listed(inside)} inside of the filter and {_listed(outside)} outside of it. {_AFTERWARDS}",
+            f"it changes {_listed(inside)} inside of the filter and {_listed(outside)} outside of it",
         )
     missing = [name for name in classified.needs if not _matches(name, table_filter)]
     if missing:
         return Decision(
             Action.REFUSE,
-            f"{_listed(inside)} refers to {_listed(missing)}, which the filter leaves out. {_AFTERWARDS}",
+            f"{_listed(inside)} refers to {_listed(missing)}, which the filter leaves out",
         )
     names = (*classified.creates, *classified.changes)
     dotted = [name for name in names if "." in name.schema or ("." in name.table and classified.kind is not Kind.VIEW)]
@@ -63,7 +60,7 @@ def apply_filter(classified: Classified, table_filter: TableFilter) -> Decision:
         return Decision(
             Action.REFUSE,
             f"{_listed(dict.fromkeys(dotted))}: a name that has a dot in it cannot be told from another schema and "
-            f"table. Leave it out with a filter rule, or rename it in the source. {_AFTERWARDS}",
+            f"table. Leave it out with a filter rule, or rename it in the source",
         )
     return Decision(Action.EXECUTE)
 
@@ -76,7 +73,7 @@ def _drop_schema(classified: Classified, table_filter: TableFilter) -> Decision:
         return Decision(Action.SKIP, f"schema {schema} lies outside of the filter")
     return Decision(
         Action.REFUSE,
-        f"it drops schema {schema}, of which the filter leaves out some tables that the sink may have. {_AFTERWARDS}",
+        f"it drops schema {schema}, of which the filter leaves out some tables that the sink may have",
     )
 
 

@@ -38,15 +38,20 @@ class Context:
     `session`: variables by name; collations are numbers. `client`: the number of its character_set_client, which is not
     in `session`; 0 where it is not said. `micros`: of its time. `alter_phase`: of MariaDB's two-phase ALTER, start,
     commit, rollback or empty. Not kept: INVOKER, since the servers write the definer into the text of what has one; the
-    catalog; the names of updated schemas; table maps and sizes of changes; transaction ids.
+    catalog; table maps and sizes of changes; transaction ids.
     """
 
-    def __init__(self, flavour: Flavour, header_flags: int, variables: bytes, where: str) -> None:
+    def __init__(
+        self, flavour: Flavour, header_flags: int, variables: bytes, where: str, *, of_rows: bool = False
+    ) -> None:
+        """`of_rows`: of a statement that changes rows, and is executed by nobody."""
         self.session: dict[str, int | float | str] = {}
         self.client = 0
         self.micros = 0
         self.alter_phase = ""
+        self.schemas: tuple[str, ...] | None = None  # whose tables it changes; None: not said, or too many to say
         self._is_mariadb = flavour == "mariadb"
+        self._of_rows = of_rows
         self._where = where
         if header_flags & ~_HEADER_FLAGS:
             raise self._unknown(f"header flags {header_flags & ~_HEADER_FLAGS:#x}")
@@ -98,7 +103,7 @@ class Context:
                 at += data[at] + 1
                 return at + data[at] + 1
             case 12:  # UPDATED_DB_NAMES: count, names with a NUL each
-                return self._after_names(data, at)
+                return self._updated_schemas(data, at)
         return self._read_mariadb(data, at, code) if self._is_mariadb else self._read_mysql(data, at, code)
 
     def _read_mysql(self, data: bytes, at: int, code: int) -> int:
@@ -120,6 +125,8 @@ class Context:
                 return at + 1
             case 20:  # DEFAULT_TABLE_ENCRYPTION
                 session["default_table_encryption"] = data[at]
+                return at + 1
+            case 21 if self._of_rows:  # MySQL 9.7 has it with changes of rows only
                 return at + 1
         raise self._unknown(f"status variable {code}")
 
@@ -153,14 +160,16 @@ class Context:
         if flags & ~known:
             raise self._unknown(f"options {flags & ~known:#x} (FLAGS2)")
 
-    @staticmethod
-    def _after_names(data: bytes, at: int) -> int:
+    def _updated_schemas(self, data: bytes, at: int) -> int:
         count, at = data[at], at + 1
+        names = []
         for _ in range(0 if count == _MANY_SCHEMAS else count):
             end = data.find(b"\0", at)
             if end < 0:
                 raise IndexError(at)
+            names.append(data[at:end].decode("utf-8"))
             at = end + 1
+        self.schemas = tuple(names) or None
         return at
 
     def _unknown(self, what: str) -> UnsupportedEvent:

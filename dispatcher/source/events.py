@@ -141,4 +141,4 @@ def rotated_to(event: bytes) -> str:
 def unsupported(kind: int, file: str, offset: int) -> UnsupportedEvent:
     """The error for an event that cannot be replicated; `offset` is the event's end in `file`, in bytes."""
     mend = _MENDS.get(kind, "this version does not know what it means, and skips nothing that it does not know")
-    return UnsupportedEvent(f"event {type_name(kind)} that ends at {file}:{offset}: {mend}")
+    return UnsupportedEvent(f"event {type_name(kind)} that ends at {file}:{offset}: {mend}", (file, offset))

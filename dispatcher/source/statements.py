@@ -63,6 +63,7 @@ class Statement:
     `rows_follow`: it is part of a transaction that goes on (CREATE TABLE ... SELECT); the position does not move at it.
     `is_ours`: a changefeed into this source has executed it; where that changefeed came from has it already.
     `alter_phase`: of MariaDB's two-phase ALTER: start, commit, rollback, or empty.
+    `schemas`: all whose tables it changes, where MySQL says so. `skipped`: a user has left its transaction out.
     """
 
     text: str
@@ -78,6 +79,8 @@ class Statement:
     event: bytes
     raw: bytes
     error_code: int
+    schemas: tuple[str, ...] | None = None
+    skipped: bool = False
 
 
 def plain_text(event: bytes, at: int) -> str:
@@ -107,13 +110,15 @@ def changed_at(mapped: bytes, end: bytes) -> int:
     return 0
 
 
-def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: bool, flavour: Flavour) -> Statement:
-    """Read a query event that holds DDL. Raises UnsupportedEvent, BinlogCorrupt."""
+def read_statement(
+    event: bytes, text_at: int, file: str, gtid: str, inside: bool, flavour: Flavour, *, of_rows: bool = False
+) -> Statement:
+    """Read a query event that holds DDL, or a change of rows (`of_rows`). Raises UnsupportedEvent, BinlogCorrupt."""
     timestamp, _, _, _, log_pos, flags = struct.unpack_from("<IBIIIH", event)
     thread_id, _, schema_length, error_code = struct.unpack_from("<IIBH", event, e.HEADER)
     schema_at = text_at - 1 - schema_length
     where = f"the statement that ends at {file}:{log_pos}"
-    context = Context(flavour, flags, event[e.HEADER + 13 : schema_at], where)
+    context = Context(flavour, flags, event[e.HEADER + 13 : schema_at], where, of_rows=of_rows)
     raw, client = event[text_at:], context.client or _UTF8MB4
     if inside:  # MySQL says so in the text, for replicas only
         raw = _START_TRANSACTION.sub(b"", raw)
@@ -145,4 +150,5 @@ def read_statement(event: bytes, text_at: int, file: str, gtid: str, inside: boo
         event=event,
         raw=raw,
         error_code=error_code,
+        schemas=context.schemas,
     )

@@ -4,21 +4,24 @@
 from attributes that hold until the next call. The position advances at ends of transactions only, and it is built only
 when somebody asks for it: per transaction the tracker adds integers.
 
-What cannot be replicated raises UnsupportedEvent, never passes silently: unknown events, INCIDENT, statement-format
-changes, rows events without their table map.
+What cannot be replicated raises UnsupportedEvent, never passes silently: unknown events, INCIDENT, rows events without
+their table map; unless a user has left the transaction out.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
-from common.errors import BinlogCorrupt, HistoryDiverged, UnsupportedEvent
+from common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged
 from common.gtid import GtidSet, MariadbGtidSet, gtid_set, is_subset
 from common.mark import moved
 from common.mysql import Flavour
 from common.position import Position, file_order
+from common.skips import Skip
 from dispatcher.source import events as e
 from dispatcher.source.framing import description_checksum
 from dispatcher.source.gtid_events import (
@@ -30,7 +33,9 @@ from dispatcher.source.gtid_events import (
     xid_text,
 )
 from dispatcher.source.marks import Savepoints, gtid_text, transaction_mark
+from dispatcher.source.skipping import Skipping, kind_left_out, unreadable
 from dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
+from dispatcher.source.tablemap import TableMap
 
 NOTHING: Final = 0  # an event that concerns nobody
 BEGIN: Final = 1  # a transaction begins
@@ -59,23 +64,6 @@ _MARIADB_PREPARED_XA: Final = 64
 _XA_TEXT: Final = re.compile(r"XA \w+ (.+?)(?: ONE PHASE)?\Z", re.DOTALL)
 
 
-class TableMap:
-    """One table as a table-map event names it. The same object comes back while the event's body stays the same."""
-
-    __slots__ = ("schema", "table", "table_id")
-
-    def __init__(self, body: bytes) -> None:
-        """`body`: the event without its header (mysql-server, class Table_map_event)."""
-        length = body[8]
-        self.table_id = int.from_bytes(body[:6], "little")
-        self.schema = body[9 : 9 + length].decode("utf-8")
-        at = 9 + length + 1
-        self.table = body[at + 1 : at + 1 + body[at]].decode("utf-8")
-
-    def __repr__(self) -> str:
-        return f"TableMap({self.schema}.{self.table}, {self.table_id})"
-
-
 class Tracker:
     """Follows one stream from `start`. `source_id` is that of the server that sends (Reader.source_id).
 
@@ -83,7 +71,7 @@ class Tracker:
     takes; `file` and `offset` as in `position()`; `end_gtid`, the last transaction's GTID event, empty without one.
     """
 
-    def __init__(self, flavour: Flavour, start: Position, source_id: str) -> None:
+    def __init__(self, flavour: Flavour, start: Position, source_id: str, skips: Iterable[Skip] = ()) -> None:
         self._flavour: Flavour = flavour
         self._source_id = source_id
         same = start.source_id == source_id
@@ -106,6 +94,9 @@ class Tracker:
         self._inside = False
         self._maps: dict[bytes, TableMap] = {}
         self._known: dict[bytes, TableMap] = {}
+        self._skips = Skipping(skips)
+        self.skipping: frozenset[str] | None = None  # whose rows of the transaction at hand are left out; empty: all
+        self.skipped: list[str] = []  # transactions that were left out, for whoever tells of them
         self.table: TableMap | None = None
         self.statement: Statement | None = None
         self.xid = ""
@@ -227,7 +218,7 @@ class Tracker:
         return table
 
     def _unmapped(self, event: bytes) -> int:
-        if event[_TABLE_ID] == _DUMMY_TABLE_ID:
+        if event[_TABLE_ID] == _DUMMY_TABLE_ID or self._is_left_out:
             return NOTHING
         table_id = int.from_bytes(event[_TABLE_ID], "little")
         raise BinlogCorrupt(f"{self._where(event)}: a rows event is for table id {table_id}, which no table map named")
@@ -236,6 +227,8 @@ class Tracker:
         if self._inside:
             raise BinlogCorrupt(f"{self._where(event)}: a transaction begins inside another one")
         self._gtid = event
+        if self._skips:
+            self.skipping = self._skips.find(gtid_text(event), self._current_file, _log_pos(event))
         if self._flavour == "mariadb":
             if event[e.HEADER + 12] & _MARIADB_STANDALONE:
                 return NOTHING
@@ -273,6 +266,9 @@ class Tracker:
         self._savepoints.count = 0
         self._inside = False
         self._maps.clear()
+        if self.skipping is not None:
+            self.skipped.append(self.gtid or f"the one that ends at {self.file}:{self.offset}")
+            self.skipping = None
 
     def _follow(self, event: bytes) -> None:
         """A server begins a new file when one is full, but not inside a transaction: that may go beyond 4 GiB."""
@@ -290,6 +286,8 @@ class Tracker:
             return BEGIN
         text = plain_text(event, text_at)
         kind = statement_kind(text)
+        if self._is_left_out:
+            kind = kind_left_out(kind, text)
         if kind == Kind.COMMIT:
             self._finish(event)
             return END
@@ -303,15 +301,9 @@ class Tracker:
         if kind == Kind.BEGIN:
             self._inside = True
             return BEGIN
-        if kind == Kind.CHANGE:
-            raise UnsupportedEvent(
-                f"{self._where(event)}: a change was logged as a statement ({text[:80]!r}). SET GLOBAL binlog_format = "
-                f"ROW on the source (sessions keep their format until they reconnect), and start after this position"
-            )
         if kind == Kind.ROLLBACK:
             return self._roll_back(event, text)
-        gtid = gtid_text(self._gtid)
-        statement = read_statement(event, text_at, self._current_file, gtid, self._inside, self._flavour)
+        statement = self._read_statement(event, text_at, gtid_text(self._gtid), of_rows=kind == Kind.CHANGE)
         if statement.alter_phase in ("start", "rollback"):  # MariaDB's two-phase ALTER: its commit has the text again
             self._finish(event)
             return END
@@ -330,6 +322,24 @@ class Tracker:
         self._finish(event)
         return ROLLED_BACK
 
+    def _read_statement(self, event: bytes, text_at: int, gtid: str, *, of_rows: bool) -> Statement:
+        try:
+            file, inside = self._current_file, self._inside
+            statement = read_statement(event, text_at, file, gtid, inside, self._flavour, of_rows=of_rows)
+        except (HedgerowError, ValueError, IndexError, struct.error):
+            if not self._is_left_out:
+                raise
+            return unreadable(gtid, self._current_file, event, inside=self._inside)
+        return replace(statement, skipped=True) if self._is_left_out else statement
+
+    @property
+    def _is_left_out(self) -> bool:
+        return self.skipping is not None and not self.skipping  # whole: it need not be understood
+
+    def announcement(self) -> tuple[str, str, int]:
+        """Of the transaction at hand: its GTID, file, and the offset where the event that announces it ends, or 0."""
+        return gtid_text(self._gtid), self._current_file, _log_pos(self._gtid) if self._gtid else 0
+
     def _xa(self, event: bytes, text: str) -> int:
         word = text.split(None, 2)[1].upper()
         match = _XA_TEXT.match(text)
@@ -339,8 +349,9 @@ class Tracker:
             return XA_BEGIN
         if word == "END":
             return NOTHING
+        left_out = self._is_left_out
         self._finish(event)
-        return XA_COMMIT if word == "COMMIT" else XA_ROLLBACK
+        return XA_COMMIT if word == "COMMIT" and not left_out else XA_ROLLBACK
 
     def _rare(self, event: bytes, kind: int) -> int:
         if kind == e.ROTATE:
@@ -364,7 +375,12 @@ class Tracker:
             return XA_ONE_PHASE if one_phase else XA_PREPARE
         if kind in e.IGNORED or event[e.FLAGS_AT] & e.IGNORABLE_F:
             return NOTHING
-        (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
+        if self._is_left_out and not self._inside:
+            self._finish(event)
+            return END
+        log_pos = _log_pos(event)
+        if self._is_left_out or (not self._gtid and self._skips.find("", self._current_file, log_pos) is not None):
+            return NOTHING
         raise e.unsupported(kind, self._current_file, log_pos)
 
     def _tear(self) -> None:
@@ -373,6 +389,7 @@ class Tracker:
         self.torn = self._marker(0) if self._inside or self._gtid else ""
         if self.torn:
             self._gtid = self._mapped = b""
+            self.skipping = None
             self._inside = False
             self._savepoints.count = 0
             self._maps.clear()
@@ -395,3 +412,7 @@ class Tracker:
     def _where(self, event: bytes) -> str:
         (log_pos,) = _U32.unpack_from(event, e.LOG_POS_AT)
         return f"event {e.type_name(event[e.TYPE_AT])} that ends at {self._current_file}:{log_pos}"
+
+
+def _log_pos(event: bytes) -> int:
+    return int(_U32.unpack_from(event, e.LOG_POS_AT)[0])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 import tomllib
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import click
@@ -130,6 +132,32 @@ def pause(client: Client, name: str) -> None:
 def resume(client: Client, name: str) -> None:
     """Go on where the sink is, after a pause or a failure."""
     render.changefeed(client.call("Resume", pb.ChangefeedRequest(name=name)), as_json=client.json)
+
+
+@changefeed.command()
+@name_argument
+@click.option("--transaction", metavar="GTID", help="Its GTID.")
+@click.option("--at", metavar="FILE:OFFSET", help="Without GTIDs: where some event of it ends in the source's binlog.")
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    metavar="SCHEMA.TABLE",
+    help="Leave out only its rows of this table. May be repeated. [the whole transaction]",
+)
+@with_client
+def skip(client: Client, name: str, transaction: str | None, at: str | None, tables: tuple[str, ...]) -> None:
+    """Leave out one transaction at which a changefeed stops; resume goes on after it.
+
+    None of its rows is applied and none of its DDL is executed: what of it belongs into the sink is yours to execute
+    there first. Tables that DDL of it creates or drops are replicated from there on, or no more, as if it had been
+    executed.
+    """
+    request = pb.SkipRequest(
+        name=name, transaction=transaction or "", at=at or "", tables=tables, by=f"{getpass.getuser()}@{gethostname()}"
+    )
+    feed = client.call("Skip", request)
+    render.skipped(feed, as_json=client.json)
 
 
 @changefeed.command()

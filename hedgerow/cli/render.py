@@ -30,6 +30,27 @@ def changefeeds(feeds: Iterable[pb.Changefeed], *, as_json: bool) -> None:
     _emit([changefeed_dict(feed) for feed in feeds], lambda: _changefeeds_table(feeds), as_json)
 
 
+def skipped(feed: pb.Changefeed, *, as_json: bool) -> None:
+    """What was just decided to be left out."""
+    last = skip_dict(feed.spec.skips[-1])
+    of = f" of {', '.join(last['tables'])}" if last["tables"] else ""
+    text = (
+        f"{feed.spec.name} leaves out {'the rows' + of + ' in' if of else ''} transaction {last['transaction']}:\n"
+        f"  {last['what']}\nIt goes on with: hedgerow changefeed resume {feed.spec.name}"
+    )
+    _emit({**last, "changefeed": feed.spec.name}, lambda: Text(text), as_json)
+
+
+def skip_dict(skip: model_pb2.Skip) -> dict[str, Any]:
+    return {
+        "transaction": skip.gtid or f"{skip.file}:{skip.offset}",
+        "tables": list(skip.tables),
+        "at": _time(skip.at),
+        "by": skip.by,
+        "what": skip.what,
+    }
+
+
 def nodes(listed: Iterable[pb.Node], *, as_json: bool) -> None:
     listed = list(listed)
     _emit([_node_dict(node) for node in listed], lambda: _nodes_table(listed), as_json)
@@ -71,6 +92,7 @@ def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
             "batch_bytes": spec.options.batch_bytes,
         },
         "created": _time(spec.created),
+        "skips": [skip_dict(skip) for skip in spec.skips],
         "epoch": ownership.epoch,
         "owner": ownership.node,
         "role": _name(model_pb2.Role, ownership.role),

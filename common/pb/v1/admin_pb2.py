@@ -27,7 +27,7 @@ from common.pb.v1 import maintainer_pb2 as common_dot_pb_dot_v1_dot_maintainer__
 from common.pb.v1 import model_pb2 as common_dot_pb_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63ommon/pb/v1/admin.proto\x12\x0bhedgerow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1d\x63ommon/pb/v1/maintainer.proto\x1a\x18\x63ommon/pb/v1/model.proto\"\x95\x01\n\x17\x43reateChangefeedRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04sink\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x03(\t\x12\r\n\x05start\x18\x05 \x01(\t\x12/\n\x07options\x18\x06 \x01(\x0b\x32\x1e.hedgerow.v1.ChangefeedOptions\"!\n\x11\x43hangefeedRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xbe\x01\n\x17UpdateChangefeedRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06source\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04sink\x18\x03 \x01(\tH\x01\x88\x01\x01\x12(\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x18.hedgerow.v1.FilterRules\x12/\n\x07options\x18\x05 \x01(\x0b\x32\x1e.hedgerow.v1.ChangefeedOptionsB\t\n\x07_sourceB\x07\n\x05_sink\"\x1c\n\x0b\x46ilterRules\x12\r\n\x05rules\x18\x01 \x03(\t\"\x10\n\x0eRemoveResponse\"\r\n\x0bListRequest\"<\n\x0cListResponse\x12,\n\x0b\x63hangefeeds\x18\x01 \x03(\x0b\x32\x17.hedgerow.v1.Changefeed\"\x94\x02\n\nChangefeed\x12)\n\x04spec\x18\x01 \x01(\x0b\x32\x1b.hedgerow.v1.ChangefeedSpec\x12)\n\townership\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Ownership\x12-\n\x06status\x18\x03 \x01(\x0b\x32\x1d.hedgerow.v1.ChangefeedStatus\x12+\n\x04live\x18\x04 \x01(\x0b\x32\x1d.hedgerow.v1.MaintainerStatus\x12\x1d\n\x03lag\x18\x05 \x01(\x0b\x32\x10.hedgerow.v1.Lag\x12\x35\n\x11lag_unknown_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10ListNodesRequest\"{\n\x04Node\x12#\n\x04info\x18\x01 \x01(\x0b\x32\x15.hedgerow.v1.NodeInfo\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\x08\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x11\n\tmaintains\x18\x04 \x03(\t\x12\x13\n\x0b\x64ispatchers\x18\x05 \x01(\r\"5\n\x11ListNodesResponse\x12 \n\x05nodes\x18\x01 \x03(\x0b\x32\x11.hedgerow.v1.Node\" \n\x10\x44rainNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"3\n\x15MoveMaintainerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\"G\n\x15MoveDispatcherRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndispatcher\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\"C\n\x0b\x45rrorDetail\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12&\n\x08problems\x18\x02 \x03(\x0b\x32\x14.hedgerow.v1.Problem\"&\n\x07Problem\x12\r\n\x05\x66ound\x18\x01 \x01(\t\x12\x0c\n\x04mend\x18\x02 \x01(\t2\xd9\x06\n\x05\x41\x64min\x12Q\n\x10\x43reateChangefeed\x12$.hedgerow.v1.CreateChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12@\n\x05Pause\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12\x41\n\x06Resume\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12G\n\x06Update\x12$.hedgerow.v1.UpdateChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12\x45\n\x06Remove\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x1b.hedgerow.v1.RemoveResponse\x12>\n\x03Get\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12;\n\x04List\x12\x18.hedgerow.v1.ListRequest\x1a\x19.hedgerow.v1.ListResponse\x12\x42\n\x05Watch\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed0\x01\x12J\n\tListNodes\x12\x1d.hedgerow.v1.ListNodesRequest\x1a\x1e.hedgerow.v1.ListNodesResponse\x12=\n\tDrainNode\x12\x1d.hedgerow.v1.DrainNodeRequest\x1a\x11.hedgerow.v1.Node\x12M\n\x0eMoveMaintainer\x12\".hedgerow.v1.MoveMaintainerRequest\x1a\x17.hedgerow.v1.Changefeed\x12M\n\x0eMoveDispatcher\x12\".hedgerow.v1.MoveDispatcherRequest\x1a\x17.hedgerow.v1.Changefeedb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63ommon/pb/v1/admin.proto\x12\x0bhedgerow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1d\x63ommon/pb/v1/maintainer.proto\x1a\x18\x63ommon/pb/v1/model.proto\"\x95\x01\n\x17\x43reateChangefeedRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04sink\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x03(\t\x12\r\n\x05start\x18\x05 \x01(\t\x12/\n\x07options\x18\x06 \x01(\x0b\x32\x1e.hedgerow.v1.ChangefeedOptions\"!\n\x11\x43hangefeedRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xbe\x01\n\x17UpdateChangefeedRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06source\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04sink\x18\x03 \x01(\tH\x01\x88\x01\x01\x12(\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x18.hedgerow.v1.FilterRules\x12/\n\x07options\x18\x05 \x01(\x0b\x32\x1e.hedgerow.v1.ChangefeedOptionsB\t\n\x07_sourceB\x07\n\x05_sink\"X\n\x0bSkipRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0btransaction\x18\x02 \x01(\t\x12\n\n\x02\x61t\x18\x03 \x01(\t\x12\x0e\n\x06tables\x18\x04 \x03(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\"\x1c\n\x0b\x46ilterRules\x12\r\n\x05rules\x18\x01 \x03(\t\"\x10\n\x0eRemoveResponse\"\r\n\x0bListRequest\"<\n\x0cListResponse\x12,\n\x0b\x63hangefeeds\x18\x01 \x03(\x0b\x32\x17.hedgerow.v1.Changefeed\"\x94\x02\n\nChangefeed\x12)\n\x04spec\x18\x01 \x01(\x0b\x32\x1b.hedgerow.v1.ChangefeedSpec\x12)\n\townership\x18\x02 \x01(\x0b\x32\x16.hedgerow.v1.Ownership\x12-\n\x06status\x18\x03 \x01(\x0b\x32\x1d.hedgerow.v1.ChangefeedStatus\x12+\n\x04live\x18\x04 \x01(\x0b\x32\x1d.hedgerow.v1.MaintainerStatus\x12\x1d\n\x03lag\x18\x05 \x01(\x0b\x32\x10.hedgerow.v1.Lag\x12\x35\n\x11lag_unknown_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x12\n\x10ListNodesRequest\"{\n\x04Node\x12#\n\x04info\x18\x01 \x01(\x0b\x32\x15.hedgerow.v1.NodeInfo\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\x08\x12\x11\n\treachable\x18\x03 \x01(\x08\x12\x11\n\tmaintains\x18\x04 \x03(\t\x12\x13\n\x0b\x64ispatchers\x18\x05 \x01(\r\"5\n\x11ListNodesResponse\x12 \n\x05nodes\x18\x01 \x03(\x0b\x32\x11.hedgerow.v1.Node\" \n\x10\x44rainNodeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"3\n\x15MoveMaintainerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\"G\n\x15MoveDispatcherRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndispatcher\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\"C\n\x0b\x45rrorDetail\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12&\n\x08problems\x18\x02 \x03(\x0b\x32\x14.hedgerow.v1.Problem\"&\n\x07Problem\x12\r\n\x05\x66ound\x18\x01 \x01(\t\x12\x0c\n\x04mend\x18\x02 \x01(\t2\x94\x07\n\x05\x41\x64min\x12Q\n\x10\x43reateChangefeed\x12$.hedgerow.v1.CreateChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12@\n\x05Pause\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12\x41\n\x06Resume\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12G\n\x06Update\x12$.hedgerow.v1.UpdateChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12\x39\n\x04Skip\x12\x18.hedgerow.v1.SkipRequest\x1a\x17.hedgerow.v1.Changefeed\x12\x45\n\x06Remove\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x1b.hedgerow.v1.RemoveResponse\x12>\n\x03Get\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed\x12;\n\x04List\x12\x18.hedgerow.v1.ListRequest\x1a\x19.hedgerow.v1.ListResponse\x12\x42\n\x05Watch\x12\x1e.hedgerow.v1.ChangefeedRequest\x1a\x17.hedgerow.v1.Changefeed0\x01\x12J\n\tListNodes\x12\x1d.hedgerow.v1.ListNodesRequest\x1a\x1e.hedgerow.v1.ListNodesResponse\x12=\n\tDrainNode\x12\x1d.hedgerow.v1.DrainNodeRequest\x1a\x11.hedgerow.v1.Node\x12M\n\x0eMoveMaintainer\x12\".hedgerow.v1.MoveMaintainerRequest\x1a\x17.hedgerow.v1.Changefeed\x12M\n\x0eMoveDispatcher\x12\".hedgerow.v1.MoveDispatcherRequest\x1a\x17.hedgerow.v1.Changefeedb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,32 +40,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEFEEDREQUEST']._serialized_end=316
   _globals['_UPDATECHANGEFEEDREQUEST']._serialized_start=319
   _globals['_UPDATECHANGEFEEDREQUEST']._serialized_end=509
-  _globals['_FILTERRULES']._serialized_start=511
-  _globals['_FILTERRULES']._serialized_end=539
-  _globals['_REMOVERESPONSE']._serialized_start=541
-  _globals['_REMOVERESPONSE']._serialized_end=557
-  _globals['_LISTREQUEST']._serialized_start=559
-  _globals['_LISTREQUEST']._serialized_end=572
-  _globals['_LISTRESPONSE']._serialized_start=574
-  _globals['_LISTRESPONSE']._serialized_end=634
-  _globals['_CHANGEFEED']._serialized_start=637
-  _globals['_CHANGEFEED']._serialized_end=913
-  _globals['_LISTNODESREQUEST']._serialized_start=915
-  _globals['_LISTNODESREQUEST']._serialized_end=933
-  _globals['_NODE']._serialized_start=935
-  _globals['_NODE']._serialized_end=1058
-  _globals['_LISTNODESRESPONSE']._serialized_start=1060
-  _globals['_LISTNODESRESPONSE']._serialized_end=1113
-  _globals['_DRAINNODEREQUEST']._serialized_start=1115
-  _globals['_DRAINNODEREQUEST']._serialized_end=1147
-  _globals['_MOVEMAINTAINERREQUEST']._serialized_start=1149
-  _globals['_MOVEMAINTAINERREQUEST']._serialized_end=1200
-  _globals['_MOVEDISPATCHERREQUEST']._serialized_start=1202
-  _globals['_MOVEDISPATCHERREQUEST']._serialized_end=1273
-  _globals['_ERRORDETAIL']._serialized_start=1275
-  _globals['_ERRORDETAIL']._serialized_end=1342
-  _globals['_PROBLEM']._serialized_start=1344
-  _globals['_PROBLEM']._serialized_end=1382
-  _globals['_ADMIN']._serialized_start=1385
-  _globals['_ADMIN']._serialized_end=2242
+  _globals['_SKIPREQUEST']._serialized_start=511
+  _globals['_SKIPREQUEST']._serialized_end=599
+  _globals['_FILTERRULES']._serialized_start=601
+  _globals['_FILTERRULES']._serialized_end=629
+  _globals['_REMOVERESPONSE']._serialized_start=631
+  _globals['_REMOVERESPONSE']._serialized_end=647
+  _globals['_LISTREQUEST']._serialized_start=649
+  _globals['_LISTREQUEST']._serialized_end=662
+  _globals['_LISTRESPONSE']._serialized_start=664
+  _globals['_LISTRESPONSE']._serialized_end=724
+  _globals['_CHANGEFEED']._serialized_start=727
+  _globals['_CHANGEFEED']._serialized_end=1003
+  _globals['_LISTNODESREQUEST']._serialized_start=1005
+  _globals['_LISTNODESREQUEST']._serialized_end=1023
+  _globals['_NODE']._serialized_start=1025
+  _globals['_NODE']._serialized_end=1148
+  _globals['_LISTNODESRESPONSE']._serialized_start=1150
+  _globals['_LISTNODESRESPONSE']._serialized_end=1203
+  _globals['_DRAINNODEREQUEST']._serialized_start=1205
+  _globals['_DRAINNODEREQUEST']._serialized_end=1237
+  _globals['_MOVEMAINTAINERREQUEST']._serialized_start=1239
+  _globals['_MOVEMAINTAINERREQUEST']._serialized_end=1290
+  _globals['_MOVEDISPATCHERREQUEST']._serialized_start=1292
+  _globals['_MOVEDISPATCHERREQUEST']._serialized_end=1363
+  _globals['_ERRORDETAIL']._serialized_start=1365
+  _globals['_ERRORDETAIL']._serialized_end=1432
+  _globals['_PROBLEM']._serialized_start=1434
+  _globals['_PROBLEM']._serialized_end=1472
+  _globals['_ADMIN']._serialized_start=1475
+  _globals['_ADMIN']._serialized_end=2391
 # @@protoc_insertion_point(module_scope)

@@ -47,6 +47,20 @@ class UpdateChangefeedRequest(_message.Message):
     options: _model_pb2.ChangefeedOptions
     def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., sink: _Optional[str] = ..., filter: _Optional[_Union[FilterRules, _Mapping]] = ..., options: _Optional[_Union[_model_pb2.ChangefeedOptions, _Mapping]] = ...) -> None: ...
 
+class SkipRequest(_message.Message):
+    __slots__ = ("name", "transaction", "at", "tables", "by")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    transaction: str
+    at: str
+    tables: _containers.RepeatedScalarFieldContainer[str]
+    by: str
+    def __init__(self, name: _Optional[str] = ..., transaction: _Optional[str] = ..., at: _Optional[str] = ..., tables: _Optional[_Iterable[str]] = ..., by: _Optional[str] = ...) -> None: ...
+
 class FilterRules(_message.Message):
     __slots__ = ("rules",)
     RULES_FIELD_NUMBER: _ClassVar[int]

@@ -54,6 +54,11 @@ class AdminStub(object):
                 request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.SerializeToString,
                 response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
+        self.Skip = channel.unary_unary(
+                '/hedgerow.v1.Admin/Skip',
+                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.SerializeToString,
+                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                _registered_method=True)
         self.Remove = channel.unary_unary(
                 '/hedgerow.v1.Admin/Remove',
                 request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
@@ -118,6 +123,12 @@ class AdminServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Skip(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -192,6 +203,11 @@ def add_AdminServicer_to_server(servicer, server):
             'Update': grpc.unary_unary_rpc_method_handler(
                     servicer.Update,
                     request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.FromString,
+                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+            ),
+            'Skip': grpc.unary_unary_rpc_method_handler(
+                    servicer.Skip,
+                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.FromString,
                     response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'Remove': grpc.unary_unary_rpc_method_handler(
@@ -342,6 +358,33 @@ class Admin(object):
             target,
             '/hedgerow.v1.Admin/Update',
             common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.SerializeToString,
+            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Skip(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hedgerow.v1.Admin/Skip',
+            common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.SerializeToString,
             common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,

@@ -185,6 +185,24 @@ class ChangefeedOptions(_message.Message):
     batch_bytes: int
     def __init__(self, consistency: _Optional[_Union[Consistency, str]] = ..., lanes: _Optional[int] = ..., batch_transactions: _Optional[int] = ..., batch_bytes: _Optional[int] = ...) -> None: ...
 
+class Skip(_message.Message):
+    __slots__ = ("gtid", "file", "offset", "tables", "at", "by", "what")
+    GTID_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    gtid: str
+    file: str
+    offset: int
+    tables: _containers.RepeatedScalarFieldContainer[str]
+    at: _timestamp_pb2.Timestamp
+    by: str
+    what: str
+    def __init__(self, gtid: _Optional[str] = ..., file: _Optional[str] = ..., offset: _Optional[int] = ..., tables: _Optional[_Iterable[str]] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., by: _Optional[str] = ..., what: _Optional[str] = ...) -> None: ...
+
 class Rules(_message.Message):
     __slots__ = ("rules",)
     RULES_FIELD_NUMBER: _ClassVar[int]
@@ -200,7 +218,7 @@ class Warning(_message.Message):
     def __init__(self, found: _Optional[str] = ..., mend: _Optional[str] = ...) -> None: ...
 
 class ChangefeedSpec(_message.Message):
-    __slots__ = ("name", "uid", "source", "sink", "filter", "start", "start_position", "flavour", "options", "created", "former_filters", "warnings")
+    __slots__ = ("name", "uid", "source", "sink", "filter", "start", "start_position", "flavour", "options", "created", "former_filters", "skips", "warnings")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -212,6 +230,7 @@ class ChangefeedSpec(_message.Message):
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     FORMER_FILTERS_FIELD_NUMBER: _ClassVar[int]
+    SKIPS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
@@ -224,8 +243,9 @@ class ChangefeedSpec(_message.Message):
     options: ChangefeedOptions
     created: _timestamp_pb2.Timestamp
     former_filters: _containers.RepeatedCompositeFieldContainer[Rules]
+    skips: _containers.RepeatedCompositeFieldContainer[Skip]
     warnings: _containers.RepeatedCompositeFieldContainer[Warning]
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., source: _Optional[str] = ..., sink: _Optional[str] = ..., filter: _Optional[_Iterable[str]] = ..., start: _Optional[str] = ..., start_position: _Optional[_Union[Position, _Mapping]] = ..., flavour: _Optional[str] = ..., options: _Optional[_Union[ChangefeedOptions, _Mapping]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., former_filters: _Optional[_Iterable[_Union[Rules, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., source: _Optional[str] = ..., sink: _Optional[str] = ..., filter: _Optional[_Iterable[str]] = ..., start: _Optional[str] = ..., start_position: _Optional[_Union[Position, _Mapping]] = ..., flavour: _Optional[str] = ..., options: _Optional[_Union[ChangefeedOptions, _Mapping]] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., former_filters: _Optional[_Iterable[_Union[Rules, _Mapping]]] = ..., skips: _Optional[_Iterable[_Union[Skip, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
 
 class OwnershipChange(_message.Message):
     __slots__ = ("epoch", "node", "role", "reason", "at")
@@ -318,7 +338,7 @@ class Edit(_message.Message):
     def __init__(self, at: _Optional[int] = ..., until: _Optional[int] = ..., text: _Optional[bytes] = ...) -> None: ...
 
 class Ddl(_message.Message):
-    __slots__ = ("position", "gtid", "statement", "default_schema", "scope", "touches", "creates", "drops", "fills", "edits")
+    __slots__ = ("position", "gtid", "statement", "default_schema", "scope", "touches", "creates", "drops", "fills", "edits", "refusal", "skipped")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     GTID_FIELD_NUMBER: _ClassVar[int]
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
@@ -329,6 +349,8 @@ class Ddl(_message.Message):
     DROPS_FIELD_NUMBER: _ClassVar[int]
     FILLS_FIELD_NUMBER: _ClassVar[int]
     EDITS_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
     position: Position
     gtid: str
     statement: str
@@ -339,7 +361,9 @@ class Ddl(_message.Message):
     drops: _containers.RepeatedCompositeFieldContainer[TableName]
     fills: _containers.RepeatedCompositeFieldContainer[Fill]
     edits: _containers.RepeatedCompositeFieldContainer[Edit]
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., gtid: _Optional[str] = ..., statement: _Optional[str] = ..., default_schema: _Optional[str] = ..., scope: _Optional[_Union[DdlScope, str]] = ..., touches: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., creates: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., drops: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., fills: _Optional[_Iterable[_Union[Fill, _Mapping]]] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ...) -> None: ...
+    refusal: str
+    skipped: bool
+    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., gtid: _Optional[str] = ..., statement: _Optional[str] = ..., default_schema: _Optional[str] = ..., scope: _Optional[_Union[DdlScope, str]] = ..., touches: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., creates: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., drops: _Optional[_Iterable[_Union[TableName, _Mapping]]] = ..., fills: _Optional[_Iterable[_Union[Fill, _Mapping]]] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., refusal: _Optional[str] = ..., skipped: bool = ...) -> None: ...
 
 class DispatcherStatus(_message.Message):
     __slots__ = ("dispatcher", "epoch", "generation", "state", "position", "blocked", "error", "rows_events", "transactions", "node", "lane", "executed")

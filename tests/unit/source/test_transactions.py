@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged, UnsupportedEvent
 from common.position import Position
+from common.skips import Skip
 from dispatcher.source import events as e
 from dispatcher.source import transactions as t
 from dispatcher.source.gtid_events import tagged_gtid
@@ -86,7 +87,6 @@ def test_another_servers_place_is_not_taken_over() -> None:
         ([make_event(e.INCIDENT, b"")], UnsupportedEvent, "copy the data"),
         ([make_event(e.EXECUTE_LOAD_QUERY, b"")], UnsupportedEvent, "LOAD DATA"),
         ([make_event(e.USER_VAR, b"")], UnsupportedEvent, "binlog_format"),
-        ([gtid(5), query(b"BEGIN"), query(b"/* hi */ insert into x values (1)")], UnsupportedEvent, "binlog_format"),
         ([gtid(5), query(b"BEGIN"), query(b"ROLLBACK TO `s`")], BinlogCorrupt, "savepoint"),
         ([gtid(5), query(b"BEGIN"), ROWS], BinlogCorrupt, "table id 7"),
         ([gtid(5), query(b"BEGIN"), MAP, xid(5), gtid(6), query(b"BEGIN"), ROWS], BinlogCorrupt, "table id 7"),
@@ -227,3 +227,68 @@ def test_a_torn_file_names_the_place_after_it() -> None:
     assert isinstance(error, BinlogCorrupt)
     assert "--start file:binlog.000010:4" in str(error)
     assert "binlog.000009:2874" in str(error)
+
+
+def left_out(*events: bytes, tables: frozenset[str] = frozenset()) -> tuple[list[int], t.Tracker]:
+    """What comes of the events when transaction 5 is left out."""
+    start = Position(f"{A}:1-4", "b.000001", 50, "s", 3.0)
+    tracker = t.Tracker("mysql", start, "s", [Skip(f"{A}:5", tables=tables)])
+    found = []
+    for event in (gtid(5), *events):
+        found.append(tracker.feed(event))
+        if found[-1] == t.DDL:
+            assert tracker.statement is not None
+            assert tracker.statement.skipped
+            tracker.finish_statement()
+    return found[1:], tracker
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([query(b"BEGIN"), MAP, ROWS, xid(9)], [t.BEGIN, t.TABLE_MAP, t.ROWS, t.END]),
+        ([query(b"BEGIN"), ROWS, query(b"ROLLBACK")], [t.BEGIN, t.NOTHING, t.END]),
+        (
+            [query(b"BEGIN"), query(b"INSERT INTO x VALUES (1)"), query(b"ROLLBACK TO `a`"), query(b"COMMIT")],
+            [t.BEGIN, t.NOTHING, t.NOTHING, t.END],
+        ),
+        ([query(b"BEGIN"), make_event(200, b""), make_event(e.USER_VAR, b""), xid(9)], [t.BEGIN, 0, 0, t.END]),
+        ([make_event(e.INCIDENT, b"")], [t.END]),
+        ([query(b"ALTER TABLE x ADD a INT")], [t.DDL]),
+        ([query(b"XA COMMIT X'61',X'',1")], [t.XA_ROLLBACK]),
+    ],
+)
+def test_a_transaction_that_is_left_out_need_not_be_understood(events: list[bytes], expected: list[int]) -> None:
+    found, tracker = left_out(*events)
+    assert found == expected
+    assert tracker.position().gtid_set == f"{A}:1-5"
+    assert tracker.skipped == [f"{A}:5"]
+    assert tracker.skipping is None
+    for event in (gtid(6), query(b"BEGIN"), MAP, ROWS, xid(1234)):
+        tracker.feed(event)
+    assert tracker.position().gtid_set == f"{A}:1-6"
+    assert tracker.skipped == [f"{A}:5"]
+
+
+def test_a_statement_that_cannot_be_read_is_left_out_too() -> None:
+    head = struct.pack("<IIBHH", 1, 0, 2, 0, 1)
+    event = make_event(e.QUERY, head + b"\xee" + b"db\0ALTER TABLE x ADD a INT", log_pos=999)
+    with pytest.raises(HedgerowError):
+        mysql_tracker().feed(event)
+    found, tracker = left_out(event)
+    assert found == [t.DDL]
+    assert tracker.position().gtid_set == f"{A}:1-5"
+
+
+def test_where_only_tables_are_left_out_everything_is_understood() -> None:
+    with pytest.raises(UnsupportedEvent):
+        left_out(make_event(e.INCIDENT, b""), tables=frozenset({"db.tab"}))
+
+
+def test_an_event_outside_of_transactions_is_left_out_by_its_place() -> None:
+    tracker = t.Tracker("mysql", Position("", "b.000001", 50, "s"), "s", [Skip("", "b.000002", 1000)])
+    tracker.feed(ROTATE)
+    assert tracker.feed(make_event(e.INCIDENT, b"")) == t.NOTHING
+    with pytest.raises(UnsupportedEvent) as caught:
+        mysql_tracker().feed(make_event(e.INCIDENT, b""))
+    assert caught.value.place == ("b.000001", 1000)

@@ -65,7 +65,7 @@ def test_decision(rules: str, statement: str, action: Action) -> None:
     decision = apply_filter(classify(statement, "d", "mysql"), TableFilter.parse(rules.split()))
     assert decision.action is action
     if action is REFUSE:
-        assert "resume" in decision.reason
+        assert decision.reason
 
 
 def test_a_refusal_names_both_sides() -> None:

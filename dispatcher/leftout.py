@@ -1,0 +1,33 @@
+"""Routing, with what a user has to know of transactions that are left out, or could be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from common.errors import UnsupportedEvent
+from common.skips import way_past
+from dispatcher.feed import Event
+from dispatcher.router import Router
+
+log = structlog.get_logger()
+
+
+def route(router: Router, changefeed: str, events: Sequence[Event], at: int, transactions: int, size: int) -> int:
+    """As Router.route. Tells of transactions that were left out, and how to leave out the one that cannot be read."""
+    tracker = router.tracker
+    try:
+        at = router.route(events, at, transactions, size)
+    except UnsupportedEvent as error:
+        gtid, file, offset = tracker.announcement()
+        if error.place is not None and not offset:
+            file, offset = error.place
+        if not offset:
+            raise
+        raise UnsupportedEvent(f"{error}. {way_past(changefeed, gtid, file, offset)}") from error
+    if tracker.skipped:
+        for transaction in tracker.skipped:
+            log.warning("transaction-left-out", changefeed=changefeed, transaction=transaction)
+        tracker.skipped.clear()
+    return at
