@@ -63,6 +63,11 @@ class Type:
         return self.family in _PLAIN and "COMPRESSED" not in self.sql
 
     @property
+    def is_text(self) -> bool:
+        """It has a character set."""
+        return self.family.endswith(("char", "text")) or self.family in ("enum", "set")
+
+    @property
     def temporal(self) -> bool:
         return self.family in _TEMPORAL
 

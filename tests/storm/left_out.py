@@ -26,6 +26,7 @@ LEFT_OUT: Final = {
     "MariaDB: a slash in the name of a partitioned table": "Unknown database, in ALTER … REORGANIZE PARTITION (10.11)",
     "MariaDB: backticks in the name of a sequence": "NEXTVAL does not find it (10.11)",
     "MariaDB: a schema's character set changed while others use it": "they keep the former one, unlogged",
+    "MySQL: CREATE TABLE … SELECT of text without a character set": "it is logged with one, and then shown with it",
     "swe7, and other client character sets that are no ASCII": "the marks of SQL are letters there",
     # Not yet.
     "LOAD DATA, stored procedures that change rows": "rows travel as rows, as of INSERT",

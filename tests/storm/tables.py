@@ -106,10 +106,10 @@ def create_like(turn: Turn) -> Draft | None:
 def create_select(turn: Turn) -> Draft | None:
     """Its rows travel as rows, after the table."""
     name = _new(turn)
-    model = turn.table(lambda table: any(c.written and c.type.sql != "TIMESTAMP" for c in table.columns))
+    model = turn.table(lambda table: any(_selectable(turn, c) for c in table.columns))
     if name is None or model is None or (turn.session.refuses_zero_dates and model.temporal):
         return None
-    copied = [c for c in model.columns if c.written and c.type.sql != "TIMESTAMP"][:6]
+    copied = [c for c in model.columns if _selectable(turn, c)][:6]
     columns = [Column(c.name, c.type, c.nullable, c.serial) for c in copied]
     serials = [c for c in columns if c.serial and not c.nullable]
     key = (serials[0].name,) if serials and turn.likely(0.6) else ()
@@ -296,6 +296,12 @@ def _index(turn: Turn, table: Table) -> None:
             unique = column.serial and turn.likely(0.7)
             if not unique or not column.type.index or column.type in SERIALS:
                 table.indexes.append(Index(turn.own_name("k"), (column.name,), unique))
+
+
+def _selectable(turn: Turn, column: Column) -> bool:
+    """MySQL logs the columns of CREATE TABLE … SELECT with their character sets written out, and then shows them so."""
+    worded = turn.world.flavour == "mysql" and column.type.is_text and not column.type.charset
+    return column.written and column.type.sql != "TIMESTAMP" and not worded
 
 
 def _droppable(turn: Turn, table: Table) -> bool:
