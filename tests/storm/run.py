@@ -12,6 +12,7 @@ import random
 import shutil
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ class Run:
                 self._episode(deadline)
         except Exception as error:  # whatever it is, its story and the nodes' logs are worth more than a traceback
             self.result.trouble = f"{type(error).__name__}: {error}"
-            self._story.tell("note", trouble=self.result.trouble)
+            self._story.tell("note", trouble=self.result.trouble, at=traceback.format_exception(error))
             self._keep_logs()
         self.result.seconds = time.monotonic() - began
         return self.result
