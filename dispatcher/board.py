@@ -78,13 +78,22 @@ class Dispatcher:
             state=last.state,
             position=last.position.write() if last.position is not None else None,
             blocked=last.blocked,
-            error=write_error(last.error, node, self.placement.dispatcher, last.error_at) if last.error else None,
+            error=self._error(last, node),
             rows_events=self._rows_events + last.rows_events,
             transactions=self._transactions + last.transactions,
             node=node,
             lane=self.placement.lane,
             executed=last.executed.write() if last.executed is not None else None,
         )
+
+    def _error(self, last: DispatcherReport, node: str) -> pb.ChangefeedError | None:
+        """It tells where the dispatcher is, for when nobody reports that any more."""
+        if last.error is None:
+            return None
+        error = write_error(last.error, node, self.placement.dispatcher, last.error_at)
+        if last.position is not None:
+            error.position.CopyFrom(last.position.write())
+        return error
 
 
 def write_error(error: HedgerowError, node: str, dispatcher: str, at: float) -> pb.ChangefeedError:

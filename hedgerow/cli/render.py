@@ -18,6 +18,7 @@ from common.pb.v1 import model_pb2
 from common.pb.v1.maintainer_pb2 import MaintainerStatus
 
 _PIPE_WIDTH = 240
+_NEVER = "1970-01-01T00:00:00Z"
 _STATE_COLOURS = {"normal": "green", "warning": "yellow", "failed": "red", "stopped": "cyan", "removed": "magenta"}
 
 
@@ -160,6 +161,7 @@ def _error_dict(error: model_pb2.ChangefeedError) -> dict[str, Any] | None:
         "retriable": error.retriable,
         "node": error.node,
         "dispatcher": error.dispatcher,
+        "position": _position_dict(error.position) if error.HasField("position") else None,
         "at": _time(error.at),
     }
 
@@ -189,7 +191,7 @@ def _time(stamp: Timestamp) -> str:
 def _changefeeds_table(feeds: list[pb.Changefeed]) -> RenderableType:
     if not feeds:
         return Text("no changefeeds")
-    table = _table("NAME", "STATE", "EPOCH", "OWNER", "POSITION", "LAG", "ERROR")
+    table = _table("NAME", "STATE", "EPOCH", "OWNER", "POSITION", "LAG", "ERROR", "SINCE")
     for feed in feeds:
         shown = changefeed_dict(feed)
         error = shown["error"]
@@ -201,6 +203,7 @@ def _changefeeds_table(feeds: list[pb.Changefeed]) -> RenderableType:
             position_text(shown["checkpoint"]),
             lag_text(shown),
             Text(error["code"], style="red") if error else "",
+            error["at"] if error and error["at"] != _NEVER else "",
         )
     return table
 
@@ -240,6 +243,10 @@ def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = Non
     if shown["error"]:
         error = shown["error"]
         head.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))
+        head.add_row("since", _error_text(error))
+        if shown["attempts"]:
+            retry = f", the next at {shown['retry_at']}" if shown["retry_at"] else ""
+            head.add_row("attempts", f"{shown['attempts']} failed{retry}")
     if rates is None:
         for warning in shown["warnings"]:
             head.add_row("warning", Text(f"{warning['found']}\nmend: {warning['mend']}", style="yellow"))
@@ -249,6 +256,14 @@ def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = Non
     if rates is None and shown["ownership_changes"]:
         parts += [Text(), _changes_table(shown["ownership_changes"])]
     return Group(*parts)
+
+
+def _error_text(error: dict[str, Any]) -> str:
+    """When it began, and whom it concerns."""
+    on = f" on {error['node']}" if error["node"] else ""
+    at = f", at {position_text(error['position'])}" if error["position"] else ""
+    whom = f"  dispatcher {error['dispatcher']}{on}{at}" if error["dispatcher"] else f" {on}"
+    return f"{error['at'] if error['at'] != _NEVER else '-'}{whom}".rstrip()
 
 
 def _dispatchers_table(dispatchers: list[dict[str, Any]]) -> Table:

@@ -158,20 +158,22 @@ class Lag(_message.Message):
     def __init__(self, seconds: _Optional[float] = ..., known: bool = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class ChangefeedError(_message.Message):
-    __slots__ = ("code", "message", "retriable", "node", "dispatcher", "at")
+    __slots__ = ("code", "message", "retriable", "node", "dispatcher", "at", "position")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     RETRIABLE_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     DISPATCHER_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
     code: str
     message: str
     retriable: bool
     node: str
     dispatcher: str
     at: _timestamp_pb2.Timestamp
-    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retriable: bool = ..., node: _Optional[str] = ..., dispatcher: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    position: Position
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., retriable: bool = ..., node: _Optional[str] = ..., dispatcher: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position: _Optional[_Union[Position, _Mapping]] = ...) -> None: ...
 
 class ChangefeedOptions(_message.Message):
     __slots__ = ("consistency", "lanes", "batch_transactions", "batch_bytes")

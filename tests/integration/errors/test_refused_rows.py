@@ -37,6 +37,9 @@ def transaction(replication: Replication, *statements: str) -> str:
 
 def says(replication: Replication, file: str, message: str, code: str, what: str) -> None:
     assert code in message
+    error = replication.get()["error"]  # it has failed: no dispatcher reports any more where it is
+    assert error["dispatcher"]  # one of its lane
+    assert error["position"]["file"] == file
     assert what in message, message
     assert re.search(rf"\({GTID}the event that ends at {file}:[0-9]+\)", message), message
 

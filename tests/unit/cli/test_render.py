@@ -97,6 +97,37 @@ async def _two_updates() -> AsyncIterator[pb.Changefeed]:
     yield feed(transactions=2)
 
 
+def test_an_error_tells_since_when_where_and_what_happens_next(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = feed()
+    shown.ClearField("live")  # of one that has failed nobody reports
+    error = shown.status.error
+    error.dispatcher = "shop.orders"
+    error.at.FromJsonString("2026-11-25T13:41:03Z")
+    error.position.CopyFrom(model_pb2.Position(file="binlog.000007", offset=77))
+    shown.status.retry_at.FromJsonString("2026-11-25T13:42:00Z")
+    render.changefeed(shown, as_json=False)
+    out = capsys.readouterr().out
+    assert "2026-11-25T13:41:03Z  dispatcher shop.orders on n1-1, at binlog.000007:77" in out
+    assert "2 failed, the next at 2026-11-25T13:42:00Z" in out
+    render.changefeeds([shown], as_json=False)
+    assert "2026-11-25T13:41:03Z" in capsys.readouterr().out
+    render.changefeed(shown, as_json=True)
+    assert json.loads(capsys.readouterr().out)["error"]["position"]["offset"] == 77
+
+
+def test_a_lag_that_is_not_known_tells_since_when(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = feed()
+    assert "1.2 s, 2.0 KiB" in render.lag_text(render.changefeed_dict(shown))
+    shown.lag.known = False
+    shown.lag_unknown_since.FromJsonString("2026-11-25T13:41:03.5Z")
+    assert render.lag_text(render.changefeed_dict(shown)) == "unknown since 2026-11-25T13:41:03Z, 2.0 KiB"
+    document = render.changefeed_dict(shown)
+    assert (document["lag_seconds"], document["lag_unknown_since"]) == (None, "2026-11-25T13:41:03.500Z")
+    shown.ClearField("lag")
+    shown.ClearField("lag_unknown_since")
+    assert render.lag_text(render.changefeed_dict(shown)) == "-"
+
+
 async def test_watch_prints_a_line_for_each_update_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     await show_live(_two_updates(), None, as_json=True)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
