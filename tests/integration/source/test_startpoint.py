@@ -62,7 +62,7 @@ def test_a_place_inside_a_transaction_is_refused_with_the_nearest(server_pair: S
 def test_what_is_suggested_loses_nothing(server_pair: ServerPair) -> None:
     """For every offset: the last place up to there where a stream sees a transaction end, whatever is in the file."""
     source = server_pair.source
-    run(source, "FLUSH BINARY LOGS")
+    run(source, "CREATE DATABASE before_it", "FLUSH BINARY LOGS")
     start = resolved(source, "now")
     with source.connect(autocommit=True) as connection, connection.cursor() as cursor:
         for statement in STATEMENTS[:-1]:
