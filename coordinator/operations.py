@@ -49,7 +49,7 @@ from coordinator.options import (
     with_skip,
 )
 from coordinator.overlaps import overlap_problems
-from coordinator.preflight.progress import has_progress
+from coordinator.preflight.progress import has_progress, joining
 from coordinator.reconcile import newer_checkpoint
 from coordinator.reign import Reign, left
 from coordinator.skipping import find
@@ -178,7 +178,11 @@ class Operations:
         if reaches_other_data(feed.spec, spec):
             source, sink = read_source_and_sink(spec.source, spec.sink)
             resolved = await self._look(feed.name, source, sink, spec.filter, "now")
-            warnings = edits.warnings(resolved.warnings)
+            found = list(resolved.warnings)
+            if feed.begun and list(spec.filter) != list(feed.spec.filter):
+                filters = TableFilter.parse(feed.spec.filter), TableFilter.parse(spec.filter)
+                found = [*await asyncio.to_thread(joining, sink, feed.uid, *filters), *found]
+            warnings = edits.warnings(found)
             if resolved.flavour != spec.flavour:
                 raise BadInput(
                     f"changefeed {feed.name} replicates {spec.flavour}; the new servers are {resolved.flavour}"

@@ -1,4 +1,4 @@
-"""Whether a sink knows a changefeed: before one that has begun is pointed at another address of it."""
+"""What a sink knows of a changefeed that has begun: before it is pointed at another address, or gets another filter."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from contextlib import closing
 import pymysql
 from pymysql.constants import ER
 
+from common.catalog import user_tables
+from common.errors import Problem
+from common.filter import TableFilter
 from common.mysql import connect, unavailable
-from common.sinktables import list_progress
+from common.sinktables import SCHEMA_DISPATCHER, list_progress
 from common.uri import ServerUri
 
 _SECONDS = 10.0
+SHOWN = 5
 
 
 def has_progress(sink: ServerUri, uid: str) -> bool:
@@ -23,3 +27,29 @@ def has_progress(sink: ServerUri, uid: str) -> bool:
             if error.args and error.args[0] in (ER.NO_SUCH_TABLE, ER.BAD_DB_ERROR):
                 return False
             raise unavailable(sink, "sink", error) from error
+
+
+def joining(sink: ServerUri, uid: str, former: TableFilter, new: TableFilter) -> list[Problem]:
+    """Tables that an updated filter brings in, and where they begin; none before the changefeed has begun. Blocking.
+    Raises SinkUnavailable."""
+    with closing(connect(sink, "sink", read_timeout=_SECONDS)) as connection:
+        try:
+            rows = {row.dispatcher: row.position for row in list_progress(connection, uid)}
+            names = [table.name for table in user_tables(connection, new)]
+        except (pymysql.MySQLError, OSError) as error:
+            if error.args and error.args[0] in (ER.NO_SUCH_TABLE, ER.BAD_DB_ERROR):
+                return []
+            raise unavailable(sink, "sink", error) from error
+    position = rows.get(SCHEMA_DISPATCHER)
+    joins = sorted(name.key for name in names if name.key not in rows and not former.matches(*name))
+    if position is None or not joins:
+        return []
+    shown = ", ".join(joins[:SHOWN]) + (f" and {len(joins) - SHOWN} more" if joins[SHOWN:] else "")
+    return [
+        Problem(
+            f"{shown} comes into the filter and begins where the changefeed is now ({position}; further on, as far as "
+            "a running one goes until the filter is in force): what was written to it before is not replicated",
+            "make the sink's copy what the source's table is there: pause the changefeed, load the table as of its "
+            "checkpoint, update the filter, and resume",
+        )
+    ]

@@ -162,3 +162,24 @@ def test_a_table_that_the_sink_lacks_is_loaded_or_left_out(flavour: Flavour, sta
     cluster.command("changefeed", "resume", "app")
     assert is_equal(cluster, "app")
     assert cluster.wait_for("app", state="normal", error=None)
+
+
+def test_an_update_of_the_filter_says_which_tables_begin_where(flavour: Flavour, start_cluster: StartCluster) -> None:
+    cluster = start_cluster(flavour, nodes=1)
+    source, sink = cluster.pair.source, cluster.pair.sink
+    for server in (source, sink):
+        run(server, "CREATE DATABASE app", *(f"CREATE TABLE app.{name} (v INT)" for name in ("kept", "back")))
+    cluster.create("app", "--filter", "app.*", "--filter", "!app.back", start=place(source))
+    run(source, "INSERT INTO app.back VALUES (1)", "INSERT INTO app.kept VALUES (1)")
+    assert wait_until(lambda: query(sink, "SELECT * FROM app.kept") == ((1,),), 30.0, 0.1)
+    cluster.command("changefeed", "pause", "app")
+    ((file, offset),) = query(sink, "SELECT binlog_file, binlog_pos FROM hedgerow.progress WHERE dispatcher = '*'")
+    updated = cluster.command("changefeed", "update", "app", "--filter", "app.*")
+    (warning,) = updated["warnings"]
+    assert warning["found"].startswith("app.back comes into the filter and begins where the changefeed is now (")
+    assert f"{file}:{offset}" in warning["found"]
+    assert "load the table" in warning["mend"]
+    run(sink, "INSERT INTO app.back VALUES (1)")
+    cluster.command("changefeed", "resume", "app")
+    run(source, "INSERT INTO app.back VALUES (2)")
+    assert is_equal(cluster, "app")
