@@ -22,7 +22,7 @@ from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
 from dispatcher.lag import Place, StreamLag
-from dispatcher.leftout import route
+from dispatcher.leftout import learn, route
 from dispatcher.net import Net
 from dispatcher.port import Port
 from dispatcher.ports import Ports
@@ -135,7 +135,7 @@ class Cycle:
         try:
             self._pump(self._router, reader)
         except RolledBack as found:  # of what was read of that transaction nothing is committed: it is read again
-            self._undone.learn(self._spec.source, found)
+            learn(self._undone, self._spec, found, self._router.tracker.gtid)
             self._leave(self._router)
             raise Cancelled from None
         except Cancelled:

@@ -10,6 +10,8 @@ from common.errors import UnsupportedEvent
 from common.skips import way_past
 from dispatcher.feed import Event
 from dispatcher.router import Router
+from dispatcher.spec import Spec
+from dispatcher.undo import RolledBack, Undone
 
 log = structlog.get_logger()
 
@@ -31,3 +33,12 @@ def route(router: Router, changefeed: str, events: Sequence[Event], at: int, tra
             log.warning("transaction-left-out", changefeed=changefeed, transaction=transaction)
         tracker.skipped.clear()
     return at
+
+
+def learn(undone: Undone, spec: Spec, found: RolledBack, gtid: str) -> None:
+    """As Undone.learn, of the transaction `gtid`."""
+    try:
+        undone.learn(spec.source, found)
+    except UnsupportedEvent as error:
+        file, offset, _ = found.marker.rsplit(":", 2)
+        raise UnsupportedEvent(f"{error}. {way_past(spec.name, gtid, file, int(offset))}") from error

@@ -92,6 +92,6 @@ def _engine(connection: Connection[Any], key: str, found: RolledBack) -> _Engine
         raise UnsupportedEvent(
             f"{found.what} was rolled back at the source after it had changed table {key}, which {changed}: whether "
             f"its rows were kept (they are where the engine has no transactions) cannot be known. Compare {key} on "
-            f"both sides, bring it in line, and start after this transaction"
+            f"both sides, and bring it in line"
         )
     return _Engine(row[0] == "YES", since)

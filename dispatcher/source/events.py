@@ -86,6 +86,9 @@ ROWS: Final = frozenset(
 # START_ENCRYPTION describes the file, the server sends its events decrypted.
 IGNORED: Final = frozenset(
     {
+        INTVAR,  # these three say what a statement meant that follows, and that is judged itself
+        RAND,
+        USER_VAR,
         STOP,
         HEARTBEAT,
         HEARTBEAT_V2,
@@ -111,9 +114,6 @@ NAMES: Final = {
 _LONGEST_FILE: Final = 512  # characters: hedgerow.progress, binlog_file
 _MENDS: Final = {
     INCIDENT: "the source may have lost transactions: copy the data anew and create the changefeed again",
-    INTVAR: "it belongs to a statement-format change: SET GLOBAL binlog_format = ROW on the source",
-    RAND: "it belongs to a statement-format change: SET GLOBAL binlog_format = ROW on the source",
-    USER_VAR: "it belongs to a statement-format change: SET GLOBAL binlog_format = ROW on the source",
     APPEND_BLOCK: "LOAD DATA was logged as a statement: SET GLOBAL binlog_format = ROW on the source",
     DELETE_FILE: "LOAD DATA was logged as a statement: SET GLOBAL binlog_format = ROW on the source",
     BEGIN_LOAD_QUERY: "LOAD DATA was logged as a statement: SET GLOBAL binlog_format = ROW on the source",

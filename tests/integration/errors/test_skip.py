@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
 from hedgerow.sandbox.cluster import CommandFailed
 from tests.integration.errors.replication import SECONDS, Replication, poll, run
+from tests.integration.errors.wayout import follow
 
 pytestmark = pytest.mark.timeout(180)
-
-_COMMANDS = re.compile(r"hedgerow (changefeed skip \S+ [^;]+); then hedgerow (changefeed resume \S+)")
-
-
-def follow(replication: Replication, message: str) -> dict[str, Any]:
-    """Enters both commands that the message ends with; what the first one shows."""
-    found = _COMMANDS.search(message)
-    assert found, message
-    skip, resume = (command.replace("'", "").rstrip(".").split() for command in found.groups())
-    shown: dict[str, Any] = replication.cluster.command(*skip)
-    assert shown["by"], shown
-    assert replication.get()["skips"][-1]["transaction"] == shown["transaction"]
-    replication.cluster.command(*resume)
-    return shown
 
 
 def by_hand(replication: Replication, *statements: str) -> None:

@@ -86,7 +86,6 @@ def test_another_servers_place_is_not_taken_over() -> None:
         ([make_event(200, b"")], UnsupportedEvent, "type 200.*b.000002:1000"),
         ([make_event(e.INCIDENT, b"")], UnsupportedEvent, "copy the data"),
         ([make_event(e.EXECUTE_LOAD_QUERY, b"")], UnsupportedEvent, "LOAD DATA"),
-        ([make_event(e.USER_VAR, b"")], UnsupportedEvent, "binlog_format"),
         ([gtid(5), query(b"BEGIN"), query(b"ROLLBACK TO `s`")], BinlogCorrupt, "savepoint"),
         ([gtid(5), query(b"BEGIN"), ROWS], BinlogCorrupt, "table id 7"),
         ([gtid(5), query(b"BEGIN"), MAP, xid(5), gtid(6), query(b"BEGIN"), ROWS], BinlogCorrupt, "table id 7"),
