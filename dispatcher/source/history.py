@@ -91,7 +91,7 @@ def is_at_place(uri: ServerUri, source: ServerInfo, position: Position, *, file_
     mark = Mark.read(position.mark, position.file, position.offset)
     if mark is None:
         return False
-    whole = not file_only and 0 < mark.begin < position.offset <= mark.begin + _MOST_READ and mark.begin < _MOST_OFFSET
+    whole = not file_only and _is_whole(mark, position.offset)
     offset = mark.begin if whole else position.offset
     place = position.file, offset if offset < _MOST_OFFSET else FIRST_EVENT
     try:
@@ -111,9 +111,17 @@ def has_place(position: Position, source_id: str, flavour: Flavour) -> bool:
     """
     if not position.file or not position.gtid_set or not position.commit_time or position.source_id != source_id:
         return False
-    if position.offset >= _MOST_OFFSET:
+    mark = Mark.read(position.mark, position.file, position.offset)
+    if position.offset >= _MOST_OFFSET or mark is None:
         return False
+    if position.offset != FIRST_EVENT and not _is_whole(mark, position.offset):
+        return False  # what ends there was not seen: only the file is proved, not the offset in it
     return flavour == "mysql" or "," not in position.gtid_set
+
+
+def _is_whole(mark: Mark, offset: int) -> bool:
+    """Whether the transaction is read again to see how it ends."""
+    return 0 < mark.begin < offset <= mark.begin + _MOST_READ and mark.begin < _MOST_OFFSET
 
 
 def _is_described(events: Iterator[bytes], mark: Mark) -> bool:
