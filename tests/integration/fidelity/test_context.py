@@ -19,7 +19,7 @@ from hedgerow.sandbox.compare import compare
 from hedgerow.sandbox.flavours import Program, programs, require
 from hedgerow.sandbox.servers import Server, start_server_pair
 from tests.integration.fidelity.contexts import CASES, NO_DDL_DEPENDS_ON, Case
-from tests.integration.fidelity.unlike import definitions, restrict, unlike
+from tests.integration.fidelity.unlike import definitions, has_privilege, restrict, unlike
 from tests.unit.source.test_statements import recorded
 
 pytestmark = pytest.mark.timeout(240)
@@ -132,7 +132,8 @@ def matrix(flavour: Flavour, request: pytest.FixtureRequest) -> Iterator[Matrix]
 def create_writer(server: Server) -> None:
     """Who changes the source, and so is the definer of what needs one: on MySQL no SYSTEM_USER, which root is."""
     account = f"{WRITER}@'127.0.0.1'"
-    more = [f"REVOKE SYSTEM_USER ON *.* FROM {account}"] if server.flavour == "mysql" else []
+    with server.connect() as connection, connection.cursor() as cursor:
+        more = [f"REVOKE SYSTEM_USER ON *.* FROM {account}"] if has_privilege(cursor, "SYSTEM_USER") else []
     make = f"CREATE USER {account} IDENTIFIED BY '{server.root.password}'"
     run(server, "SET sql_log_bin = 0", make, f"GRANT ALL ON *.* TO {account}", *more)
 

@@ -15,7 +15,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from common.mysql import Flavour
-from hedgerow.sandbox.accounts import GRANTS, SINK_USER
+from hedgerow.sandbox.accounts import SINK_USER, grants_of
 from hedgerow.sandbox.rawrows import quote
 from hedgerow.sandbox.servers import Option, Server
 
@@ -71,9 +71,6 @@ _SCHEMA_RIGHTS = frozenset(
 )
 
 
-_DEFINER: dict[Flavour, str] = {"mariadb": "SET USER", "mysql": "SET_ANY_DEFINER"}  # MySQL 8.0 and 8.1: SET_USER_ID
-
-
 def unlike(flavour: Flavour, version: tuple[int, ...]) -> tuple[dict[str, Option], dict[str, Option]]:
     """Options of a source and of a sink of this version."""
     source, sink = _COMMON
@@ -93,7 +90,7 @@ def restrict(sink: Server, *patterns: str) -> None:
         cursor.execute("SET sql_log_bin = 0")
         cursor.execute(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {user}")
         rights: list[str] = []
-        for grant in GRANTS[sink.flavour][SINK_USER]:
+        for grant in grants_of(sink.flavour, sink.program.version, SINK_USER) or ():
             listed, level = grant.rsplit(" ON ", 1)
             kept = listed.split(", ")
             if level == "*.*":
@@ -101,15 +98,11 @@ def restrict(sink: Server, *patterns: str) -> None:
                 kept = [right for right in kept if right not in _SCHEMA_RIGHTS]
             if kept:
                 cursor.execute(f"GRANT {', '.join(kept)} ON {level} TO {user}")
-        definer = _DEFINER[sink.flavour]
-        cursor.execute(
-            f"GRANT {definer if sink.flavour == 'mariadb' or _has(cursor, definer) else 'SET_USER_ID'} ON *.* TO {user}"
-        )
         for pattern in patterns:
             cursor.execute(f"GRANT {', '.join(rights)} ON `{pattern}`.* TO {user}")
 
 
-def _has(cursor: Cursor, privilege: str) -> bool:
+def has_privilege(cursor: Cursor, privilege: str) -> bool:
     cursor.execute("SHOW PRIVILEGES")
     return privilege in {str(row[0]).upper() for row in cursor.fetchall()}
 
