@@ -106,6 +106,7 @@ CASES: tuple[Case, ...] = (
         "lc_time_names = 'de_DE'",
         {"lc_time_names": "'it_IT'"},
         before=_ROWS,
+        since=(8, 4),
     ),
     Case(
         "lc_time_names_of_english",
@@ -113,6 +114,7 @@ CASES: tuple[Case, ...] = (
         session="lc_time_names = 'en_US'",
         sink={"lc_time_names": "'it_IT'"},
         before=_ROWS,
+        since=(8, 4),
     ),
     Case(
         "collation_connection",
@@ -344,7 +346,6 @@ CASES: tuple[Case, ...] = (
         (
             b"CREATE TABLE @.`stra\xdfe` (id INT PRIMARY KEY, a VARCHAR(9) CHARACTER SET latin1 DEFAULT _latin1'\xe9',"
             b" b VARBINARY(9) DEFAULT _binary'\xe9\xff', c INT COMMENT '\xc3\x81\x8d\x8f\x90\x9d')",
-            b"CREATE TABLE @.`als\xdf` AS SELECT '\xe9' AS `\xe9`",
             b"CREATE TEMPORARY TABLE @.tmp (`\xdf` INT)",
             b"CREATE TABLE @.`wie\xdf` LIKE @.tmp",
             b"CREATE VIEW @.`sicht\xdf` AS SELECT '\xdf' AS `\xe9`",
@@ -358,6 +359,7 @@ CASES: tuple[Case, ...] = (
         "NAMES latin1",
         after=(b"INSERT INTO @.`stra\xdfe` (id) VALUES (1)", b"INSERT INTO @.`wie\xdf` VALUES (4)"),
     ),
+    Case("latin1_select", (b"CREATE TABLE @.`als\xdf` AS SELECT '\xe9' AS `\xe9`",), (), "NAMES latin1", since=(8, 0, 21)),
     Case(
         "binary",
         ("CREATE TABLE @.`gr\u00f6\u00dfe` (id INT, v VARCHAR(9) CHARACTER SET utf8mb4 DEFAULT '\u00e4' COMMENT 'Gr\u00f6\u00dfe')",),

@@ -80,6 +80,9 @@ def unlike(flavour: Flavour, version: tuple[int, ...]) -> tuple[dict[str, Option
         for name, value in _FLAVOURED[flavour].items()
         if version >= _SINCE.get(name, ()) and name != "default_collation_for_utf8mb4"
     }
+    if flavour == "mysql" and version < (8, 4):  # it needs files of messages that an unpacked server has not
+        source = {name: value for name, value in source.items() if name != "lc_time_names"}
+        sink = {name: value for name, value in sink.items() if name != "lc_time_names"}
     return dict(source), {**sink, **more}
 
 
