@@ -11,7 +11,6 @@ from typing import Any
 import pymysql
 import pytest
 
-from common.errors import UnsupportedEvent
 from common.mysql import Flavour
 from common.names import TableName
 from common.pb.v1 import model_pb2 as pb
@@ -47,12 +46,10 @@ class Ledger(Follower):
         statement = self.tracker.statement
         assert statement is not None
         self.seen += 1
-        try:
-            ddl = self._classify(statement)
-        except UnsupportedEvent as error:
-            self.refused.append(str(error))
-            ddl = None
-        if ddl is not None:
+        ddl = self._classify(statement)
+        if ddl is not None and ddl.refusal:
+            self.refused.append(ddl.refusal)
+        elif ddl is not None:
             gone = {TableName.read(name).key for name in ddl.drops}
             self.tables = {key for key in self.tables if key not in gone and f"{key.partition('.')[0]}." not in gone}
             self.tables |= {TableName.read(name).key for name in ddl.creates}
