@@ -105,7 +105,8 @@ async def test_ddl_of_opposite_changefeeds_does_not_loop(server_pair: ServerPair
                 with server.connect() as connection, connection.cursor() as cursor:
                     cursor.execute("SELECT (SELECT COUNT(*) FROM shop.notes), (SELECT COUNT(*) FROM shop.third)")
                     assert cursor.fetchone() == (4, 2)
-            assert len(set(there.written)) == len(set(here.written)) == 6
+            # A CREATE of a table that nobody replicates yet needs no decision.
+            assert len(set(there.written)) == len(set(here.written)) == 3
             for each in (forth, other):
                 states = {status.state for status in (await each.heartbeat(node)).dispatchers}
                 assert states == {pb.RUNNING}, states
