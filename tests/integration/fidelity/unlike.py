@@ -110,8 +110,11 @@ def has_privilege(cursor: Cursor, privilege: str) -> bool:
     return privilege in {str(row[0]).upper() for row in cursor.fetchall()}
 
 
-# AUTO_INCREMENT's next value; and the usual collation, which MySQL does not name where CREATE TABLE ... SELECT made it.
-_NOISE = re.compile(r" AUTO_INCREMENT=\d+|( CHARACTER SET latin1) COLLATE latin1_swedish_ci")
+# AUTO_INCREMENT's next value; the usual collation, which MySQL does not name where CREATE TABLE ... SELECT made it; and
+# that a schema is not encrypted, which MySQL says since 8.0.16.
+_NOISE = re.compile(
+    r" AUTO_INCREMENT=\d+|( CHARACTER SET latin1) COLLATE latin1_swedish_ci| /\*!80016 DEFAULT ENCRYPTION='N' \*/"
+)
 
 
 _BYTES = re.compile(r"'((?:\\x[0-9a-f]{2})+)'")  # bytes that are no text: MariaDB 11 shows them as x'e9ff'
