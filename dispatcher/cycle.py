@@ -21,16 +21,16 @@ from common.position import Position, farthest, least, readable
 from common.sinktables import SCHEMA_DISPATCHER
 from dispatcher.barrier import Barrier
 from dispatcher.decision import Decisions
-from dispatcher.lag import Place, StreamLag
+from dispatcher.lag import StreamLag
 from dispatcher.leftout import learn, route
 from dispatcher.net import Net
 from dispatcher.port import Port
 from dispatcher.ports import Ports
+from dispatcher.reading import Reading
 from dispatcher.router import Router
 from dispatcher.silence import Silence
 from dispatcher.sink.kept import KeptSession
 from dispatcher.sink.writer import Writer
-from dispatcher.source import events as e
 from dispatcher.source.reader import Reader
 from dispatcher.spec import Spec
 from dispatcher.standing import Standing
@@ -44,7 +44,6 @@ CREATED_SECONDS = 0.1  # the same, where tables were created: their dispatchers 
 ADVANCE_SECONDS = 3.0
 PROOF_SECONDS = 2.0
 WAITED_SECONDS = 0.001  # for events, so that they came just now
-_HEARTBEATS = frozenset({e.HEARTBEAT, e.HEARTBEAT_V2})
 
 
 class Cancelled(Exception):
@@ -83,11 +82,8 @@ class Cycle:
         self._ports = Ports(spec, writer, self._standings, wake)
         self._reader: Reader | None = None
         self._router: Router | None = None
-        self._reached: Place = ("", 0)  # the end of the last whole transaction that was read
-        self._read: Place = ("", 0)  # of everything that was read
+        self._reading = Reading(lag)
         self._description = b""
-        self._unrouted = False
-        self._end_of_read = 0  # offset, without the bits that a header has no room for
         self._published_at = 0.0
         self._unpublished = False
         self._advance_at = time.monotonic() + ADVANCE_SECONDS
@@ -114,7 +110,6 @@ class Cycle:
         reader.connect()
         assert reader.clock is not None
         self._lag.connected(reader.clock, reader.source_id)
-        self._end_of_read = start.offset & 0xFFFFFFFF
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
             start = replace(start, gtid_set="")
         net = Net(self._spec, self._writer, self._ports.ask) if SCHEMA_DISPATCHER in starts else None
@@ -122,7 +117,7 @@ class Cycle:
         undone, skips = self._undone, self._spec.skips
         self._router = Router(flavour, start, reader.source_id, targets, classify, prepared, net, undone, skips)
         reader.reached = self._router.tracker.position
-        self._reached = self._read = (self._router.tracker.file, self._router.tracker.offset)
+        self._reading.begin(start.offset, self._router.tracker)
         self._ports.connect(self._description)
         self._ports.look_again(self._router.position, time.monotonic())
         for key in starts:
@@ -169,8 +164,7 @@ class Cycle:
                 else:
                     router.commit_floor = self._lag.commit_floor
                     at = route(router, self._spec.name, events, at, *self._ports.room())
-                    self._unrouted = at < len(events)
-                    self._note(router, reader, events, at)
+                    self._reading.note(router.tracker, events, at, reader.ready)
                     if router.description:
                         self._flush_all(router)
                         self._description = router.accept_description()
@@ -348,37 +342,10 @@ class Cycle:
         """That were changed in the sink."""
         return self._ports.rows
 
-    def _note(self, router: Router, reader: Reader, events: list[bytes], at: int) -> None:
-        """What the events say, of which those before `at` are routed, of how far the stream is. A heartbeat tells that
-        there is nothing else if it has the place up to which everything was read, or that of the last heartbeat: a
-        server that looks for the first GTID that is wanted sends some as well."""
-        tracker, now, last = router.tracker, time.monotonic(), events[-1]
-        reached = (tracker.file, tracker.offset)
-        if reached != self._reached:
-            self._reached = reached
-            self._lag.read(tracker.commit_time, now)
-        else:
-            self._lag.heard(now)
-        if at < len(events):
-            self._read = reached
-            return
-        self._read = tracker.end_of(last)
-        end = int.from_bytes(last[e.LOG_POS_AT : e.LOG_POS_AT + 4], "little")
-        if last[e.TYPE_AT] in _HEARTBEATS and end == self._end_of_read and not reader.ready():
-            self._lag.at_end(now)
-        if end:
-            self._end_of_read = end
-
     def _judge_lag(self, now: float) -> None:
-        router = self._router
-        if router is None:
-            return
-        tracker = router.tracker
-        reading = tracker.begun
-        if reading is None and self._unrouted and self._lag.is_proven:
-            reading = tracker.commit_time
-        undone = [undone for port in self._ports if (undone := port.undone) is not None]
-        self._lag.look(undone, reading, self._reached, self._read, now)
+        if self._router is not None:
+            undone = [undone for port in self._ports if (undone := port.undone) is not None]
+            self._reading.judge(self._router.tracker, undone, now)
 
     def _prove(self) -> None:
         """A lane that had failed works when it has applied a batch, or if it has none for a while."""

@@ -36,6 +36,7 @@ from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
 from common.skips import Skip
 from dispatcher.ahead import Ahead
 from dispatcher.feed import Event, Feed, Target
+from dispatcher.prepared import Prepared
 from dispatcher.source.statements import Statement
 from dispatcher.source.tablemap import TableMap
 from dispatcher.source.transactions import (
@@ -112,7 +113,7 @@ class Router:
         self._undone = Undone() if undone is None else undone
         self._withheld: dict[str, frozenset[str]] = {}  # dispatchers whose rows since these markers are left out
         self._open: list[Feed] = []
-        self._prepared = {xid: set(keys) & self._targets.keys() for xid, keys in prepared.items()}
+        self._prepared = Prepared(prepared, self._targets)
         self._xid = ""  # of the XA transaction that is being read, up to its PREPARE
         self._number = 0
 
@@ -129,8 +130,7 @@ class Router:
         target = self._targets.pop(key, None)
         if target is not None:
             self._ahead.drop(target)
-        for keys in self._prepared.values():
-            keys.discard(key)
+        self._prepared.drop(key)
         self._known.clear()
         self._maps.clear()
 
@@ -322,9 +322,7 @@ class Router:
         xid = self.tracker.xid
         if what in (XA_PREPARE, XA_ONE_PHASE):
             self._xid = ""
-            here = {key for key, target in self._targets.items() if target.number == self._number}
-            if here:
-                self._prepared.setdefault(xid, set()).update(here)
+            self._prepared.add(xid, self._number)
             if what == XA_ONE_PHASE:
                 self._settle(xid, commit=True)
         else:
@@ -334,26 +332,8 @@ class Router:
         self._end()
 
     def _settle(self, xid: str, *, commit: bool) -> None:
-        feeds: dict[Feed, list[str]] = {}
-        later: set[str] = set()
-        for key in sorted(self._prepared.pop(xid, ())):
-            target = self._targets[key]
-            if target.covered:
-                later.add(key)  # it has decided already: what is stored is of a later transaction with the same xid
-                continue
-            if target.number != self._number:
-                target.number = self._number
-                target.transactions += 1
-            feeds.setdefault(target.feed, []).append(key)
-        if later:
-            self._prepared[xid] = later
-        for feed, keys in feeds.items():
-            feed.decide(xid, keys, commit=commit)
-            if not feed.open:
-                feed.open = True
-                self._open.append(feed)
-                if not feed.oldest:
-                    feed.begins = self.tracker.file, self.tracker.offset
+        begins = self.tracker.file, self.tracker.offset
+        self._open += self._prepared.settle(xid, self._number, begins, commit=commit)
 
     def _resolve(self, table: TableMap) -> Target | None:
         """A table that was not met before: its dispatcher here, if there is one."""

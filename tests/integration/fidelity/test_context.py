@@ -18,7 +18,8 @@ from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import compare
 from hedgerow.sandbox.flavours import Program, programs, require
 from hedgerow.sandbox.servers import Server, start_server_pair
-from tests.integration.fidelity.contexts import CASES, NO_DDL_DEPENDS_ON, Case
+from tests.integration.fidelity.case import Case
+from tests.integration.fidelity.contexts import CASES, NO_DDL_DEPENDS_ON
 from tests.integration.fidelity.unlike import definitions, has_privilege, restrict, unlike
 from tests.unit.source.test_statements import recorded
 

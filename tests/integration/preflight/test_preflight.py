@@ -5,78 +5,21 @@ Where a mend is a statement, the test executes it and the problem is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from common.errors import PreflightFailed, Problem, SinkRefused
-from common.filter import TableFilter
 from common.mysql import Flavour
 from common.position import Position
 from common.sinkschema import ensure_schema
 from common.sinktables import insert_progress, raise_fence
-from common.uri import ServerUri
-from coordinator.preflight import Resolved, preflight
-from hedgerow.sandbox.accounts import GRANTS, SINK_USER, SOURCE_USER
+from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair
-
-TABLES = (
-    "CREATE DATABASE shop",
-    "CREATE TABLE shop.parent (id INT PRIMARY KEY, name VARCHAR(20) CHARACTER SET utf8mb4) ENGINE=InnoDB",
-    "CREATE TABLE shop.child (id INT PRIMARY KEY, parent INT, CONSTRAINT tie FOREIGN KEY (parent) "
-    "REFERENCES shop.parent (id) ON DELETE CASCADE) ENGINE=InnoDB",
-    "CREATE TABLE shop.wide (a INT, b BIGINT UNSIGNED, c DECIMAL(10,2), d VARCHAR(9) CHARACTER SET latin1, "
-    "e INT GENERATED ALWAYS AS (a + 1) STORED) ENGINE=InnoDB",
-)
-
-
-def run(server: Server, *statements: str) -> None:
-    with server.connect() as connection, connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-
-
-def load(pair: ServerPair) -> None:
-    run(pair.source, *TABLES)
-    run(pair.sink, *TABLES)
-
-
-def check(pair: ServerPair, *rules: str, start: str = "now", source: str = "", sink: str = "") -> Resolved:
-    uris = ServerUri.parse(source or pair.source_uri), ServerUri.parse(sink or pair.sink_uri)
-    return preflight(*uris, TableFilter.parse(rules or ("shop.*",)), start, timeout=3)
-
-
-def problems(pair: ServerPair, *rules: str, start: str = "now", source: str = "", sink: str = "") -> list[Problem]:
-    with pytest.raises(PreflightFailed) as caught:
-        check(pair, *rules, start=start, source=source, sink=sink)
-    return list(caught.value.problems)
-
-
-def only(found: list[Problem]) -> Problem:
-    assert len(found) == 1, "\n".join(map(str, found))
-    return found[0]
-
-
-@contextmanager
-def setting(server: Server, name: str, value: str) -> Iterator[None]:
-    with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT @@GLOBAL.{name}")
-        ((before,),) = cursor.fetchall()
-        cursor.execute(f"SET GLOBAL {name} = %s", (value,))
-        try:
-            yield
-        finally:
-            cursor.execute(f"SET GLOBAL {name} = %s", (before,))
-
-
-def mend(server: Server, problem: Problem) -> None:
-    run(server, problem.mend.split(";")[0])
+from tests.integration.preflight.checks import check, load, mend, only, problems, run, setting
 
 
 def test_a_good_pair_passes(server_pair: ServerPair) -> None:
@@ -120,67 +63,6 @@ def test_it_changes_nothing(server_pair: ServerPair) -> None:
         assert cursor.execute("SHOW DATABASES LIKE 'hedgerow'") == 0
 
 
-@pytest.mark.parametrize("start", ["now", "earliest"])
-def test_missing_tables_matter_only_now(server_pair: ServerPair, start: str) -> None:
-    run(server_pair.source, *TABLES)
-    if start == "now":
-        problem = only(problems(server_pair))
-        assert "lacks 3 tables: shop.child, shop.parent, shop.wide" in problem.found
-        assert "mysqldump --no-data shop child parent wide" in problem.mend
-    else:
-        assert "lacks 3 tables" in check(server_pair, start=start).warnings[0].found
-
-
-@pytest.mark.parametrize(
-    ("change", "found"),
-    [
-        ("DROP COLUMN b", "column 2 is c instead of b"),
-        ("ADD COLUMN z INT", "column 6, z int"),
-        ("MODIFY a BIGINT", "column a is bigint"),
-        ("MODIFY c DECIMAL(10,3)", "column c is decimal(10,3) instead of decimal(10,2)"),
-        ("MODIFY b BIGINT", "instead of bigint"),
-        (
-            "MODIFY d VARCHAR(9) CHARACTER SET utf8mb4",
-            "character set utf8mb4 instead of varchar(9) character set latin1",
-        ),
-        ("DROP COLUMN e, ADD COLUMN e INT", "generated stored"),
-        ("MODIFY b BIGINT UNSIGNED AFTER c", "column 2 is c instead of b"),
-        ("MODIFY b BIGINT UNSIGNED NOT NULL", "column b is NOT NULL instead of NULL"),
-        ("ENGINE=MyISAM", "ENGINE=MyISAM, which has no transactions"),
-    ],
-)
-def test_incompatible_tables(server_pair: ServerPair, change: str, found: str) -> None:
-    load(server_pair)
-    run(server_pair.sink, f"ALTER TABLE shop.wide {change}")
-    problem = only(problems(server_pair))
-    assert "shop.wide" in problem.found
-    assert found in problem.found
-    assert "ALTER TABLE `shop`.`wide`" in problem.mend
-    assert check(server_pair, "shop.*", "!shop.wide").warnings == ()
-
-
-def test_cascades_must_be_alike(server_pair: ServerPair) -> None:
-    load(server_pair)
-    with server_pair.source.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'")
-        rows = cursor.fetchall()
-    if rows and rows[0][1] != "ON":  # MySQL 9.6 and later log what cascades do
-        run(server_pair.sink, "ALTER TABLE shop.child DROP FOREIGN KEY tie")
-        assert check(server_pair).warnings == ()
-        return
-    left_out = only(problems(server_pair, "shop.child"))
-    assert "filter leaves shop.parent out" in left_out.found
-    run(server_pair.sink, "ALTER TABLE shop.child DROP FOREIGN KEY tie")
-    missing = only(problems(server_pair))
-    assert "foreign key tie of shop.child to shop.parent" in missing.found
-    assert "ON DELETE CASCADE; on the sink" in missing.mend
-    run(
-        server_pair.sink,
-        "ALTER TABLE shop.child ADD CONSTRAINT tie FOREIGN KEY (parent) REFERENCES shop.parent (id) ON DELETE SET NULL",
-    )
-    assert len(problems(server_pair)) == 2
-
-
 def test_a_source_that_is_itself_a_sink(server_pair: ServerPair) -> None:
     load(server_pair)
     sink = check(server_pair).sink.source_id
@@ -195,52 +77,6 @@ def test_a_source_that_is_itself_a_sink(server_pair: ServerPair) -> None:
     assert "itself the sink of changefeed first, from server elsewhere" in problem.found
     run(server_pair.source, "DELETE FROM hedgerow.progress WHERE changefeed_uid = 'first'")
     check(server_pair)
-
-
-@pytest.mark.parametrize("start", ["now", "earliest"])
-def test_a_table_that_another_changefeed_replicates(server_pair: ServerPair, start: str) -> None:
-    load(server_pair)
-    position = Position(file="binlog.000001", offset=4, source_id="elsewhere")
-    with server_pair.sink.connect() as connection:
-        ensure_schema(connection)
-        raise_fence(connection, "theirs", 1, "n")
-        insert_progress(connection, "theirs", 1, ["*", "shop.wide", "shop.child", "away.t"], position)
-        raise_fence(connection, "ours", 1, "n")
-        with pytest.raises(SinkRefused, match=r"shop\.wide \(by changefeed uid theirs\).*DELETE FROM"):
-            insert_progress(connection, "ours", 1, ["*", "shop.parent", "shop.wide"], position)
-        insert_progress(connection, "theirs", 1, ["shop.wide"], position)  # its own
-    found = only(problems(server_pair, start=start))
-    assert "the changefeed of uid theirs (of another cluster) replicates shop.child, shop.wide" in found.found
-    uris = ServerUri.parse(server_pair.source_uri), ServerUri.parse(server_pair.sink_uri)
-    with pytest.raises(PreflightFailed, match=r"(?s)changefeed first replicates shop\.child.*remove changefeed first"):
-        preflight(*uris, TableFilter.parse(["shop.*"]), start, "second", {"theirs": "first"})
-    preflight(*uris, TableFilter.parse(["shop.*"]), start, "first", {"theirs": "first"})  # itself, updated
-    check(server_pair, "shop.parent", start=start)
-    statement = found.mend.partition("DELETE")[2].partition(";")[0]
-    run(server_pair.sink, f"DELETE{statement}")
-    check(server_pair, start=start)
-
-
-def test_tables_that_the_source_does_not_show(server_pair: ServerPair, tmp_path: Path) -> None:
-    """They would be in no list: every schema of the filter has to be readable."""
-    load(server_pair)
-    secret = tmp_path / "password"
-    secret.write_text("One-pa55word")
-    grants = [grant.replace(", SELECT", "") for grant in GRANTS[server_pair.flavour][SOURCE_USER]]
-    run(
-        server_pair.source,
-        "CREATE USER 'some'@'127.0.0.1' IDENTIFIED BY 'One-pa55word'",
-        *(f"GRANT {grant} TO 'some'@'127.0.0.1'" for grant in grants),
-        "GRANT SELECT ON shop.wide TO 'some'@'127.0.0.1'",
-    )
-    source = replace(server_pair.source.root, user="some", password_file=secret).uri
-    for rules, level in ((("shop.wi*",), "`shop`.*"), (("*.wide",), "*.*"), (("s?op.*",), "*.*")):
-        problem = only(problems(server_pair, *rules, start="earliest", source=source))
-        assert "lacks SELECT" in problem.found
-        assert problem.mend == f"GRANT SELECT ON {level} TO 'some'@'127.0.0.1';"
-    run(server_pair.source, "GRANT SELECT ON `shop`.* TO 'some'@'127.0.0.1';")
-    check(server_pair, "shop.*", "!other.*", source=source)
-    run(server_pair.source, "DROP USER 'some'@'127.0.0.1'")
 
 
 def test_a_sink_that_cannot_log_rows(server_pair: ServerPair) -> None:
@@ -265,11 +101,6 @@ def test_views_triggers_and_routines_are_warned_of(server_pair: ServerPair) -> N
     assert "1419" in creators.found
     run(sink, definers.mend)
     assert check(server_pair).warnings == ()
-
-
-def test_a_filter_that_matches_nothing(server_pair: ServerPair) -> None:
-    load(server_pair)
-    assert "filter (nowhere.*) matches no table" in only(problems(server_pair, "nowhere.*")).found
 
 
 @pytest.mark.parametrize(
