@@ -182,7 +182,12 @@ class TableUnreplicated(ReplicationError):
 
 
 class SinkDiverged(ReplicationError):
-    pass
+    """`refused`: the transaction of the source (its GTID; file and offset where the event that announces it ends) and
+    the table that the refused row is of, where that was found."""
+
+    def __init__(self, message: str, refused: tuple[str, str, int, str] | None = None) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class SinkRefused(ReplicationError):

@@ -91,7 +91,8 @@ def command(changefeed: str, gtid: str, file: str, offset: int, tables: Sequence
 
 def way_past(changefeed: str, gtid: str, file: str, offset: int, tables: Sequence[str] = ()) -> str:
     """A sentence for messages that stop a changefeed."""
+    what = f"what it has of {', '.join(tables)}" if tables else "it"
     return (
-        f"To go on without it: {command(changefeed, gtid, file, offset, tables)}; then "
+        f"To go on without {what}: {command(changefeed, gtid, file, offset, tables)}; then "
         f"hedgerow changefeed resume {changefeed}"
     )

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from common.errors import Fenced, HedgerowError
+from common.errors import Fenced, HedgerowError, SinkDiverged
 from common.gtid import gtid_set, union
 from common.metrics import rejected
 from common.mysql import Flavour
 from common.position import Position
+from common.skips import way_past
 from dispatcher import metrics
 from dispatcher.feed import Feed, Target
 from dispatcher.lag import Undone
@@ -159,13 +160,21 @@ class Port:
         try:
             self.lane.submit(batch)
         except HedgerowError as error:
-            raise LaneFailed(self.keys, error) from error
+            raise self._failure(error) from error
 
     def check(self) -> None:
         """Raises LaneFailed where the lane has ended."""
         error = self.lane.error
         if error is not None:
-            raise LaneFailed(self.keys, error)
+            raise self._failure(error)
+
+    def _failure(self, error: HedgerowError) -> LaneFailed:
+        """With the way past a row that the sink has refused."""
+        if isinstance(error, SinkDiverged) and error.refused is not None:
+            gtid, file, offset, table = error.refused
+            way = way_past(self._changefeed, gtid, file, offset, [table])
+            error = SinkDiverged(f"{error}. Or leave it out. {way}", error.refused)
+        return LaneFailed(self.keys, error)
 
     def at_work(self, now: float) -> float:
         """Seconds that the lane has been at the piece of work it has; 0 without one. `now` is on time.monotonic()."""

@@ -37,13 +37,15 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Refused:
     """`kind`: insert, update or delete. `row`: its key, or what it has, as text; empty where it is not known. `where`:
-    of which transaction of the source. `there`: what the sink has under that key; empty where that is not known."""
+    of which transaction of the source. `there`: what the sink has under that key; empty where that is not known.
+    `transaction`: its GTID, and file and offset where the event that announces it ends; None where it is not known."""
 
     table: TableName
     kind: str
     row: str
     where: str
     there: str
+    transaction: tuple[str, str, int] | None = None
 
     def __str__(self) -> str:
         row = f" of the row with {self.row}" if self.row else ""
@@ -121,9 +123,11 @@ def split(events: bytes | bytearray) -> Iterator[bytes]:
 def _describe(session: Session, batch: Batch, count: int, table_map: bytes, event: bytes, row: Row | None) -> Refused:
     table = table_name(table_map)
     kind = _WORDS[KINDS[event[TYPE]]]
-    where = _where(batch, count, event)
+    gtid, file = next(((gtid, file) for ends, gtid, file in batch.ends if count < ends), (b"", ""))
+    where = _where(gtid, file, event)
+    announced = (gtid_text(gtid), file, _end_of(gtid)) if gtid else None
     if row is None:
-        return Refused(table, kind, "", where, "")
+        return Refused(table, kind, "", where, "", announced)
     names: list[tuple[str, bool, bool]] = []
     try:
         escape = session.connection.escape
@@ -135,7 +139,7 @@ def _describe(session: Session, batch: Batch, count: int, table_map: bytes, even
     named = {names[column][0] if column < len(names) else f"@{column + 1}": v for column, v in read.values.items()}
     key = {name: named[name] for name, _, in_key in names if in_key and name in named}
     shown = dict(list((key or named).items())[:MOST_COLUMNS])
-    return Refused(table, kind, _text(shown), where, _there(session, table, key, len(names)))
+    return Refused(table, kind, _text(shown), where, _there(session, table, key, len(names)), announced)
 
 
 def _text(values: dict[str, Value]) -> str:
@@ -171,13 +175,15 @@ def _cut(value: object) -> str:
     return text if len(text) <= 64 else f"{text[:61]}..."
 
 
-def _where(batch: Batch, count: int, event: bytes) -> str:
-    """Of the source transaction that has the batch's rows event `count`."""
-    found = next(((gtid, file) for ends, gtid, file in batch.ends if count < ends), None)
-    if found is None:
+def _where(gtid: bytes, file: str, event: bytes) -> str:
+    """`gtid`, `file`: of the source transaction; empty where it is not known."""
+    if not file:
         return "its source transaction is not known"
-    gtid, file = found
-    end = int.from_bytes(event[e.LOG_POS_AT : e.LOG_POS_AT + 4], "little")
+    end = _end_of(event)
     place = f"the event that ends at {file}:{end}" if end else f"in {file}"
     named = gtid_text(gtid)
     return f"transaction {named}, {place}" if named else place
+
+
+def _end_of(event: bytes) -> int:
+    return int.from_bytes(event[e.LOG_POS_AT : e.LOG_POS_AT + 4], "little")

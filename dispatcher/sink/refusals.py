@@ -89,7 +89,8 @@ def refusal(
         what = f"Refused: {refused}" if refused else f"Source and sink differ in a row of {_names(tables)}"
         return SinkDiverged(
             f"{said}. {what}. Somebody else writes to the sink, or it was not equal at the start position. "
-            f"{_remedy(number, refused)}, then resume"
+            f"{_remedy(number, refused)}, then resume",
+            (*refused.transaction, refused.table.key) if refused and refused.transaction else None,
         )
     if number in _MISSING:
         return SinkRefused(f"{said}. Table missing in the sink ({_names(tables)}): create it there, then resume")

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from tests.integration.errors.replication import Replication, run
+from hedgerow.sandbox.compare import wait_until_equal
+from tests.integration.errors.replication import SECONDS, Replication, poll, run
+from tests.integration.errors.wayout import follow
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -62,6 +64,37 @@ def test_an_update_and_a_delete_of_a_row_that_is_missing(replication: Replicatio
     assert "its key is enough" in message
     replication.run(replication.sink, *silently("INSERT INTO keyed (id) VALUES (7)"))
     replication.resume()
+    replication.assert_equal()
+
+
+def test_leaving_the_row_out(replication: Replication) -> None:
+    """The other way on, as the message prints it: that table's rows of that transaction are left out, and no others."""
+    begin(replication)
+    schema = replication.schema
+    replication.run(replication.sink, *silently("DELETE FROM keyed WHERE id = 5"))
+    transaction(
+        replication,
+        "UPDATE keyed SET v = 500 WHERE id IN (4, 5)",
+        "UPDATE keyless SET w = 'z' WHERE v = 2",
+        "INSERT INTO keyless VALUES (3, 'the same')",
+    )
+    message = replication.wait_failed("SinkDiverged", "with id = 5", "INSERT the row there", "then resume. Or leave it")
+    (found,) = re.findall(GTID, message)
+    gtid = found.removeprefix("transaction ").rstrip(", ")
+    assert f"hedgerow changefeed skip {replication.name} --transaction {gtid} --table '{schema}.keyed'; then" in message
+    assert follow(replication, message)["transaction"] == gtid
+    replication.run(replication.source, "UPDATE keyed SET v = 7 WHERE id = 6", "INSERT INTO keyless VALUES (4, 'on')")
+    comparison = wait_until_equal(
+        replication.source.root, replication.sink.root, schema, seconds=SECONDS, tables=[f"{schema}.keyless"]
+    )
+    assert comparison.equal, comparison
+    replication.wait("normal")
+    assert poll(lambda: replication.run(replication.sink, "SELECT v FROM keyed WHERE id = 6") == [(7,)], SECONDS)
+    left_out = [(4, 4, "row 4")]  # and the row that was missing still is
+    assert replication.run(replication.sink, "SELECT * FROM keyed WHERE id IN (4, 5)") == left_out
+    everything_else = "SELECT * FROM keyed WHERE id NOT IN (4, 5) ORDER BY id"
+    assert replication.run(replication.sink, everything_else) == replication.run(replication.source, everything_else)
+    replication.run(replication.sink, *silently("REPLACE INTO keyed VALUES (4, 500, 'row 4'), (5, 500, 'row 5')"))
     replication.assert_equal()
 
 

@@ -7,7 +7,7 @@ import pytest
 from common.errors import BadInput
 from common.filter import TableFilter
 from common.position import Position
-from common.skips import Skip, command, one_gtid, place, table_key
+from common.skips import Skip, command, one_gtid, place, table_key, way_past
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
@@ -34,6 +34,10 @@ def test_places_and_tables() -> None:
 def test_what_messages_print() -> None:
     assert command("shop", "0-1-5", "b", 4) == "hedgerow changefeed skip shop --transaction 0-1-5"
     assert command("shop", "", "b.01", 4, ["s.t"]) == "hedgerow changefeed skip shop --at b.01:4 --table 's.t'"
+    assert way_past("shop", "", "b.01", 4).startswith(
+        "To go on without it: hedgerow changefeed skip shop --at b.01:4; "
+    )
+    assert way_past("shop", "0-1-5", "", 0, ["s.t"]).startswith("To go on without what it has of s.t: hedgerow ")
 
 
 def test_who_is_past_it() -> None:
