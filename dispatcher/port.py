@@ -23,6 +23,7 @@ from dispatcher.lag import Undone
 from dispatcher.pace import Pace, Read
 from dispatcher.sink.batch import Batch
 from dispatcher.sink.coalesce import Check, Coalescer
+from dispatcher.sink.inquiry import Inquiry
 from dispatcher.sink.lane import Applied, Lane
 from dispatcher.sink.writer import Writer
 from dispatcher.spec import Spec
@@ -179,6 +180,14 @@ class Port:
     def at_work(self, now: float) -> float:
         """Seconds that the lane has been at the piece of work it has; 0 without one. `now` is on time.monotonic()."""
         return 0.0 if self.idle else now - self._work_began_at
+
+    def inquire(self) -> Inquiry | None:
+        """Asks the sink what became of the lane's session, in a thread of its own."""
+        return self.lane.inquire(self._wake.set)
+
+    def give_up(self, error: HedgerowError) -> None:
+        """Its lane ends with `error`, as `check` tells then."""
+        self.lane.give_up(error)
 
     @property
     def undone(self) -> Undone | None:

@@ -32,6 +32,7 @@ from dispatcher.sink import diagnosis
 from dispatcher.sink.apply import Incarnation, Transaction
 from dispatcher.sink.batch import Batch
 from dispatcher.sink.cut import Cut
+from dispatcher.sink.inquiry import Inquiry
 from dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
 from dispatcher.sink.session import PING_INTERVAL, Session
 from dispatcher.sink.writer import Writer
@@ -162,6 +163,20 @@ class Lane:
         self._cut.cut()
         with self._condition:
             self._condition.notify_all()
+
+    def give_up(self, error: HedgerowError) -> None:
+        """End now with `error`, which its thread cannot find: it waits for an answer that does not come."""
+        with self._condition:
+            if self._alive:
+                self._error = error
+        self._cut.cut()
+
+    def inquire(self, done: Callable[[], None]) -> Inquiry | None:
+        """What the sink says of the lane's session; None before there is one."""
+        session = self._session
+        if session is None:
+            return None
+        return Inquiry(self._uri, self._flavour, session.record, session.server, self._cut, done)
 
     def stop(self) -> None:
         """End, wait for the thread, close the connection. What is at work is cancelled."""
@@ -348,7 +363,7 @@ class Lane:
 
     def _fail(self, error: Exception) -> None:
         with self._condition:
-            if not self._stopping:
+            if self._alive:
                 self._error = self._known(error)
                 log.warning("lane ended", error=str(self._error), code=self._error.code)
             self._condition.notify_all()

@@ -23,6 +23,7 @@ from common.sinktables import SessionRecord, this_session
 from common.uri import ServerUri
 from dispatcher.sink.coalesce import HEADER
 from dispatcher.sink.cut import Cut
+from dispatcher.sink.inquiry import server_of
 from dispatcher.sink.wire import Result, Wire
 
 IDLE_TIMEOUT = 10  # seconds without a statement, after which the server ends the session and frees its locks
@@ -65,6 +66,8 @@ class Session:
             self.execute(_ISOLATION)
             self.max_allowed_packet = int(self.execute("SELECT @@SESSION.max_allowed_packet").rows[0][0])
             self.record: SessionRecord = this_session(self.connection)
+            with self.connection.cursor() as cursor:
+                self.server = server_of(cursor)
             self._wire.allow_multi_statements()
             self._set_events = self._wire.prepare(_SET_EVENTS) if flavour == "mariadb" else 0
         except BaseException:

@@ -6,9 +6,12 @@ loopback port that stays its own until it is closed, and forwards to one address
     resume   forwards (the beginning)
     cut      resets every connection and refuses new ones: a dead host or a firewall that rejects
     stall    keeps connections, accepts new ones, forwards nothing: a partition, a frozen peer
+    deaden   goes on reading what is open, and delivers nothing of it, not even an end; new connections are served: a
+             tunnel whose channels are gone
     delay    forwards every chunk this many seconds late, in order, in both directions
 
-A stall or a delay begins with the next chunk that arrives; a chunk is never lost, except by cut and close. Cut and
+A stall or a delay begins with the next chunk that arrives; a chunk is never lost, except by cut, deaden and
+close. Cut and
 stall can be had for one client process only: then it is cut off from what others still reach.
 """
 
@@ -42,6 +45,7 @@ class _Link:
     client_port: int
     task: asyncio.Task[None]
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
+    is_dead: bool = False
 
 
 class FaultProxy:
@@ -90,6 +94,10 @@ class FaultProxy:
     def stall_process(self, pid: int) -> None:
         """As stall, for the connections of one client process, open ones and new ones."""
         self._call(self._stall_process(pid))
+
+    def deaden(self) -> int:
+        """What is open now is acknowledged and lost, for good. How many connections."""
+        return self._call(self._deaden())
 
     def delay(self, seconds: float) -> None:
         """Per chunk and direction; 0 ends it. In effect together with a stall, not instead of it."""
@@ -182,6 +190,11 @@ class FaultProxy:
             if link.client_port in ports:
                 link.flowing.clear()
 
+    async def _deaden(self) -> int:
+        for link in self._links:
+            link.is_dead = True
+        return len(self._links)
+
     async def _reset(self) -> None:
         await _cancel(list(self._links))
 
@@ -229,8 +242,12 @@ class FaultProxy:
         held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=64)
 
         async def read() -> None:
-            while chunk := await reader.read(_CHUNK):
-                await held.put((self._loop.time() + self._delay, chunk))
+            try:
+                while chunk := await reader.read(_CHUNK):
+                    await held.put((self._loop.time() + self._delay, chunk))
+            except OSError:
+                if not link.is_dead:
+                    raise
             await held.put((self._loop.time() + self._delay, b""))
 
         async def write() -> None:
@@ -238,6 +255,10 @@ class FaultProxy:
                 due, chunk = await held.get()
                 await asyncio.sleep(max(0.0, due - self._loop.time()))
                 await self._may_flow(link)
+                if link.is_dead:
+                    if not chunk:
+                        await asyncio.Event().wait()  # until it is reset
+                    continue
                 if not chunk:
                     break
                 writer.write(chunk)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -237,3 +238,27 @@ def test_one_process_is_stalled_and_loses_nothing(fault_proxy: Start, echo_port:
         proxy.resume()
         thread.join(10)
         assert answers == ["b"]
+
+
+def test_a_dead_connection_acknowledges_and_delivers_nothing_not_even_an_end(fault_proxy: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = fault_proxy(listener.getsockname()[1])
+        with client(proxy, 0.3) as near:
+            far, _ = listener.accept()
+            near.sendall(b"before")
+            assert far.recv(64) == b"before"
+            assert proxy.deaden() == 1
+            near.sendall(b"x" * 100_000)
+            far.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                far.recv(64)
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            far.close()  # a reset
+            with pytest.raises(TimeoutError):
+                near.recv(64)
+            near.sendall(b"x" * 100_000)
+            with client(proxy) as other:
+                beyond, _ = listener.accept()
+                with beyond:
+                    other.sendall(b"new")
+                    assert beyond.recv(64) == b"new"

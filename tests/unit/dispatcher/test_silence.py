@@ -1,4 +1,4 @@
-"""When a sink is told to be silent, and whom it concerns."""
+"""When a sink is told to be silent, whom it concerns, and what is made of what the sink says then."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from common.errors import SinkUnavailable
 from common.pb.v1 import model_pb2 as pb
 from dispatcher.journal import Placement
-from dispatcher.silence import SILENT_SECONDS, Silence
+from dispatcher.silence import ASK_AGAIN_SECONDS, SILENT_SECONDS, Silence
+from dispatcher.sink.inquiry import Answer, Fate, describe
 from dispatcher.standing import Standing
 
 
@@ -19,9 +20,19 @@ class Lane:
     keys: tuple[str, ...]
     began_at: float | None = None
     targets: dict[str, None] = field(init=False)
+    inquiry: Any = None
+    asked: int = 0
+    error: SinkUnavailable | None = None
 
     def __post_init__(self) -> None:
         self.targets = dict.fromkeys(self.keys)
+
+    def inquire(self) -> Any:
+        self.asked += 1
+        return self.inquiry
+
+    def give_up(self, error: SinkUnavailable) -> None:
+        self.error = error
 
     def at_work(self, now: float) -> float:
         return 0.0 if self.began_at is None else now - self.began_at
@@ -79,3 +90,70 @@ def test_a_table_that_was_dropped_meanwhile_is_left_alone() -> None:
     ports: Any = [lane]
     Silence("sink").look(ports, standings, 1000.0)
     assert standings["s.a"].is_broken
+
+
+@dataclass(eq=False)
+class Inquiry:
+    answer: Answer | None = None
+
+
+def looked(lane: Lane, silence: Silence, standings: dict[str, Standing], now: float) -> str:
+    ports: Any = [lane]
+    silence.look(ports, standings, now)
+    return str(standings["s.a"].report().error)
+
+
+def silent_lane() -> tuple[Lane, Silence, dict[str, Standing]]:
+    standings = {"s.a": Standing(Placement("s.a", 1, 0))}
+    standings["s.a"].run()
+    return Lane(("s.a",), 0.0, inquiry=Inquiry()), Silence("sink"), standings
+
+
+def test_a_lane_whose_session_is_gone_ends() -> None:
+    lane, silence, standings = silent_lane()
+    looked(lane, silence, standings, 100.0)
+    looked(lane, silence, standings, 200.0)
+    assert lane.asked == 1, "one question at a time"
+    assert lane.error is None
+    lane.inquiry.answer = Answer(Fate.GONE, "it is gone")
+    looked(lane, silence, standings, 201.0)
+    assert isinstance(lane.error, SinkUnavailable)
+    assert "it is gone" in str(lane.error)
+
+
+def test_an_answer_about_an_earlier_batch_ends_nothing() -> None:
+    lane, silence, standings = silent_lane()
+    looked(lane, silence, standings, 100.0)
+    lane.inquiry.answer = Answer(Fate.GONE, "it is gone")
+    lane.began_at = 101.0
+    looked(lane, silence, standings, 101.0 + SILENT_SECONDS + 1)
+    assert lane.error is None
+
+
+def test_what_the_sink_is_at_is_told_and_asked_again() -> None:
+    lane, silence, standings = silent_lane()
+    looked(lane, silence, standings, 100.0)
+    lane.inquiry.answer = Answer(Fate.THERE, "Its session 7 there executes BINLOG (rows)")
+    assert "Its session 7 there executes BINLOG (rows)" in looked(lane, silence, standings, 101.0)
+    looked(lane, silence, standings, 100.0 + ASK_AGAIN_SECONDS - 1)
+    assert lane.asked == 1
+    looked(lane, silence, standings, 100.0 + ASK_AGAIN_SECONDS)
+    assert lane.asked == 2
+    assert lane.error is None
+
+
+def test_one_that_cannot_be_asked_about_is_left_to_go_on() -> None:
+    lane, silence, standings = silent_lane()
+    looked(lane, silence, standings, 100.0)
+    lane.inquiry.answer = Answer(Fate.UNKNOWN, "It has not answered")
+    assert "It has not answered" in looked(lane, silence, standings, 101.0)
+    assert lane.error is None
+
+
+def test_what_a_session_is_at_is_told_without_its_rows() -> None:
+    assert describe(7, "Query", "Waiting for commit lock", "BINLOG 'AAAA\nBBB'") == (
+        "Its session 7 there executes BINLOG (rows), state: Waiting for commit lock"
+    )
+    assert describe(7, "Query", "", "") == "Its session 7 there executes Query"
+    assert describe(7, "Sleep", "", "") == "Its session 7 there waits for a statement"
+    assert len(describe(7, "Query", "", "SELECT " + "1, " * 100)) < 150
