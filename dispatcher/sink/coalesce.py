@@ -97,6 +97,7 @@ class Coalescer:
         self._format_description = b""
         self._xid = ""  # of the XA transaction whose rows come
         self._number = 0  # of its stored statements
+        self._parted: set[str] = set()  # touched by parts of the transaction that were taken before its end
         self._reset()
 
     def _reset(self) -> None:
@@ -180,8 +181,9 @@ class Coalescer:
         self.transactions += 1
         self._ends.append((self.rows_events, gtid, file))
         self._whole = self.bytes
-        self._ended |= self._open
+        self._ended |= self._open | self._parted
         self._open.clear()
+        self._parted.clear()
         self._position = position
 
     def advance(self, dispatchers: Iterable[str], position: Position) -> None:
@@ -211,6 +213,8 @@ class Coalescer:
             final=final,
             ends=tuple(self._ends),
         )
+        if not final:
+            self._parted |= self._open
         self._reset()
         return batch
 

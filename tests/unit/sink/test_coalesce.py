@@ -134,6 +134,21 @@ def test_a_part_has_touched_dispatchers_and_only_ended_ones_progress() -> None:
     assert coalescer.empty
 
 
+def test_a_part_that_took_the_last_rows_leaves_the_end_to_hand_over() -> None:
+    """The sink transaction is open: it must not wait until something else happens."""
+    coalescer = Coalescer(PACKET)
+    coalescer.add("a", table_map(1, "a"), rows(1, 0))
+    coalescer.take(final=False)
+    assert coalescer.empty
+    end = Position(file="f", offset=1)
+    coalescer.end_transaction(end)
+    assert not coalescer.empty
+    last = coalescer.take()
+    assert (last.progress, last.rows_events, last.final) == ({"a": end}, 0, True)
+    coalescer.end_transaction(Position(file="f", offset=2))
+    assert coalescer.empty, "the next transaction has nothing for it"
+
+
 def test_a_new_format_waits_until_the_old_events_are_taken() -> None:
     coalescer = Coalescer(PACKET)
     coalescer.describe(event(15, b"one"))
