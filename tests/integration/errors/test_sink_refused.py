@@ -71,14 +71,17 @@ def test_table_missing(replication: Replication) -> None:
 @pytest.mark.parametrize(
     ("change", "says", "back"),
     [
-        ("MODIFY v VARCHAR(40)", "column 2 is v varchar(40) instead of one of type int", "MODIFY v INT"),
-        ("ADD n INT FIRST", "column 3 is v int", "DROP n"),
+        ("MODIFY v VARCHAR(40)", "varchar(40) instead of", "MODIFY v INT"),
+        ("ADD n INT FIRST", "column 3 is v", "DROP n"),
         ("MODIFY w VARCHAR(200)", "error log", "MODIFY w VARCHAR(2000)"),
     ],
     ids=["type", "order", "length"],
 )
 def test_columns_differ(replication: Replication, change: str, says: str, back: str) -> None:
-    """1677 reaches the server's log only; a client gets 1105 without a reason: lengths are left to the server."""
+    """1677 reaches the server's log only; a client gets 1105 without a reason: lengths are left to the server.
+
+    Table maps tell, or the catalogs do, whichever is read first: they word it differently.
+    """
     replication.create_tables(replication.source)
     replication.create_tables(replication.sink)
     replication.run(replication.sink, *silently(f"ALTER TABLE keyed {change}"))
