@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pymysql.connections import Connection
@@ -20,6 +20,9 @@ from common.names import TableName
 from common.rawtext import query_bytes, text
 
 _NUMERIC = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"})
+_LONG = frozenset({"json", "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring"}) | {
+    *("multipolygon", "geometrycollection"),
+}
 _OPAQUE = frozenset({"uuid", "inet4", "inet6", "json", "vector"})
 _ESCAPES = {"''": "'", "\\\\": "\\", "\\n": "\n", "\\r": "\r", "\\0": "\0"}  # of both servers, in a column's type
 _ESCAPED = re.compile("|".join(map(re.escape, _ESCAPES)))
@@ -50,6 +53,7 @@ class Column:
     nullable: bool
     generated: str  # empty, VIRTUAL or STORED
     compressed: bool
+    in_key: bool = field(default=False, compare=False)  # of the primary key, or of the UNIQUE key that stands for it
 
     @property
     def stored_type(self) -> str:
@@ -72,6 +76,11 @@ class Column:
     def word(self) -> str:
         """The type without its length and attributes."""
         return self.type.partition(" ")[0].partition("(")[0]
+
+    @property
+    def is_blob(self) -> bool:
+        """Of a type that binlog_row_image = NOBLOB leaves out."""
+        return self.word.endswith(("blob", "text")) or self.word in _LONG
 
     @property
     def is_numeric(self) -> bool:
@@ -137,15 +146,16 @@ def columns(connection: Connection[Any], tables: Iterable[TableName]) -> dict[Ta
     for schema in sorted({name.schema for name in wanted}):
         names = [name.table for name in wanted if name.schema == schema]
         few = f" AND table_name IN ({', '.join(['%s'] * len(names))})" if len(names) <= _FEW else ""
-        for table, name, kind, charset, collation, nullable, extra in _query(
+        for table, name, kind, charset, collation, nullable, extra, in_key in _query(
             connection,
             "SELECT table_name, column_name, column_type, COALESCE(character_set_name, ''), "
-            "COALESCE(collation_name, ''), is_nullable, extra "
+            "COALESCE(collation_name, ''), is_nullable, extra, column_key "
             f"FROM information_schema.columns WHERE table_schema = %s{few} ORDER BY table_name, ordinal_position",
             (schema, *(names if few else ())),
         ):
             if TableName(schema, table) in wanted:
-                found[TableName(schema, table)].append(_column(name, kind, charset, collation, nullable, extra))
+                column = _column(name, kind, charset, collation, nullable, extra)
+                found[TableName(schema, table)].append(replace(column, in_key=in_key == "PRI"))
     return {name: tuple(listed) for name, listed in found.items()}
 
 

@@ -17,6 +17,7 @@ from common.position import Position
 from common.startpoint import resolve_start
 from common.uri import ServerUri
 from coordinator.preflight.facts import Facts, sink_facts, source_facts
+from coordinator.preflight.keys import key_problems
 from coordinator.preflight.servers import pair_problems, pair_warnings, sink_problems, sink_warnings, source_problems
 from coordinator.preflight.tables import replicated_problems, table_problems
 
@@ -66,6 +67,7 @@ def preflight(
         problems += pair_problems(there, here)
         warnings += pair_warnings(there, here)
         problems += replicated_problems(there, here, name, names or {})
+        problems += key_problems(there, here)
         if there.info.flavour == here.info.flavour:
             found = table_problems(there, here, table_filter)
             (problems if start.strip() == NOW else warnings).extend(found)

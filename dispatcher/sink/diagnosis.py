@@ -38,7 +38,9 @@ log = structlog.get_logger()
 class Refused:
     """`kind`: insert, update or delete. `row`: its key, or what it has, as text; empty where it is not known. `where`:
     of which transaction of the source. `there`: what the sink has under that key; empty where that is not known.
-    `transaction`: its GTID, and file and offset where the event that announces it ends; None where it is not known."""
+    `transaction`: its GTID, and file and offset where the event that announces it ends; None where it is not known.
+    `told`: the columns that the event has of the row before; empty where it has all by which the sink's table has its
+    key (without one: all)."""
 
     table: TableName
     kind: str
@@ -46,6 +48,7 @@ class Refused:
     where: str
     there: str
     transaction: tuple[str, str, int] | None = None
+    told: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         row = f" of the row with {self.row}" if self.row else ""
@@ -138,8 +141,10 @@ def _describe(session: Session, batch: Batch, count: int, table_map: bytes, even
         read = row
     named = {names[column][0] if column < len(names) else f"@{column + 1}": v for column, v in read.values.items()}
     key = {name: named[name] for name, _, in_key in names if in_key and name in named}
+    sought = {name for name, _, in_key in names if in_key} or {name for name, _, _ in names}
+    told = () if kind == "insert" or not names or sought <= named.keys() else tuple(named)
     shown = dict(list((key or named).items())[:MOST_COLUMNS])
-    return Refused(table, kind, _text(shown), where, _there(session, table, key, len(names)), announced)
+    return Refused(table, kind, _text(shown), where, _there(session, table, key, len(names)), announced, told)
 
 
 def _text(values: dict[str, Value]) -> str:

@@ -11,7 +11,7 @@ import pymysql
 
 from common.errors import HedgerowError, SinkDiverged, SinkRefused, SinkUnavailable
 from common.mysql import ACCESS_DENIED, Flavour, unavailable
-from common.names import TableName
+from common.names import TableName, quoted
 from common.uri import ServerUri
 from dispatcher.sink.diagnosis import Refused
 
@@ -85,6 +85,15 @@ def refusal(
         return SinkUnavailable(f"{said}. Other sessions of the sink hold locks on rows of {_names(tables)}")
     if number not in _GRANTS and (lost(error) or number in ACCESS_DENIED):
         return unavailable(uri, "sink", error)
+    if number in _NO_ROW and flavour == "mariadb" and refused is not None and refused.told:
+        columns = ", ".join(quoted(column) for column in refused.told)
+        return SinkDiverged(
+            f"{said}. Refused: {refused}. The event has of that row only {columns} (binlog_row_image of the source is "
+            "not FULL), and the sink's table has another primary key, or none, so that MariaDB does not find it. ALTER "
+            f"TABLE {refused.table.quoted} DROP INDEX IF EXISTS `PRIMARY`, ADD PRIMARY KEY ({columns}); there (with "
+            "NOBLOB of these only the source's primary key), then resume",
+            (*refused.transaction, refused.table.key) if refused.transaction else None,
+        )
     if number in _DIVERGED:
         what = f"Refused: {refused}" if refused else f"Source and sink differ in a row of {_names(tables)}"
         return SinkDiverged(
