@@ -163,8 +163,9 @@ def _names(tables: Iterable[TableName]) -> str:
 
 
 def _grant(flavour: Flavour, uri: ServerUri) -> str:
-    needed = "BINLOG REPLAY" if flavour == "mariadb" else "BINLOG_ADMIN, REPLICATION_APPLIER"
+    needed = "BINLOG REPLAY" if flavour == "mariadb" else "REPLICATION_APPLIER, SESSION_VARIABLES_ADMIN"
     return (
         f"GRANT {needed} ON *.* TO {uri.user}; GRANT CREATE, SELECT, INSERT, UPDATE, DELETE ON hedgerow.* TO {uri.user}"
         " in the sink, and what the source's DDL needs there"
+        + ("" if flavour == "mariadb" else " (before MySQL 8.0.18 BINLOG_ADMIN instead of REPLICATION_APPLIER)")
     )

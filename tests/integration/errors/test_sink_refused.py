@@ -210,7 +210,7 @@ def test_revoked_binlog_grant(replication: Replication, flavour: Flavour) -> Non
     replication.create()
     replication.write(5)
     replication.assert_equal()
-    privilege = "BINLOG REPLAY" if flavour == "mariadb" else "BINLOG_ADMIN"
+    privilege = "BINLOG REPLAY" if flavour == "mariadb" else "REPLICATION_APPLIER"
     run(replication.sink, *silently(f"REVOKE {privilege} ON *.* FROM 'revoked'@'127.0.0.1'"))
     replication.kill_sessions("revoked")
     replication.write(5)
