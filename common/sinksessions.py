@@ -22,6 +22,7 @@ from pymysql.cursors import Cursor
 
 from common import metrics
 from common.errors import SinkUnavailable
+from common.sinklocks import global_read_lock, session_variable
 from common.sinkschema import SCHEMA
 
 log = structlog.get_logger()
@@ -75,7 +76,7 @@ def kill_session(cursor: Cursor, session: SessionRecord, *, only_idle: bool = Fa
 def transaction(conn: Sink) -> Iterator[Cursor]:
     """BEGIN; COMMIT at the end, ROLLBACK on an error. Without a statement for IDLE_IN_TRANSACTION seconds, as of a
     process that is frozen, the server rolls back and ends the session."""
-    with conn.cursor() as cursor, _session_variable(cursor, "wait_timeout", IDLE_IN_TRANSACTION):
+    with conn.cursor() as cursor, session_variable(cursor, "wait_timeout", IDLE_IN_TRANSACTION):
         cursor.execute("BEGIN")
         try:
             yield cursor
@@ -99,7 +100,11 @@ def patiently(
     kill a session that is executing.
     """
     deadline = time.monotonic() + patience
-    with conn.cursor() as cursor, _session_variable(cursor, "innodb_lock_wait_timeout", 1):
+    with (
+        conn.cursor() as cursor,
+        session_variable(cursor, "innodb_lock_wait_timeout", 1),
+        session_variable(cursor, "lock_wait_timeout", 1),
+    ):
         waits = 0
         while True:
             try:
@@ -109,27 +114,16 @@ def patiently(
                 if error.args[0] not in (ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK):
                     raise
                 if time.monotonic() >= deadline:
-                    raise SinkUnavailable(
-                        f"{what}: a lock in the sink was not released within {patience:g} s ({error.args[1]}). "
+                    why = global_read_lock(cursor) or (
                         f"information_schema.innodb_trx there shows who holds rows of schema {SCHEMA}"
+                    )
+                    raise SinkUnavailable(
+                        f"{what}: a lock in the sink was not released within {patience:g} s ({error.args[1]}). {why}"
                     ) from error
                 if error.args[0] == ER.LOCK_WAIT_TIMEOUT:
                     waits += 1
                     for session in set(blockers()):
                         kill_session(cursor, session, only_idle=waits == 1)
-
-
-@contextmanager
-def _session_variable(cursor: Cursor, name: str, seconds: int) -> Iterator[None]:
-    """Meanwhile it has this value."""
-    cursor.execute(f"SELECT @@SESSION.{name}")
-    usual = int(one_row(cursor)[0])
-    cursor.execute(f"SET SESSION {name} = {seconds:d}")
-    try:
-        yield
-    finally:
-        if cursor.connection.open:
-            cursor.execute(f"SET SESSION {name} = {usual:d}")
 
 
 def one_row(cursor: Cursor) -> tuple[Any, ...]:

@@ -43,8 +43,9 @@ from dispatcher.sink.engines import without_transactions
 from dispatcher.sink.evidence import Statement, Verdict
 from dispatcher.sink.fills import check_fills
 from dispatcher.sink.kept import KeptSession
+from dispatcher.sink.lockwaits import lock_wait
 from dispatcher.sink.recovery import Record, Recovery
-from dispatcher.sink.refusals import TRY_AGAIN, code, lost, refusal
+from dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, lost, refusal
 from dispatcher.sink.storage import by_any_method, rebuild
 from dispatcher.sink.writer import Writer
 
@@ -95,7 +96,7 @@ def execute_ddl(
     try:
         execution.run()
     except (pymysql.MySQLError, OSError) as error:
-        raise refusal(uri, flavour, error, execution.affected) from error
+        raise execution.judge(error) from error
     finally:
         execution.close()
 
@@ -263,8 +264,9 @@ class _Execution:
                 raise self._failure(error) from error
             if again and self._drops and not self._creates and self._was_executed(executor, record):  # the rest of it
                 return
+            failure = self._failure(error)  # first: who is in the way may be asked
             self._write_outcome(sinkjournal.REFUSED)
-            raise self._failure(error) from error
+            raise failure from error
 
     def _send(self, executor: Cursor, record: Record) -> None:
         try:
@@ -357,8 +359,13 @@ class _Execution:
             dropped_schemas=[name.schema for name in self._drops if not name.table],
         )
 
+    def judge(self, error: Exception) -> HedgerowError:
+        if isinstance(error, pymysql.MySQLError) and code(error) == LOCK_WAIT_TIMEOUT:
+            return lock_wait(self._uri, error, self.affected, self._cut, ddl=_start(self._ddl.statement))
+        return refusal(self._uri, self._flavour, error, self.affected)
+
     def _failure(self, error: pymysql.MySQLError) -> HedgerowError:
-        known = refusal(self._uri, self._flavour, error, self.affected)
+        known = self.judge(error)
         if known.retriable or code(error) in TRY_AGAIN:
             return known
         statements = rebuild(code(error), str(error.args[-1]), self.affected)

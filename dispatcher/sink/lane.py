@@ -33,6 +33,7 @@ from dispatcher.sink.apply import Incarnation, Transaction
 from dispatcher.sink.batch import Batch
 from dispatcher.sink.cut import Cut
 from dispatcher.sink.inquiry import Inquiry
+from dispatcher.sink.lockwaits import lock_wait
 from dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
 from dispatcher.sink.session import PING_INTERVAL, Session
 from dispatcher.sink.writer import Writer
@@ -359,6 +360,8 @@ class Lane:
             )
 
     def _refusal(self, error: Exception, batch: Batch, found: diagnosis.Refused | None = None) -> HedgerowError:
+        if isinstance(error, pymysql.MySQLError) and code(error) == LOCK_WAIT_TIMEOUT:
+            return lock_wait(self._uri, error, batch.tables, self._cut)
         return refusal(self._uri, self._flavour, error, batch.tables, found)
 
     def _fail(self, error: Exception) -> None:

@@ -82,7 +82,7 @@ def refusal(
     if number in _PASSING:
         return SinkUnavailable(f"{said}. It is a state that passes: replication goes on by itself when it has")
     if number in TRY_AGAIN:
-        return SinkUnavailable(f"{said}. Other sessions of the sink hold locks on rows of {_names(tables)}")
+        return SinkUnavailable(f"{said}. Other sessions of the sink hold locks on rows of {listed(tables)}")
     if number not in _GRANTS and (lost(error) or number in ACCESS_DENIED):
         return unavailable(uri, "sink", error)
     if number in _NO_ROW and flavour == "mariadb" and refused is not None and refused.told:
@@ -95,33 +95,33 @@ def refusal(
             (*refused.transaction, refused.table.key) if refused.transaction else None,
         )
     if number in _DIVERGED:
-        what = f"Refused: {refused}" if refused else f"Source and sink differ in a row of {_names(tables)}"
+        what = f"Refused: {refused}" if refused else f"Source and sink differ in a row of {listed(tables)}"
         return SinkDiverged(
             f"{said}. {what}. Somebody else writes to the sink, or it was not equal at the start position. "
             f"{_remedy(number, refused)}, then resume",
             (*refused.transaction, refused.table.key) if refused and refused.transaction else None,
         )
     if number in _MISSING:
-        return SinkRefused(f"{said}. Table missing in the sink ({_names(tables)}): create it there, then resume")
+        return SinkRefused(f"{said}. Table missing in the sink ({listed(tables)}): create it there, then resume")
     if number in _CORRUPT:
         return SinkRefused(
-            f"{said}. A table or an index is damaged in the sink ({_names(tables)}): see that server's error log, mend "
+            f"{said}. A table or an index is damaged in the sink ({listed(tables)}): see that server's error log, mend "
             "it there (CHECK TABLE, REPAIR TABLE, or rebuild it by ALTER TABLE ... FORCE; for a temporary table, make "
             "room in tmpdir), then resume"
         )
     if number in _SHAPE:
         return SinkRefused(
-            f"{said}. The columns in the sink do not match the source's (of {_names(tables)}): ALTER TABLE there, then "
+            f"{said}. The columns in the sink do not match the source's (of {listed(tables)}): ALTER TABLE there, then "
             f"resume{_found(refused)}"
         )
     if number == _UNNAMED:
         return SinkRefused(
             f"{said}. The reason is in the error log of that server; as a rule the columns in the sink do not match "
-            f"the source's (of {_names(tables)}): ALTER TABLE there, then resume{_found(refused)}"
+            f"the source's (of {listed(tables)}): ALTER TABLE there, then resume{_found(refused)}"
         )
     if number in _TOO_LARGE:
         return SinkRefused(
-            f"{said}. The transaction has rows of {_names(tables)} and is too large for the sink: raise there what it "
+            f"{said}. The transaction has rows of {listed(tables)} and is too large for the sink: raise there what it "
             "names (SET GLOBAL max_binlog_cache_size = ..., or innodb_buffer_pool_size); or, where it is many source "
             "transactions in one, update the changefeed with smaller --batch-transactions and --batch-bytes; then "
             "resume"
@@ -130,7 +130,7 @@ def refusal(
         return SinkRefused(f"{said}. Mend: {_grant(flavour, uri)}")
     if number in _PACKET:
         return SinkRefused(f"{said}. Mend: SET GLOBAL max_allowed_packet = 1073741824 in the sink, then resume")
-    return SinkRefused(f"{said}. The transaction has rows of {_names(tables)}")
+    return SinkRefused(f"{said}. The transaction has rows of {listed(tables)}")
 
 
 def _found(refused: Refused | None) -> str:
@@ -156,7 +156,7 @@ def _remedy(number: int, refused: Refused | None) -> str:
     return "Make the row there as the source had it before that change"
 
 
-def _names(tables: Iterable[TableName]) -> str:
+def listed(tables: Iterable[TableName]) -> str:
     keys = sorted(table.key for table in tables)
     more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
     return ", ".join(keys[:5]) + more if keys else "an unknown table"

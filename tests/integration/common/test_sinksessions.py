@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pymysql
 import pytest
 
 from common import sinktables
+from common.errors import SinkUnavailable
 from common.sinksessions import IDLE_IN_TRANSACTION
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair
@@ -29,8 +31,37 @@ def test_the_fence_can_be_raised_over_a_frozen_maintainer(server_pair: ServerPai
 
 def test_a_session_keeps_its_own_timeouts(server_pair: ServerPair) -> None:
     with server_pair.sink.account(SINK_USER).connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SET SESSION wait_timeout = 77, innodb_lock_wait_timeout = 33")
+        cursor.execute("SET SESSION wait_timeout = 77, innodb_lock_wait_timeout = 33, lock_wait_timeout = 44")
         sinktables.ensure_schema(connection)
         sinktables.raise_fence(connection, "uid", 1, "one")
-        cursor.execute("SELECT @@SESSION.wait_timeout, @@SESSION.innodb_lock_wait_timeout")
-        assert cursor.fetchone() == (77, 33)
+        cursor.execute("SELECT @@SESSION.wait_timeout, @@SESSION.innodb_lock_wait_timeout, @@SESSION.lock_wait_timeout")
+        assert cursor.fetchone() == (77, 33, 44)
+
+
+def test_a_global_read_lock_is_told_in_time_and_outlived(server_pair: ServerPair) -> None:
+    with server_pair.sink.account(SINK_USER).connect() as connection, server_pair.sink.connect() as backup:
+        sinktables.ensure_schema(connection)
+        sinktables.raise_fence(connection, "uid", 1, "one")
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION lock_wait_timeout = 600")
+        backup.query("FLUSH TABLES WITH READ LOCK")
+        began = time.monotonic()
+        with pytest.raises(SinkUnavailable, match="FLUSH TABLES WITH READ LOCK") as told:
+            sinktables.raise_fence(connection, "uid", 2, "two", patience=3)
+        assert time.monotonic() - began < 60
+        if server_pair.flavour == "mysql":
+            assert re.search(r"held by session \d+ \(root@", str(told.value))
+        backup.query("UNLOCK TABLES")
+        sinktables.raise_fence(connection, "uid", 2, "two")
+        assert sinktables.find_fence(connection, "uid") == 2
+
+
+def test_a_lock_on_rows_is_no_global_one(server_pair: ServerPair) -> None:
+    with server_pair.sink.account(SINK_USER).connect() as connection, server_pair.sink.connect() as other:
+        sinktables.ensure_schema(connection)
+        sinktables.raise_fence(connection, "uid", 1, "one")
+        other.query("BEGIN")
+        other.query("SELECT * FROM hedgerow.fence FOR UPDATE")
+        with pytest.raises(SinkUnavailable, match="innodb_trx") as told:
+            sinktables.raise_fence(connection, "uid", 2, "two", patience=2)
+        assert "READ LOCK" not in str(told.value)
