@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from hedgerow.sandbox.accounts import SINK_USER
 from tests.integration.errors.replication import Replication, run
 
 pytestmark = pytest.mark.timeout(120)
@@ -46,21 +43,6 @@ MYSQL = (
     "CREATE TABLE rows1 TABLE t2",
     "INSERT INTO rows1 VALUES (9)",
 )
-
-
-@pytest.fixture(autouse=True)
-def triggers_allowed(replication: Replication) -> Iterator[None]:
-    """Triggers, functions and views of others, by the sink's account."""
-    privilege = "SET USER" if replication.sink.flavour == "mariadb" else "SET_ANY_DEFINER, SYSTEM_USER"
-    (before,) = run(replication.sink, "SELECT @@log_bin_trust_function_creators")[0]
-    run(
-        replication.sink,
-        "SET GLOBAL log_bin_trust_function_creators = 1",
-        "SET sql_log_bin = 0",
-        f"GRANT {privilege} ON *.* TO '{SINK_USER}'@'127.0.0.1'",
-    )
-    yield
-    run(replication.sink, f"SET GLOBAL log_bin_trust_function_creators = {before}")
 
 
 def test_they_are_understood(replication: Replication) -> None:

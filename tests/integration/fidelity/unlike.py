@@ -111,12 +111,14 @@ def has_privilege(cursor: Cursor, privilege: str) -> bool:
 
 
 # AUTO_INCREMENT's next value; the usual collation, which MySQL does not name where CREATE TABLE ... SELECT made it; and
-# that a schema is not encrypted, which MySQL says since 8.0.16.
+# that a schema is not encrypted, which MySQL says since 8.0.16; and display widths, which it says no more since 8.0.19.
 _NOISE = re.compile(
     r" AUTO_INCREMENT=\d+|( CHARACTER SET latin1) COLLATE latin1_swedish_ci| /\*!80016 DEFAULT ENCRYPTION='N' \*/"
+    r"|(?<=int)\(\d+\)|(?<=year)\(4\)"
 )
 
 
+_UTF8 = re.compile(r"\butf8(?=[_ ])")  # its name before MySQL 8.0.30
 _BYTES = re.compile(r"'((?:\\x[0-9a-f]{2})+)'")  # bytes that are no text: MariaDB 11 shows them as x'e9ff'
 
 
@@ -131,7 +133,7 @@ def definitions(server: Server, schemas: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         for schema in schemas:
             found |= _definitions(connection, schema)
-    return {key: _BYTES.sub(_hexadecimal, _NOISE.sub(r"\1", text)) for key, text in found.items()}
+    return {key: _BYTES.sub(_hexadecimal, _UTF8.sub("utf8mb3", _NOISE.sub(r"\1", text))) for key, text in found.items()}
 
 
 def _definitions(connection: Connection[Any], schema: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -94,14 +94,6 @@ def sink(server_pair: ServerPair) -> Ddl:
     return Ddl(server_pair)
 
 
-@pytest.fixture
-def trusting(sink: Ddl) -> Iterator[None]:
-    """Without it a server that logs wants SUPER for triggers and functions."""
-    run(sink.pair.sink.connect(), "SET GLOBAL log_bin_trust_function_creators = 1")
-    yield
-    run(sink.pair.sink.connect(), "SET GLOBAL log_bin_trust_function_creators = DEFAULT")
-
-
 def dying(monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> Callable[[], None]:
     original = getattr(ddl._Execution, step)
 
@@ -167,7 +159,7 @@ def test_nothing_is_executed_that_touches_others_than_were_flushed(sink: Ddl) ->
 
 @pytest.mark.parametrize(("step", "after"), [("_execute", False), ("_finish", False), ("_finish", True)])
 def test_views_and_programs_happen_once_wherever_it_dies(
-    sink: Ddl, monkeypatch: pytest.MonkeyPatch, trusting: None, step: str, after: bool
+    sink: Ddl, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:
     run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT)", "CREATE PROCEDURE dd.other() SELECT 0")
     cases = [

@@ -283,7 +283,6 @@ def test_without_the_binlog_it_is_told_by_effects_or_asked(
 ) -> None:
     run(
         sink.pair.sink.connect(),
-        "SET GLOBAL log_bin_trust_function_creators = 1",  # else triggers take SUPER where there is a binlog
         "CREATE DATABASE ee",
         "CREATE PROCEDURE ee.p() SELECT 'theirs'",
     )
@@ -300,6 +299,5 @@ def test_without_the_binlog_it_is_told_by_effects_or_asked(
         sink.execute(statement, **names)
         assert sink.progress()["*"] == sink.offset, statement
     assert sink.query("SELECT schema_name FROM information_schema.schemata WHERE schema_name = 'dd'") == ()
-    run(sink.pair.sink.connect(), "SET GLOBAL log_bin_trust_function_creators = DEFAULT")
     programs = "SELECT routine_schema, routine_name FROM information_schema.routines WHERE routine_schema = 'ee'"
     assert sink.query(programs) == (("ee", "p"),)
