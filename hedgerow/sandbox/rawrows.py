@@ -24,6 +24,7 @@ from hedgerow.sandbox.accounts import Access
 
 SYSTEM_SCHEMAS = frozenset({"mysql", "sys", "information_schema", "performance_schema", "hedgerow"})
 _NULL = 0xFB
+_UTF8 = re.compile(r"^utf8(?=_|$)")  # its name before MySQL 8.0.30 and MariaDB 10.6
 _WIDTH = re.compile(r"\b((?:tiny|small|medium|big)?int|year)\(\d+\)")  # MySQL 8.0.19 and later do not show most
 
 
@@ -92,6 +93,7 @@ def shapes(connection: Connection[Any], schemas: Sequence[str]) -> dict[str, Tab
         )
         for schema, table, name, type_, charset, collation, nullable in cursor.fetchall():
             if schema in schemas or (not schemas and schema not in SYSTEM_SCHEMAS):
+                charset, collation = (each and _UTF8.sub("utf8mb3", each) for each in (charset, collation))
                 column = Column(name, _WIDTH.sub(r"\1", type_), charset, collation, bool(nullable))
                 columns.setdefault(f"{schema}.{table}", []).append(column)
         cursor.execute(
