@@ -26,9 +26,9 @@ from rich.table import Table
 
 from bench.pauses import Interruption, summary
 from bench.underload import FEED, TABLES, UnderLoad
-from common.config import NodeConfig
-from common.mysql import Flavour
-from common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.config import NodeConfig
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import Cluster
 
 TABLE_WIDTH = 110  # also where the output is a file

@@ -21,8 +21,8 @@ from bench.peer import read_with_peer
 from bench.report import Section
 from bench.scenarios import SCENARIOS, Scenario
 from bench.settings import source_options
-from common.errors import HedgerowError
-from common.mysql import Flavour
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.mysql import Flavour
 from hedgerow.sandbox.servers import Server
 
 LATENCY, HUGE, IDLE = "latency", "huge", "idle"

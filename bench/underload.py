@@ -9,9 +9,9 @@ from typing import Any
 
 from bench.pauses import Interruption, measure
 from bench.pulse import SCHEMA, Pulse
-from common.errors import HedgerowError
-from common.pb.v1 import admin_pb2 as pb
-from common.pb.v1 import model_pb2
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2
 from hedgerow.sandbox.cluster import Cluster, NodeProcess
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.process import SandboxError, wait_until

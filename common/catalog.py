@@ -14,10 +14,10 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from common.filter import SYSTEM_SCHEMAS, TableFilter
-from common.mysql import Flavour
-from common.names import TableName
-from common.rawtext import query_bytes, text
+from hedgerow.common.filter import SYSTEM_SCHEMAS, TableFilter
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.common.rawtext import query_bytes, text
 
 _NUMERIC = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"})
 _LONG = frozenset({"json", "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring"}) | {

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pymysql.cursors import Cursor
 
-from common.sinkjournal import sessions_of_started
-from common.sinksessions import Sink, kill_session
+from hedgerow.common.sinkjournal import sessions_of_started
+from hedgerow.common.sinksessions import Sink, kill_session
 
 
 def lock_name(uid: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
 class Verdict(enum.Enum):

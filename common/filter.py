@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from common.errors import BadInput
+from hedgerow.common.errors import BadInput
 
 SYSTEM_SCHEMAS: Final = frozenset({"mysql", "information_schema", "performance_schema", "sys", "hedgerow"})
 EXAMPLE: Final = "'shop.*', '!shop.audit_*', '`odd.name`.orders'"

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from common.errors import BadInput
-from common.mysql import Flavour
+from hedgerow.common.errors import BadInput
+from hedgerow.common.mysql import Flavour
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _TAG = re.compile(r"[a-z_][a-z0-9_]{0,31}\Z")

@@ -7,7 +7,7 @@ import secrets
 import uuid
 from dataclasses import dataclass
 
-from common.errors import BadInput
+from hedgerow.common.errors import BadInput
 
 _CHANGEFEED = re.compile(r"[a-z0-9][a-z0-9\-_.]{0,62}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 _SAME_SECONDS = 1.0  # that reports of one moment may differ by, for having travelled
 

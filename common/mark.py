@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zlib import crc32
 
-from common.position import Position
+from hedgerow.common.position import Position
 
 _FIELDS = 7
 

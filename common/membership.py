@@ -20,8 +20,8 @@ from typing import Self
 import structlog
 from google.protobuf import json_format
 
-from common.errors import HedgerowError, SessionLost
-from common.etcd import (
+from hedgerow.common.errors import HedgerowError, SessionLost
+from hedgerow.common.etcd import (
     Election,
     Etcd,
     KeyRange,
@@ -35,9 +35,9 @@ from common.etcd import (
     modified_at,
     prefix,
 )
-from common.etcd.election import leader
-from common.ids import Keys, new_node_id
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.etcd.election import leader
+from hedgerow.common.ids import Keys, new_node_id
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 log = structlog.get_logger()
 

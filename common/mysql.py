@@ -19,10 +19,10 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 from pymysql.cursors import Cursor
 
-from common.authentication import GuardedConnection, PasswordWithheld
-from common.errors import SecretUnreadable, SinkUnavailable, SourceUnavailable, Unavailable
-from common.secrets import readable_file
-from common.uri import ServerUri
+from hedgerow.common.authentication import GuardedConnection, PasswordWithheld
+from hedgerow.common.errors import SecretUnreadable, SinkUnavailable, SourceUnavailable, Unavailable
+from hedgerow.common.secrets import readable_file
+from hedgerow.common.uri import ServerUri
 
 Flavour = Literal["mysql", "mariadb"]
 What = Literal["source", "sink"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
 class TableName(NamedTuple):

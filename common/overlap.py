@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from common.filter import ANY, ONE, Pattern, TableFilter
+from hedgerow.common.filter import ANY, ONE, Pattern, TableFilter
 
 _FILLINGS: Final = ("", "zqx", "a", "7")
 _ALL: Final = Pattern.parse("*")

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common.errors import BadInput, HistoryDiverged
-from common.gtid import GtidSet, gtid_set, intersection, union
-from common.mysql import Flavour
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.errors import BadInput, HistoryDiverged
+from hedgerow.common.gtid import GtidSet, gtid_set, intersection, union
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 _FIRST_EVENT = 4  # offset of a binlog file's first event
 _FILE = re.compile(r"(.+)\.([0-9]+)\Z")

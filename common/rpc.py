@@ -16,8 +16,8 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from common import errors
-from common.pb.v1 import admin_pb2 as pb
+from hedgerow.common import errors
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 
 log = structlog.get_logger()
 

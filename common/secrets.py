@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from common.errors import SecretUnreadable
+from hedgerow.common.errors import SecretUnreadable
 
 DEFAULT_DIRECTORIES: Final = ("/run/secrets", "/etc/hedgerow", "/etc/ssl/certs")
 DEFAULT_PREFIX: Final = "HEDGEROW_SECRET_"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from pymysql.cursors import Cursor
 
-from common.errors import Fenced
-from common.position import Position
-from common.sinktables import SCHEMA, SCHEMA_DISPATCHER, SessionRecord, add_progress, chunks, delete_progress
+from hedgerow.common.errors import Fenced
+from hedgerow.common.position import Position
+from hedgerow.common.sinktables import SCHEMA, SCHEMA_DISPATCHER, SessionRecord, add_progress, chunks, delete_progress
 
 STARTED, DONE = "started", "done"
 EXECUTED = "executed"  # but what it made cannot be replicated to as it is

@@ -18,8 +18,8 @@ import pymysql
 from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
-from common.names import TableName
-from common.sinkschema import SCHEMA
+from hedgerow.common.names import TableName
+from hedgerow.common.sinkschema import SCHEMA
 
 _MISSING_ROWS: Final = f"DELETE FROM {SCHEMA}.no_such_table WHERE FALSE"
 _MISSING_TABLE: Final = f"ALTER TABLE {SCHEMA}.no_such_table COMMENT ''"

@@ -20,10 +20,10 @@ from pymysql.connections import Connection
 from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
-from common import metrics
-from common.errors import SinkUnavailable
-from common.sinklocks import global_read_lock, session_variable
-from common.sinkschema import SCHEMA
+from hedgerow.common import metrics
+from hedgerow.common.errors import SinkUnavailable
+from hedgerow.common.sinklocks import global_read_lock, session_variable
+from hedgerow.common.sinkschema import SCHEMA
 
 log = structlog.get_logger()
 

@@ -25,10 +25,18 @@ from pymysql.connections import Connection
 from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
-from common.errors import Fenced, SinkRefused
-from common.position import Position
-from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER, ensure_schema
-from common.sinksessions import SessionRecord, Sink, kill_session, one_row, patiently, this_session, transaction
+from hedgerow.common.errors import Fenced, SinkRefused
+from hedgerow.common.position import Position
+from hedgerow.common.sinkschema import SCHEMA, SCHEMA_DISPATCHER, ensure_schema
+from hedgerow.common.sinksessions import (
+    SessionRecord,
+    Sink,
+    kill_session,
+    one_row,
+    patiently,
+    this_session,
+    transaction,
+)
 
 __all__ = [
     "SCHEMA",

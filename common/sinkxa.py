@@ -18,7 +18,7 @@ from pybase64 import b64encode
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.sinkschema import SCHEMA
+from hedgerow.common.sinkschema import SCHEMA
 
 
 def list_prepared(conn: Connection[Cursor], uid: str) -> dict[str, set[str]]:

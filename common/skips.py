@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from common.errors import BadInput
-from common.filter import TableFilter
-from common.gtid import MysqlGtidSet
-from common.mysql import Flavour
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position, file_order, has_reached
+from hedgerow.common.errors import BadInput
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.gtid import MysqlGtidSet
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position, file_order, has_reached
 
 _MARIADB: Final = re.compile(r"\d{1,10}-\d{1,10}-\d{1,20}")
 _PLACE: Final = re.compile(r"(.+):(\d{1,19})")

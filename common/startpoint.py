@@ -16,11 +16,11 @@ from typing import Any, Final
 import pymysql
 from pymysql.connections import Connection
 
-from common.errors import BadInput, BinlogPurged
-from common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
-from common.mysql import Flavour, connect, server_info, unavailable
-from common.position import Position, file_order
-from common.uri import ServerUri
+from hedgerow.common.errors import BadInput, BinlogPurged
+from hedgerow.common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from hedgerow.common.mysql import Flavour, connect, server_info, unavailable
+from hedgerow.common.position import Position, file_order
+from hedgerow.common.uri import ServerUri
 
 _FIRST_EVENT: Final = 4  # offset of a binlog file's first event
 _FILE: Final = re.compile(r"(.+):([0-9]+)\Z")

@@ -10,7 +10,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from common.mysql import ACCESS_DENIED, ServerInfo
+from hedgerow.common.mysql import ACCESS_DENIED, ServerInfo
 
 _VARIABLES = ("log_replica_updates", "log_slave_updates")
 _RUNNING = ("Replica_IO_Running", "Slave_IO_Running", "Replica_SQL_Running", "Slave_SQL_Running")

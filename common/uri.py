@@ -16,8 +16,8 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from common.errors import BadInput, SecretUnreadable
-from common.secrets import readable_file, readable_variable
+from hedgerow.common.errors import BadInput, SecretUnreadable
+from hedgerow.common.secrets import readable_file, readable_variable
 
 EXAMPLE: Final = "mysql://repl@db1.example.com:3306/?password_file=/run/secrets/db1"
 SSL_MODES: Final = ("disabled", "preferred", "required", "verify_ca", "verify_identity")

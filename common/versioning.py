@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from common.mysql import Flavour
+from hedgerow.common.mysql import Flavour
 
 _MOVED: Final = (11, 5)
 WAY_ON: Final = (

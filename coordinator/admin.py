@@ -15,15 +15,15 @@ from typing import Any, TypeVar
 
 import grpc
 
-from common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound, SessionLost, TermLost
-from common.membership import Membership, NodeInfo
-from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import admin_pb2_grpc
-from common.rpc import Peers, is_refused, to_error
-from coordinator.coordinator import Coordinator
-from coordinator.operations import Operations, Preflight
-from coordinator.preflight import preflight as look_at_servers
-from coordinator.reign import Reign
+from hedgerow.common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound, SessionLost, TermLost
+from hedgerow.common.membership import Membership, NodeInfo
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import admin_pb2_grpc
+from hedgerow.common.rpc import Peers, is_refused, to_error
+from hedgerow.coordinator.coordinator import Coordinator
+from hedgerow.coordinator.operations import Operations, Preflight
+from hedgerow.coordinator.preflight import preflight as look_at_servers
+from hedgerow.coordinator.reign import Reign
 
 _T = TypeVar("_T")
 _Context = grpc.aio.ServicerContext[Any, Any]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.errors import Problem
-from common.pb.v1 import model_pb2 as pb
-from common.uri import ServerUri
+from hedgerow.common.errors import Problem
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.uri import ServerUri
 
 
 def chain_problems(name: str, source: ServerUri, sink: ServerUri, others: Iterable[pb.ChangefeedSpec]) -> list[Problem]:

@@ -12,15 +12,15 @@ import contextlib
 
 import structlog
 
-from common.errors import EtcdUnavailable, HedgerowError, SessionLost, TermLost
-from common.etcd import Etcd, EtcdRefused, Leadership, Mirror
-from common.etcd import prefix as keys_under
-from common.membership import Membership
-from common.rpc import Peers
-from coordinator import metrics
-from coordinator.probe import probe_coordinator
-from coordinator.reign import CoordinatorConfig, Reign, first_cause
-from coordinator.store import directory
+from hedgerow.common.errors import EtcdUnavailable, HedgerowError, SessionLost, TermLost
+from hedgerow.common.etcd import Etcd, EtcdRefused, Leadership, Mirror
+from hedgerow.common.etcd import prefix as keys_under
+from hedgerow.common.membership import Membership
+from hedgerow.common.rpc import Peers
+from hedgerow.coordinator import metrics
+from hedgerow.coordinator.probe import probe_coordinator
+from hedgerow.coordinator.reign import CoordinatorConfig, Reign, first_cause
+from hedgerow.coordinator.store import directory
 
 log = structlog.get_logger()
 

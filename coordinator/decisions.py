@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.pb.v1 import model_pb2 as pb
-from coordinator.feed import Change, Feed, advance, timestamp, with_checkpoint, with_state
-from coordinator.states import Event, next_state
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.feed import Change, Feed, advance, timestamp, with_checkpoint, with_state
+from hedgerow.coordinator.states import Event, next_state
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from typing import Any
 import grpc
 import structlog
 
-from common.errors import EtcdUnavailable, IllegalTransition, NodeUnavailable, TermLost
-from common.etcd import EtcdRefused
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from common.pb.v1.maintainer_pb2_grpc import MaintainerHostStub
-from common.rpc import to_error
-from coordinator import metrics
-from coordinator.decisions import (
+from hedgerow.common.errors import EtcdUnavailable, IllegalTransition, NodeUnavailable, TermLost
+from hedgerow.common.etcd import EtcdRefused
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.pb.v1.maintainer_pb2_grpc import MaintainerHostStub
+from hedgerow.common.rpc import to_error
+from hedgerow.coordinator import metrics
+from hedgerow.coordinator.decisions import (
     Advance,
     Decision,
     MarkClosed,
@@ -33,10 +33,10 @@ from coordinator.decisions import (
     SetFailed,
     change_for,
 )
-from coordinator.feed import Feed, as_of
-from coordinator.feedtable import FeedTable
-from coordinator.nodewatch import NodeWatch
-from coordinator.store import Store, Written
+from hedgerow.coordinator.feed import Feed, as_of
+from hedgerow.coordinator.feedtable import FeedTable
+from hedgerow.coordinator.nodewatch import NodeWatch
+from hedgerow.coordinator.store import Store, Written
 
 log = structlog.get_logger()
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common.epoch import Stamp
-from common.errors import Problem
-from common.pb.v1 import model_pb2 as pb
-from coordinator.states import Event, next_state
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.errors import Problem
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.states import Event, next_state
 
 CHANGES_KEPT = 20
 WARNINGS_KEPT = 50

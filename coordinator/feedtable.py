@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from common.etcd import Mirror, Snapshot
-from coordinator.feed import Feed
-from coordinator.store import Written, read_feeds
+from hedgerow.common.etcd import Mirror, Snapshot
+from hedgerow.coordinator.feed import Feed
+from hedgerow.coordinator.store import Written, read_feeds
 
 
 class FeedTable:

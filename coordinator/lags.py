@@ -6,9 +6,9 @@ wall clock."""
 
 from __future__ import annotations
 
-from common.lag import Held, Lag
-from common.pb.v1 import maintainer_pb2 as mpb
-from coordinator.feed import Feed, seconds
+from hedgerow.common.lag import Held, Lag
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.coordinator.feed import Feed, seconds
 
 
 class Lags:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge
 
-from common.lag import Lag
-from coordinator.feed import Feed
-from coordinator.states import state_name
+from hedgerow.common.lag import Lag
+from hedgerow.coordinator.feed import Feed
+from hedgerow.coordinator.states import state_name
 
 EPOCH = Gauge("hedgerow_changefeed_epoch", "Epoch on record, and the node that owns it", ["changefeed", "node"])
 STATE = Gauge("hedgerow_changefeed_state", "1 for the state that the changefeed is in", ["changefeed", "state"])

@@ -6,15 +6,15 @@ from typing import Any
 
 import grpc
 
-from common.errors import BadInput, IllegalTransition, NodeUnavailable, NotFound, Rejected, TermLost
-from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from common.rpc import to_error
-from coordinator.feed import Feed
-from coordinator.nodewatch import NodeWatch
-from coordinator.reign import Reign, left
-from coordinator.states import state_name
+from hedgerow.common.errors import BadInput, IllegalTransition, NodeUnavailable, NotFound, Rejected, TermLost
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.rpc import to_error
+from hedgerow.coordinator.feed import Feed
+from hedgerow.coordinator.nodewatch import NodeWatch
+from hedgerow.coordinator.reign import Reign, left
+from hedgerow.coordinator.states import state_name
 
 # A node that drains says so in etcd; this long it is worth a user's wait.
 _SHOW_SECONDS = 3.0

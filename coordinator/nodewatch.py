@@ -16,11 +16,11 @@ from types import MappingProxyType
 import grpc
 import structlog
 
-from common.errors import TermLost
-from common.membership import NodeInfo
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import maintainer_pb2_grpc
-from common.rpc import Peers, is_refused, to_error
+from hedgerow.common.errors import TermLost
+from hedgerow.common.membership import NodeInfo
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import maintainer_pb2_grpc
+from hedgerow.common.rpc import Peers, is_refused, to_error
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from common.errors import (
+from hedgerow.common.errors import (
     AlreadyExists,
     BadInput,
     IllegalTransition,
@@ -25,21 +25,21 @@ from common.errors import (
     Problem,
     TermLost,
 )
-from common.filter import TableFilter
-from common.ids import changefeed_name, new_changefeed_uid
-from common.mysql import Flavour
-from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.skips import Skip, one_gtid, place, table_key
-from common.startpoint import split_start
-from common.uri import ServerUri
-from coordinator import feed as edits
-from coordinator import metrics
-from coordinator.chains import chain_problems
-from coordinator.feed import Change, Feed, timestamp
-from coordinator.nodeops import NodeOperations
-from coordinator.options import (
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.ids import changefeed_name, new_changefeed_uid
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.skips import Skip, one_gtid, place, table_key
+from hedgerow.common.startpoint import split_start
+from hedgerow.common.uri import ServerUri
+from hedgerow.coordinator import feed as edits
+from hedgerow.coordinator import metrics
+from hedgerow.coordinator.chains import chain_problems
+from hedgerow.coordinator.feed import Change, Feed, timestamp
+from hedgerow.coordinator.nodeops import NodeOperations
+from hedgerow.coordinator.options import (
     DEFAULTS,
     reaches_other_data,
     read_filter,
@@ -48,13 +48,13 @@ from coordinator.options import (
     updated_spec,
     with_skip,
 )
-from coordinator.overlaps import overlap_problems
-from coordinator.preflight.progress import has_progress, joining
-from coordinator.reconcile import newer_checkpoint
-from coordinator.reign import Reign, left
-from coordinator.skipping import find
-from coordinator.states import Event, next_state
-from coordinator.store import Written
+from hedgerow.coordinator.overlaps import overlap_problems
+from hedgerow.coordinator.preflight.progress import has_progress, joining
+from hedgerow.coordinator.reconcile import newer_checkpoint
+from hedgerow.coordinator.reign import Reign, left
+from hedgerow.coordinator.skipping import find
+from hedgerow.coordinator.states import Event, next_state
+from hedgerow.coordinator.store import Written
 
 log = structlog.get_logger()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from common.errors import BadInput
-from common.filter import TableFilter
-from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import model_pb2 as pb
-from common.uri import ServerUri
+from hedgerow.common.errors import BadInput
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.uri import ServerUri
 
 DEFAULTS = pb.ChangefeedOptions(consistency=pb.TABLE, lanes=4, batch_transactions=1000, batch_bytes=4 * 1024 * 1024)
 SKIPS_KEPT = 50

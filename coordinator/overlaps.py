@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from common.errors import Problem
-from common.filter import TableFilter
-from common.overlap import common_table
-from common.pb.v1 import model_pb2 as pb
-from common.uri import ServerUri
+from hedgerow.common.errors import Problem
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.overlap import common_table
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.uri import ServerUri
 
 
 def overlap_problems(

@@ -15,10 +15,10 @@ import time
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from common.errors import HedgerowError
-from common.membership import Membership, NodeInfo
-from common.rpc import Peers, is_refused
-from coordinator.nodewatch import RETRY_SECONDS
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.membership import Membership, NodeInfo
+from hedgerow.common.rpc import Peers, is_refused
+from hedgerow.coordinator.nodewatch import RETRY_SECONDS
 
 
 async def probe_coordinator(membership: Membership, peers: Peers, grace: float) -> None:

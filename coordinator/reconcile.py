@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from common import errors
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from coordinator.backoff import backoff, jitter_of
-from coordinator.checkpoint import advances
-from coordinator.decisions import (
+from hedgerow.common import errors
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.backoff import backoff, jitter_of
+from hedgerow.coordinator.checkpoint import advances
+from hedgerow.coordinator.decisions import (
     Advance,
     Decision,
     DeleteKeys,
@@ -28,8 +28,8 @@ from coordinator.decisions import (
     SetNormal,
     SetWarning,
 )
-from coordinator.feed import Feed, seconds
-from coordinator.placement import choose, imbalance
+from hedgerow.coordinator.feed import Feed, seconds
+from hedgerow.coordinator.placement import choose, imbalance
 
 CHECKPOINT_SECONDS = 5.0
 HEALTHY_SECONDS = 60.0  # an owner that fails later than this after its start is not failing in a row

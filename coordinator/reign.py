@@ -16,21 +16,21 @@ from typing import TypeVar
 
 import structlog
 
-from common.errors import HedgerowError, TermLost
-from common.etcd import Leadership, Mirror
-from common.membership import Membership
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.rpc import Peers
-from coordinator import metrics
-from coordinator.bell import Bell
-from coordinator.executor import Executor
-from coordinator.feed import Feed
-from coordinator.feedtable import FeedTable
-from coordinator.lags import Lags
-from coordinator.nodewatch import NodeWatch, WatchConfig
-from coordinator.placement import choose, imbalance
-from coordinator.reconcile import Node, World, current_status, node_loads, reconcile, reported, settled
-from coordinator.store import Store, directory
+from hedgerow.common.errors import HedgerowError, TermLost
+from hedgerow.common.etcd import Leadership, Mirror
+from hedgerow.common.membership import Membership
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.rpc import Peers
+from hedgerow.coordinator import metrics
+from hedgerow.coordinator.bell import Bell
+from hedgerow.coordinator.executor import Executor
+from hedgerow.coordinator.feed import Feed
+from hedgerow.coordinator.feedtable import FeedTable
+from hedgerow.coordinator.lags import Lags
+from hedgerow.coordinator.nodewatch import NodeWatch, WatchConfig
+from hedgerow.coordinator.placement import choose, imbalance
+from hedgerow.coordinator.reconcile import Node, World, current_status, node_loads, reconcile, reported, settled
+from hedgerow.coordinator.store import Store, directory
 
 log = structlog.get_logger()
 

@@ -16,11 +16,11 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.errors import BadInput
-from common.mysql import connect, unavailable
-from common.position import Position, file_order
-from common.rawtext import query_bytes
-from common.uri import ServerUri
+from hedgerow.common.errors import BadInput
+from hedgerow.common.mysql import connect, unavailable
+from hedgerow.common.position import Position, file_order
+from hedgerow.common.rawtext import query_bytes
+from hedgerow.common.uri import ServerUri
 
 _SECONDS: Final = 15.0
 _PAGE: Final = 1000

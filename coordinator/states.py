@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 
-from common.errors import IllegalTransition
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.errors import IllegalTransition
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
 class Event(enum.Enum):

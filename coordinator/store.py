@@ -18,8 +18,8 @@ import structlog
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from common.errors import AlreadyExists, EtcdUnavailable, NotFound, TermLost
-from common.etcd import (
+from hedgerow.common.errors import AlreadyExists, EtcdUnavailable, NotFound, TermLost
+from hedgerow.common.etcd import (
     Compare,
     Delete,
     KeyValue,
@@ -31,10 +31,10 @@ from common.etcd import (
     modified_at,
     prefix,
 )
-from common.etcd.errors import Ambiguous
-from common.metrics import rejected
-from common.pb.v1 import model_pb2 as pb
-from coordinator.feed import Change, Feed, Revisions
+from hedgerow.common.etcd.errors import Ambiguous
+from hedgerow.common.metrics import rejected
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.feed import Change, Feed, Revisions
 
 log = structlog.get_logger()
 

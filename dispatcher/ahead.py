@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.gtid import gtid_set
-from common.mysql import Flavour
-from common.position import Position, has_reached
-from dispatcher.feed import Target
-from dispatcher.source.transactions import Tracker
+from hedgerow.common.gtid import gtid_set
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position, has_reached
+from hedgerow.dispatcher.feed import Target
+from hedgerow.dispatcher.source.transactions import Tracker
 
 
 class _Group:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from common.ddlscope import created, dropped, exactly_touched, touched
-from common.errors import DdlFailed, DdlUncertain, Fenced, HedgerowError, UnsupportedEvent
-from common.metrics import rejected
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.sinktables import SCHEMA_DISPATCHER
-from common.skips import way_past
-from dispatcher.decision import Decision
-from dispatcher.feed import Target
-from dispatcher.origin import completed
-from dispatcher.port import LaneFailed
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.ddl import NotFlushed, execute_ddl
-from dispatcher.sink.kept import KeptSession
-from dispatcher.sink.survey import unlisted
-from dispatcher.sink.writer import Writer
-from dispatcher.source.statements import Statement
-from dispatcher.spec import Spec
+from hedgerow.common.ddlscope import created, dropped, exactly_touched, touched
+from hedgerow.common.errors import DdlFailed, DdlUncertain, Fenced, HedgerowError, UnsupportedEvent
+from hedgerow.common.metrics import rejected
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER
+from hedgerow.common.skips import way_past
+from hedgerow.dispatcher.decision import Decision
+from hedgerow.dispatcher.feed import Target
+from hedgerow.dispatcher.origin import completed
+from hedgerow.dispatcher.port import LaneFailed
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.ddl import NotFlushed, execute_ddl
+from hedgerow.dispatcher.sink.kept import KeptSession
+from hedgerow.dispatcher.sink.survey import unlisted
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.source.statements import Statement
+from hedgerow.dispatcher.spec import Spec
 
 
 class Barrier:

@@ -6,10 +6,10 @@ import math
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common.errors import HedgerowError
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.journal import Placement
-from dispatcher.report import DispatcherReport
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.journal import Placement
+from hedgerow.dispatcher.report import DispatcherReport
 
 
 class Dispatcher:

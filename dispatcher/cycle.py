@@ -16,27 +16,27 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position, farthest, least, readable
-from common.sinktables import SCHEMA_DISPATCHER
-from dispatcher.barrier import Barrier
-from dispatcher.decision import Decisions
-from dispatcher.lag import StreamLag
-from dispatcher.leftout import learn, route
-from dispatcher.net import Net
-from dispatcher.port import Port
-from dispatcher.ports import Ports
-from dispatcher.reading import Reading
-from dispatcher.router import Router
-from dispatcher.silence import Silence
-from dispatcher.sink.kept import KeptSession
-from dispatcher.sink.writer import Writer
-from dispatcher.source.reader import Reader
-from dispatcher.spec import Spec
-from dispatcher.standing import Standing
-from dispatcher.statements import Classifier
-from dispatcher.undo import RolledBack, Undone
-from dispatcher.wake import Wake
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position, farthest, least, readable
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER
+from hedgerow.dispatcher.barrier import Barrier
+from hedgerow.dispatcher.decision import Decisions
+from hedgerow.dispatcher.lag import StreamLag
+from hedgerow.dispatcher.leftout import learn, route
+from hedgerow.dispatcher.net import Net
+from hedgerow.dispatcher.port import Port
+from hedgerow.dispatcher.ports import Ports
+from hedgerow.dispatcher.reading import Reading
+from hedgerow.dispatcher.router import Router
+from hedgerow.dispatcher.silence import Silence
+from hedgerow.dispatcher.sink.kept import KeptSession
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.source.reader import Reader
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.standing import Standing
+from hedgerow.dispatcher.statements import Classifier
+from hedgerow.dispatcher.undo import RolledBack, Undone
+from hedgerow.dispatcher.wake import Wake
 
 WAIT_SECONDS = 1.0  # at most between two looks at everything
 PUBLISH_SECONDS = 0.5  # between two reports, where nothing but positions and counts has changed

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from common.ddlscope import ddl_id
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.ddlscope import ddl_id
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)

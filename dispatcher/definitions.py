@@ -22,16 +22,16 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.catalog import Column, columns, show_hidden_keys
-from common.gtid import gtid_set, is_subset
-from common.mysql import Flavour, connect, unavailable
-from common.names import TableName
-from common.position import Position, file_order
-from common.startpoint import resolve_start
-from dispatcher.sink.catalogs import catalog_differences
-from dispatcher.sink.shapes import Difference
-from dispatcher.sink.tables import read_shapes
-from dispatcher.spec import Spec
+from hedgerow.common.catalog import Column, columns, show_hidden_keys
+from hedgerow.common.gtid import gtid_set, is_subset
+from hedgerow.common.mysql import Flavour, connect, unavailable
+from hedgerow.common.names import TableName
+from hedgerow.common.position import Position, file_order
+from hedgerow.common.startpoint import resolve_start
+from hedgerow.dispatcher.sink.catalogs import catalog_differences
+from hedgerow.dispatcher.sink.shapes import Difference
+from hedgerow.dispatcher.sink.tables import read_shapes
+from hedgerow.dispatcher.spec import Spec
 
 _READ_SECONDS = 10.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from common.position import Position
+from hedgerow.common.position import Position
 
 Event = bytes
 

@@ -12,7 +12,7 @@ import enum
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from common.epoch import Owner
+from hedgerow.common.epoch import Owner
 
 
 class Kind(enum.Enum):

@@ -20,9 +20,9 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from common.lag import Lag
-from common.position import file_order
-from dispatcher.source.clock import Clock
+from hedgerow.common.lag import Lag
+from hedgerow.common.position import file_order
+from hedgerow.dispatcher.source.clock import Clock
 
 SILENT_SECONDS = 5.0  # without a sign of life from the source, which owes one every second
 LATE_SECONDS = 1.0  # of age at arrival, from which on a commit counts as late

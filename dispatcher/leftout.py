@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import structlog
 
-from common.errors import UnsupportedEvent
-from common.skips import way_past
-from dispatcher.feed import Event
-from dispatcher.router import Router
-from dispatcher.spec import Spec
-from dispatcher.undo import RolledBack, Undone
+from hedgerow.common.errors import UnsupportedEvent
+from hedgerow.common.skips import way_past
+from hedgerow.dispatcher.feed import Event
+from hedgerow.dispatcher.router import Router
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.undo import RolledBack, Undone
 
 log = structlog.get_logger()
 

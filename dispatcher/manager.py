@@ -18,17 +18,17 @@ from typing import Protocol
 
 import structlog
 
-from common.epoch import Owner
-from common.lag import Lag
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
-from dispatcher import metrics
-from dispatcher.board import Dispatcher
-from dispatcher.decision import Decision
-from dispatcher.journal import Journal, Kind, Placement
-from dispatcher.report import Mailbox, Report
-from dispatcher.sink.writer import Writer
-from dispatcher.spec import Spec
+from hedgerow.common.epoch import Owner
+from hedgerow.common.lag import Lag
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher import metrics
+from hedgerow.dispatcher.board import Dispatcher
+from hedgerow.dispatcher.decision import Decision
+from hedgerow.dispatcher.journal import Journal, Kind, Placement
+from hedgerow.dispatcher.report import Mailbox, Report
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.spec import Spec
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge
 
-from common.lag import Lag
+from hedgerow.common.lag import Lag
 
 TRANSACTIONS = Counter(
     "hedgerow_applied_transactions_total", "Source transactions that are durable in the sink", ["changefeed"]

@@ -20,17 +20,17 @@ import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.catalog import table_exists
-from common.ddlscope import created, dropped, exactly_touched, touched
-from common.errors import HedgerowError, SinkUnavailable, TableUnreplicated
-from common.mysql import connect
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.sinktables import SCHEMA_DISPATCHER, find_fence, insert_progress, list_progress
-from dispatcher import metrics
-from dispatcher.sink.writer import Writer
-from dispatcher.spec import Spec
+from hedgerow.common.catalog import table_exists
+from hedgerow.common.ddlscope import created, dropped, exactly_touched, touched
+from hedgerow.common.errors import HedgerowError, SinkUnavailable, TableUnreplicated
+from hedgerow.common.mysql import connect
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER, find_fence, insert_progress, list_progress
+from hedgerow.dispatcher import metrics
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.spec import Spec
 
 log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ from typing import Final
 import pymysql
 from pymysql.cursors import Cursor
 
-from common.mysql import connect, server_info, unavailable
-from common.timezone import SYSTEM, UTC, system_time_zone
-from common.uri import ServerUri
+from hedgerow.common.mysql import connect, server_info, unavailable
+from hedgerow.common.timezone import SYSTEM, UTC, system_time_zone
+from hedgerow.common.uri import ServerUri
 
 Session = Mapping[str, int | float | str]
 _VERSIONED: Final = re.compile(r"\b(?:WITH|ADD)\s+SYSTEM\s+VERSIONING\b|\bROW\s+END\b", re.IGNORECASE)

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from common.position import Position
+from hedgerow.common.position import Position
 
 FOREIGN_SECONDS: Final = 60.0  # between two moves over what others wrote
 FOREIGN_BYTES: Final = 16 << 20  # of the source's binlog, from which on a move does not wait for that

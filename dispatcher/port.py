@@ -11,24 +11,24 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from common.errors import Fenced, HedgerowError, SinkDiverged
-from common.gtid import gtid_set, union
-from common.metrics import rejected
-from common.mysql import Flavour
-from common.position import Position
-from common.skips import way_past
-from dispatcher import metrics
-from dispatcher.feed import Feed, Target
-from dispatcher.lag import Undone
-from dispatcher.pace import Pace, Read
-from dispatcher.sink.batch import Batch
-from dispatcher.sink.coalesce import Check, Coalescer
-from dispatcher.sink.inquiry import Inquiry
-from dispatcher.sink.lane import Applied, Lane
-from dispatcher.sink.writer import Writer
-from dispatcher.spec import Spec
-from dispatcher.standing import Standing
-from dispatcher.wake import Wake
+from hedgerow.common.errors import Fenced, HedgerowError, SinkDiverged
+from hedgerow.common.gtid import gtid_set, union
+from hedgerow.common.metrics import rejected
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.common.skips import way_past
+from hedgerow.dispatcher import metrics
+from hedgerow.dispatcher.feed import Feed, Target
+from hedgerow.dispatcher.lag import Undone
+from hedgerow.dispatcher.pace import Pace, Read
+from hedgerow.dispatcher.sink.batch import Batch
+from hedgerow.dispatcher.sink.coalesce import Check, Coalescer
+from hedgerow.dispatcher.sink.inquiry import Inquiry
+from hedgerow.dispatcher.sink.lane import Applied, Lane
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.standing import Standing
+from hedgerow.dispatcher.wake import Wake
 
 _MOST_OUTSTANDING = 2
 

@@ -14,25 +14,25 @@ import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.catalog import charsets_by_collation, foreign_key_edges
-from common.ddlscope import dropped, touched
-from common.errors import Fenced, HedgerowError
-from common.mysql import connect
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.sinktables import SCHEMA_DISPATCHER, list_progress
-from common.sinkxa import list_prepared
-from dispatcher.definitions import Definitions
-from dispatcher.feed import Target
-from dispatcher.port import Port
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.refusals import refusal
-from dispatcher.sink.shapes import Shapes
-from dispatcher.sink.tables import read_shapes
-from dispatcher.sink.writer import Writer
-from dispatcher.spec import Spec
-from dispatcher.standing import Standing
-from dispatcher.wake import Wake
+from hedgerow.common.catalog import charsets_by_collation, foreign_key_edges
+from hedgerow.common.ddlscope import dropped, touched
+from hedgerow.common.errors import Fenced, HedgerowError
+from hedgerow.common.mysql import connect
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER, list_progress
+from hedgerow.common.sinkxa import list_prepared
+from hedgerow.dispatcher.definitions import Definitions
+from hedgerow.dispatcher.feed import Target
+from hedgerow.dispatcher.port import Port
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.refusals import refusal
+from hedgerow.dispatcher.sink.shapes import Shapes
+from hedgerow.dispatcher.sink.tables import read_shapes
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.standing import Standing
+from hedgerow.dispatcher.wake import Wake
 
 log = structlog.get_logger()
 

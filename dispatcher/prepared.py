@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from dispatcher.feed import Feed, Target
+from hedgerow.dispatcher.feed import Feed, Target
 
 
 class Prepared:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from dispatcher.lag import Place, StreamLag, Undone
-from dispatcher.source import events as e
-from dispatcher.source.transactions import Tracker
+from hedgerow.dispatcher.lag import Place, StreamLag, Undone
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.transactions import Tracker
 
 _HEARTBEATS: Final = frozenset({e.HEARTBEAT, e.HEARTBEAT_V2})
 

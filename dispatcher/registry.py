@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
-from common.metrics import rejected
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
+from hedgerow.common.metrics import rejected
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 T = TypeVar("T")
 

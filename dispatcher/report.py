@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from common.errors import HedgerowError
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from dispatcher.journal import Placement
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.journal import Placement
 
 T = TypeVar("T")
 

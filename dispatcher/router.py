@@ -26,20 +26,20 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from common.errors import BinlogCorrupt, UnsupportedEvent
-from common.gtid import gtid_set
-from common.mysql import Flavour
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
-from common.skips import Skip
-from dispatcher.ahead import Ahead
-from dispatcher.feed import Event, Feed, Target
-from dispatcher.prepared import Prepared
-from dispatcher.source.statements import Statement
-from dispatcher.source.tablemap import TableMap
-from dispatcher.source.transactions import (
+from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
+from hedgerow.common.gtid import gtid_set
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
+from hedgerow.common.skips import Skip
+from hedgerow.dispatcher.ahead import Ahead
+from hedgerow.dispatcher.feed import Event, Feed, Target
+from hedgerow.dispatcher.prepared import Prepared
+from hedgerow.dispatcher.source.statements import Statement
+from hedgerow.dispatcher.source.tablemap import TableMap
+from hedgerow.dispatcher.source.transactions import (
     BEGIN,
     DDL,
     DESCRIPTION,
@@ -56,7 +56,7 @@ from dispatcher.source.transactions import (
     XA_PREPARE,
     Tracker,
 )
-from dispatcher.undo import RolledBack, Undone
+from hedgerow.dispatcher.undo import RolledBack, Undone
 
 _PENDING: Final = Position()  # the coalescer learns the position when its batch is taken: one per batch, not one each
 _MOST_KNOWN_TABLES: Final = 10_000

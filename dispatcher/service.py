@@ -14,17 +14,17 @@ from typing import Any
 
 import structlog
 
-from common.config import NodeConfig
-from common.epoch import Stamp, Verdict
-from common.errors import BadInput, NodeUnavailable, SessionLost
-from common.pb.v1 import dispatch_pb2 as pb
-from common.pb.v1 import dispatch_pb2_grpc
-from dispatcher.board import write_error
-from dispatcher.journal import Placement
-from dispatcher.manager import STOP_GRACE_SECONDS, Manager, OpenStream
-from dispatcher.registry import Record, Registry
-from dispatcher.spec import Spec
-from dispatcher.stream import Stream
+from hedgerow.common.config import NodeConfig
+from hedgerow.common.epoch import Stamp, Verdict
+from hedgerow.common.errors import BadInput, NodeUnavailable, SessionLost
+from hedgerow.common.pb.v1 import dispatch_pb2 as pb
+from hedgerow.common.pb.v1 import dispatch_pb2_grpc
+from hedgerow.dispatcher.board import write_error
+from hedgerow.dispatcher.journal import Placement
+from hedgerow.dispatcher.manager import STOP_GRACE_SECONDS, Manager, OpenStream
+from hedgerow.dispatcher.registry import Record, Registry
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.stream import Stream
 
 log = structlog.get_logger()
 

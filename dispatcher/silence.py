@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from common.errors import SinkUnavailable
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.port import Port
-from dispatcher.sink.inquiry import Answer, Fate, Inquiry
-from dispatcher.standing import Standing
+from hedgerow.common.errors import SinkUnavailable
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.port import Port
+from hedgerow.dispatcher.sink.inquiry import Answer, Fate, Inquiry
+from hedgerow.dispatcher.standing import Standing
 
 SILENT_SECONDS = 15.0  # longer than a batch waits for locks
 ASK_AGAIN_SECONDS = 10.0

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import pymysql
 
-from common.errors import HedgerowError
-from common.mysql import connect, server_info
-from common.uri import ServerUri
-from dispatcher.lag import Place, distance
-from dispatcher.sink.cut import Cut
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.mysql import connect, server_info
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.lag import Place, distance
+from hedgerow.dispatcher.sink.cut import Cut
 
 ASK_SECONDS = 10.0  # between two questions
 BELIEVED_SECONDS = 30.0  # that an answer is used

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from common.errors import BadInput
-from common.filter import TableFilter
-from common.mysql import Flavour
-from common.pb.v1 import model_pb2 as pb
-from common.skips import Skip
-from common.uri import ServerUri
+from hedgerow.common.errors import BadInput
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.skips import Skip
+from hedgerow.common.uri import ServerUri
 
 DEFAULT_LANES = 1
 DEFAULT_BATCH_TRANSACTIONS = 1000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from common.errors import HedgerowError
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from dispatcher.journal import Placement
-from dispatcher.report import DispatcherReport
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.journal import Placement
+from hedgerow.dispatcher.report import DispatcherReport
 
 
 class Standing:

@@ -7,15 +7,15 @@ from typing import Final
 
 import pymysql
 
-from common.mysql import Flavour, connect, unavailable
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.ddl import Action, Classified, Kind, apply_filter, classify
-from dispatcher.ddl.lexer import ISO_8859
-from dispatcher.ddl.model import at_byte
-from dispatcher.sink.ddl_session import DROPPED_IN_PART
-from dispatcher.source.charsets import UNKNOWN, decode
-from dispatcher.source.statements import Statement
-from dispatcher.spec import Spec
+from hedgerow.common.mysql import Flavour, connect, unavailable
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.ddl import Action, Classified, Kind, apply_filter, classify
+from hedgerow.dispatcher.ddl.lexer import ISO_8859
+from hedgerow.dispatcher.ddl.model import at_byte
+from hedgerow.dispatcher.sink.ddl_session import DROPPED_IN_PART
+from hedgerow.dispatcher.source.charsets import UNKNOWN, decode
+from hedgerow.dispatcher.source.statements import Statement
+from hedgerow.dispatcher.spec import Spec
 
 # Behind comments; what comes behind it, classification has read.
 _DROP: Final = re.compile(r"(?:\s|/\*.*?\*/|(?:#|--\s)[^\n]*\n)*DROP\s", re.IGNORECASE | re.DOTALL)

@@ -18,22 +18,22 @@ from dataclasses import replace
 
 import structlog
 
-from common.errors import Fenced, HedgerowError, ReplicationError
-from common.lag import Lag
-from dispatcher import metrics
-from dispatcher.cycle import Cancelled, Cycle
-from dispatcher.decision import Decision, Decisions
-from dispatcher.journal import Placement
-from dispatcher.lag import StreamLag, distance
-from dispatcher.port import LaneFailed
-from dispatcher.report import Report
-from dispatcher.sink.lane import LaneStopped
-from dispatcher.sink.writer import Writer
-from dispatcher.sourceend import SourceEnd
-from dispatcher.spec import Spec
-from dispatcher.standing import Standing
-from dispatcher.undo import Undone
-from dispatcher.wake import Wake
+from hedgerow.common.errors import Fenced, HedgerowError, ReplicationError
+from hedgerow.common.lag import Lag
+from hedgerow.dispatcher import metrics
+from hedgerow.dispatcher.cycle import Cancelled, Cycle
+from hedgerow.dispatcher.decision import Decision, Decisions
+from hedgerow.dispatcher.journal import Placement
+from hedgerow.dispatcher.lag import StreamLag, distance
+from hedgerow.dispatcher.port import LaneFailed
+from hedgerow.dispatcher.report import Report
+from hedgerow.dispatcher.sink.lane import LaneStopped
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sourceend import SourceEnd
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.standing import Standing
+from hedgerow.dispatcher.undo import Undone
+from hedgerow.dispatcher.wake import Wake
 
 log = structlog.get_logger()
 

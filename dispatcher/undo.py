@@ -19,10 +19,10 @@ import pymysql
 import structlog
 from pymysql.connections import Connection
 
-from common.errors import UnsupportedEvent
-from common.mysql import connect, unavailable
-from common.names import TableName
-from common.uri import ServerUri
+from hedgerow.common.errors import UnsupportedEvent
+from hedgerow.common.mysql import connect, unavailable
+from hedgerow.common.names import TableName
+from hedgerow.common.uri import ServerUri
 
 log = structlog.get_logger()
 

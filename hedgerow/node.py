@@ -20,20 +20,20 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import start_http_server
 
-from common import secrets
-from common.config import NodeConfig, split_address
-from common.errors import BadInput, EtcdUnavailable, HedgerowError, LostOwnership
-from common.etcd import Etcd, EtcdConfig, EtcdRefused
-from common.ids import Keys
-from common.membership import Membership
-from common.pb.v1 import admin_pb2_grpc, dispatch_pb2_grpc, maintainer_pb2_grpc
-from common.pb.v1 import model_pb2 as pb
-from common.rpc import Peers, Server
-from coordinator.admin import AdminService
-from coordinator.coordinator import Coordinator
-from coordinator.preflight.run import preflight
-from dispatcher.service import DispatchService
-from maintainer.host import HostService
+from hedgerow.common import secrets
+from hedgerow.common.config import NodeConfig, split_address
+from hedgerow.common.errors import BadInput, EtcdUnavailable, HedgerowError, LostOwnership
+from hedgerow.common.etcd import Etcd, EtcdConfig, EtcdRefused
+from hedgerow.common.ids import Keys
+from hedgerow.common.membership import Membership
+from hedgerow.common.pb.v1 import admin_pb2_grpc, dispatch_pb2_grpc, maintainer_pb2_grpc
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.rpc import Peers, Server
+from hedgerow.coordinator.admin import AdminService
+from hedgerow.coordinator.coordinator import Coordinator
+from hedgerow.coordinator.preflight.run import preflight
+from hedgerow.dispatcher.service import DispatchService
+from hedgerow.maintainer.host import HostService
 
 log = structlog.get_logger()
 

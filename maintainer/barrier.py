@@ -18,12 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from common.ddlscope import DdlId, ddl_id, touched
-from common.mysql import Flavour
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position, has_reached
-from common.sinktables import SCHEMA_DISPATCHER
+from hedgerow.common.ddlscope import DdlId, ddl_id, touched
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position, has_reached
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER
 
 Placed = Mapping[str, tuple[str, pb.DispatcherStatus]]  # dispatcher -> (node, status)
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
-from common.sinktables import ProgressRow
-from maintainer.placement import Home
-from maintainer.units import Unit
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.sinktables import ProgressRow
+from hedgerow.maintainer.placement import Home
+from hedgerow.maintainer.units import Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from common.gtid import gtid_set
-from common.mysql import Flavour
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position, least
+from hedgerow.common.gtid import gtid_set
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position, least
 
 
 class Checkpoint:

@@ -16,12 +16,12 @@ import enum
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from common.ddlscope import ddl_id
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
-from maintainer.bootstrap import Adoption, Inventory, actual_lane
-from maintainer.placement import Home, choose_homes
-from maintainer.units import Unit
+from hedgerow.common.ddlscope import ddl_id
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.maintainer.bootstrap import Adoption, Inventory, actual_lane
+from hedgerow.maintainer.placement import Home, choose_homes
+from hedgerow.maintainer.units import Unit
 
 
 class Phase(enum.Enum):

@@ -16,18 +16,18 @@ from typing import Any
 
 import structlog
 
-from common.epoch import Owner, Stamp, Verdict
-from common.errors import BadInput, NodeUnavailable, NotFound, SessionLost
-from common.metrics import rejected
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import maintainer_pb2_grpc
-from common.pb.v1 import model_pb2 as pb
-from maintainer.closing import Closing
-from maintainer.maintainer import Maintainer
-from maintainer.members import Channels, MembersSource
-from maintainer.nodes import Timing
-from maintainer.registry import ENDED, Record, Registry, Worker
-from maintainer.store import Store
+from hedgerow.common.epoch import Owner, Stamp, Verdict
+from hedgerow.common.errors import BadInput, NodeUnavailable, NotFound, SessionLost
+from hedgerow.common.metrics import rejected
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import maintainer_pb2_grpc
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.maintainer.closing import Closing
+from hedgerow.maintainer.maintainer import Maintainer
+from hedgerow.maintainer.members import Channels, MembersSource
+from hedgerow.maintainer.nodes import Timing
+from hedgerow.maintainer.registry import ENDED, Record, Registry, Worker
+from hedgerow.maintainer.store import Store
 
 log = structlog.get_logger()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from common.lag import Held, Lag, worst
-from common.pb.v1 import dispatch_pb2
+from hedgerow.common.lag import Held, Lag, worst
+from hedgerow.common.pb.v1 import dispatch_pb2
 
 SILENT_SECONDS = 5.0  # that a node's word stands; nodes are asked every second
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from common.epoch import Stamp
-from common.pb.v1 import model_pb2 as pb
-from maintainer.barrier import Barrier
-from maintainer.fleet import Orders
-from maintainer.members import Channels, MembersSource
-from maintainer.nodes import Link, Listener, NodeLink, Timing
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.maintainer.barrier import Barrier
+from hedgerow.maintainer.fleet import Orders
+from hedgerow.maintainer.members import Channels, MembersSource
+from hedgerow.maintainer.nodes import Link, Listener, NodeLink, Timing
 
 
 class Links:

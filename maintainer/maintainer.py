@@ -16,20 +16,20 @@ from collections.abc import Callable
 
 import structlog
 
-from common.ddlscope import ddl_id
-from common.epoch import Stamp
-from common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound
-from common.pb.v1 import dispatch_pb2, maintainer_pb2
-from common.pb.v1 import model_pb2 as pb
-from maintainer.bootstrap import Inventory
-from maintainer.core import Core
-from maintainer.fleet import Orders
-from maintainer.lags import Lags
-from maintainer.links import Links
-from maintainer.members import Channels, MembersSource
-from maintainer.nodes import Timing, sequence
-from maintainer.reporting import as_retriable, report_error, worst
-from maintainer.store import Store, View
+from hedgerow.common.ddlscope import ddl_id
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound
+from hedgerow.common.pb.v1 import dispatch_pb2, maintainer_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.maintainer.bootstrap import Inventory
+from hedgerow.maintainer.core import Core
+from hedgerow.maintainer.fleet import Orders
+from hedgerow.maintainer.lags import Lags
+from hedgerow.maintainer.links import Links
+from hedgerow.maintainer.members import Channels, MembersSource
+from hedgerow.maintainer.nodes import Timing, sequence
+from hedgerow.maintainer.reporting import as_retriable, report_error, worst
+from hedgerow.maintainer.store import Store, View
 
 log = structlog.get_logger()
 

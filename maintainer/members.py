@@ -10,7 +10,7 @@ from typing import Protocol
 
 import grpc
 
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
 class Node(Protocol):

@@ -20,14 +20,14 @@ from typing import Any, Protocol, TypeVar
 import grpc
 import structlog
 
-from common.epoch import Stamp, Verdict, admit
-from common.errors import HedgerowError, LostOwnership, NodeUnavailable, Rejected
-from common.metrics import rejected
-from common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc
-from common.pb.v1 import model_pb2 as pb
-from common.rpc import to_error
-from maintainer.barrier import Barrier
-from maintainer.fleet import Orders
+from hedgerow.common.epoch import Stamp, Verdict, admit
+from hedgerow.common.errors import HedgerowError, LostOwnership, NodeUnavailable, Rejected
+from hedgerow.common.metrics import rejected
+from hedgerow.common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.rpc import to_error
+from hedgerow.maintainer.barrier import Barrier
+from hedgerow.maintainer.fleet import Orders
 
 log = structlog.get_logger()
 

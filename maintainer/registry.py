@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
-from common.pb.v1 import maintainer_pb2
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
+from hedgerow.common.pb.v1 import maintainer_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 REPORTS_KEPT = 256
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from common.errors import HedgerowError
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
 def report_error(error: Exception, node: str) -> pb.ChangefeedError:

@@ -31,21 +31,21 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common import sinktables
-from common.catalog import foreign_key_edges, schema_names, user_tables
-from common.ddllock import end_ddl
-from common.epoch import Stamp
-from common.errors import Fenced, SinkRefused, SourceUnavailable
-from common.filter import TableFilter
-from common.metrics import rejected
-from common.mysql import Flavour, What, connect, unavailable
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.sinkjournal import DONE, STARTED
-from common.sinksessions import SessionRecord, kill_session
-from common.sinktables import SCHEMA_DISPATCHER, ProgressRow
-from common.skips import Skip
-from common.uri import ServerUri
+from hedgerow.common import sinktables
+from hedgerow.common.catalog import foreign_key_edges, schema_names, user_tables
+from hedgerow.common.ddllock import end_ddl
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.errors import Fenced, SinkRefused, SourceUnavailable
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.metrics import rejected
+from hedgerow.common.mysql import Flavour, What, connect, unavailable
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.sinkjournal import DONE, STARTED
+from hedgerow.common.sinksessions import SessionRecord, kill_session
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER, ProgressRow
+from hedgerow.common.skips import Skip
+from hedgerow.common.uri import ServerUri
 
 CONNECT_SECONDS = 5.0
 MISSING_GRANTS = frozenset({1044, 1142, 1143, 1227, 1370})  # of an account that was let in

@@ -17,9 +17,9 @@ from typing import Protocol
 import hypothesis
 import pytest
 
-from common import secrets
-from common.mysql import Flavour
-from dispatcher import metrics
+from hedgerow.common import secrets
+from hedgerow.common.mysql import Flavour
+from hedgerow.dispatcher import metrics
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available, flavours_available
 from hedgerow.sandbox.process import running_children
 from hedgerow.sandbox.proxy import FaultProxy

@@ -15,13 +15,13 @@ Everything here belongs to one asyncio event loop, except `Session.valid`, which
 
 from __future__ import annotations
 
-from common.etcd.client import Etcd
-from common.etcd.config import EtcdConfig
-from common.etcd.election import Election, Leadership
-from common.etcd.errors import Ambiguous, Compacted, EtcdRefused, LeaseNotFound
-from common.etcd.mirror import Mirror
-from common.etcd.session import Session
-from common.etcd.values import (
+from hedgerow.common.etcd.client import Etcd
+from hedgerow.common.etcd.config import EtcdConfig
+from hedgerow.common.etcd.election import Election, Leadership
+from hedgerow.common.etcd.errors import Ambiguous, Compacted, EtcdRefused, LeaseNotFound
+from hedgerow.common.etcd.mirror import Mirror
+from hedgerow.common.etcd.session import Session
+from hedgerow.common.etcd.values import (
     Compare,
     Delete,
     Event,
@@ -36,7 +36,7 @@ from common.etcd.values import (
     modified_at,
     prefix,
 )
-from common.etcd.watch import Watch, WatchBatch
+from hedgerow.common.etcd.watch import Watch, WatchBatch
 
 __all__ = [
     "Ambiguous",

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import grpc
 
-from common.errors import EtcdUnavailable
-from common.etcd.errors import Judgement, judge, refusal, unavailable
+from hedgerow.common.errors import EtcdUnavailable
+from hedgerow.common.etcd.errors import Judgement, judge, refusal, unavailable
 
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4)  # after each round over all endpoints, seconds
 _TOO_SHORT = 0.005

@@ -15,8 +15,8 @@ import grpc
 import structlog
 from grpc.aio import EOF, AioRpcError
 
-from common.etcd.config import EtcdConfig
-from common.pb.etcd import rpc_pb2, rpc_pb2_grpc
+from hedgerow.common.etcd.config import EtcdConfig
+from hedgerow.common.pb.etcd import rpc_pb2, rpc_pb2_grpc
 
 log = structlog.get_logger()
 

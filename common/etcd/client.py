@@ -20,11 +20,11 @@ from typing import Any, Self
 
 from grpc.aio import AioRpcError
 
-from common.etcd.attempts import Attempts
-from common.etcd.channels import Channels, Endpoint, Metadata, Stream, StreamBroken
-from common.etcd.config import EtcdConfig
-from common.etcd.errors import Judgement, judge
-from common.etcd.values import (
+from hedgerow.common.etcd.attempts import Attempts
+from hedgerow.common.etcd.channels import Channels, Endpoint, Metadata, Stream, StreamBroken
+from hedgerow.common.etcd.config import EtcdConfig
+from hedgerow.common.etcd.errors import Judgement, judge
+from hedgerow.common.etcd.values import (
     Compare,
     KeyRange,
     KeyValue,
@@ -35,7 +35,7 @@ from common.etcd.values import (
     keys_of,
     was_applied,
 )
-from common.pb.etcd import rpc_pb2
+from hedgerow.common.pb.etcd import rpc_pb2
 
 
 class Etcd:

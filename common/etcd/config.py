@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 
-from common.errors import BadInput
+from hedgerow.common.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)

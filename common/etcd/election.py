@@ -13,12 +13,12 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.errors import HedgerowError, SessionLost, TermLost
-from common.etcd.client import Etcd
-from common.etcd.errors import LeaseNotFound
-from common.etcd.mirror import Mirror
-from common.etcd.session import Session
-from common.etcd.values import (
+from hedgerow.common.errors import HedgerowError, SessionLost, TermLost
+from hedgerow.common.etcd.client import Etcd
+from hedgerow.common.etcd.errors import LeaseNotFound
+from hedgerow.common.etcd.mirror import Mirror
+from hedgerow.common.etcd.session import Session
+from hedgerow.common.etcd.values import (
     Compare,
     Delete,
     KeyValue,

@@ -16,7 +16,7 @@ import enum
 
 import grpc
 
-from common.errors import EtcdUnavailable, HedgerowError
+from hedgerow.common.errors import EtcdUnavailable, HedgerowError
 
 
 class Ambiguous(EtcdUnavailable):

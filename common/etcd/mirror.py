@@ -13,11 +13,11 @@ from typing import Self
 
 import structlog
 
-from common.errors import EtcdUnavailable, HedgerowError
-from common.etcd.client import Etcd
-from common.etcd.errors import Compacted
-from common.etcd.values import KeyRange, Snapshot
-from common.etcd.watch import Watch
+from hedgerow.common.errors import EtcdUnavailable, HedgerowError
+from hedgerow.common.etcd.client import Etcd
+from hedgerow.common.etcd.errors import Compacted
+from hedgerow.common.etcd.values import KeyRange, Snapshot
+from hedgerow.common.etcd.watch import Watch
 
 log = structlog.get_logger()
 

@@ -19,11 +19,11 @@ from typing import Self
 
 import structlog
 
-from common.errors import EtcdUnavailable, HedgerowError, SessionLost
-from common.etcd.channels import Stream, StreamBroken, silent
-from common.etcd.client import Etcd
-from common.etcd.errors import EtcdRefused
-from common.pb.etcd import rpc_pb2
+from hedgerow.common.errors import EtcdUnavailable, HedgerowError, SessionLost
+from hedgerow.common.etcd.channels import Stream, StreamBroken, silent
+from hedgerow.common.etcd.client import Etcd
+from hedgerow.common.etcd.errors import EtcdRefused
+from hedgerow.common.pb.etcd import rpc_pb2
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from common.pb.etcd import kv_pb2, rpc_pb2
+from hedgerow.common.pb.etcd import kv_pb2, rpc_pb2
 
 
 @dataclass(frozen=True, slots=True)

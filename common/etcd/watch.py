@@ -19,11 +19,11 @@ from typing import Self
 import grpc
 import structlog
 
-from common.etcd.channels import Stream, StreamBroken, silent
-from common.etcd.client import Etcd
-from common.etcd.errors import Compacted, Judgement, judge, refusal
-from common.etcd.values import Event, KeyRange
-from common.pb.etcd import rpc_pb2
+from hedgerow.common.etcd.channels import Stream, StreamBroken, silent
+from hedgerow.common.etcd.client import Etcd
+from hedgerow.common.etcd.errors import Compacted, Judgement, judge, refusal
+from hedgerow.common.etcd.values import Event, KeyRange
+from hedgerow.common.pb.etcd import rpc_pb2
 
 log = structlog.get_logger()
 

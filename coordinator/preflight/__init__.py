@@ -3,6 +3,6 @@
 `preflight` asks both servers, judges what they say by pure rules, and resolves the start. It changes nothing.
 """
 
-from coordinator.preflight.run import Resolved, preflight
+from hedgerow.coordinator.preflight.run import Resolved, preflight
 
 __all__ = ["Resolved", "preflight"]

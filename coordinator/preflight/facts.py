@@ -16,13 +16,13 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import COMMAND
 
-from common.catalog import Column, ForeignKey, Table, columns, foreign_keys, user_tables
-from common.filter import TableFilter
-from common.mysql import ServerInfo, server_info
-from common.names import TableName
-from common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
-from common.unlogged import unlogged
-from coordinator.preflight.grants import Grants, parse_grants
+from hedgerow.common.catalog import Column, ForeignKey, Table, columns, foreign_keys, user_tables
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql import ServerInfo, server_info
+from hedgerow.common.names import TableName
+from hedgerow.common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
+from hedgerow.common.unlogged import unlogged
+from hedgerow.coordinator.preflight.grants import Grants, parse_grants
 
 _NOT_THERE: Final = frozenset({1049, 1146})  # schema, table
 ACCESS_DENIED: Final = frozenset({1044, 1045, 1142, 1227})

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.catalog import Column
-from common.errors import Problem
-from common.names import TableName, quoted
-from coordinator.preflight.facts import Facts
+from hedgerow.common.catalog import Column
+from hedgerow.common.errors import Problem
+from hedgerow.common.names import TableName, quoted
+from hedgerow.coordinator.preflight.facts import Facts
 
 
 def key_problems(source: Facts, sink: Facts) -> list[Problem]:

@@ -7,12 +7,12 @@ from contextlib import closing
 import pymysql
 from pymysql.constants import ER
 
-from common.catalog import user_tables
-from common.errors import Problem
-from common.filter import TableFilter
-from common.mysql import connect, unavailable
-from common.sinktables import SCHEMA_DISPATCHER, list_progress
-from common.uri import ServerUri
+from hedgerow.common.catalog import user_tables
+from hedgerow.common.errors import Problem
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql import connect, unavailable
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER, list_progress
+from hedgerow.common.uri import ServerUri
 
 _SECONDS = 10.0
 SHOWN = 5

@@ -10,16 +10,22 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from common.errors import BadInput, PreflightFailed, Problem, ReplicationError, Unavailable
-from common.filter import TableFilter
-from common.mysql import Flavour, ServerInfo, What, connect, unavailable
-from common.position import Position
-from common.startpoint import resolve_start
-from common.uri import ServerUri
-from coordinator.preflight.facts import Facts, sink_facts, source_facts
-from coordinator.preflight.keys import key_problems
-from coordinator.preflight.servers import pair_problems, pair_warnings, sink_problems, sink_warnings, source_problems
-from coordinator.preflight.tables import replicated_problems, table_problems
+from hedgerow.common.errors import BadInput, PreflightFailed, Problem, ReplicationError, Unavailable
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql import Flavour, ServerInfo, What, connect, unavailable
+from hedgerow.common.position import Position
+from hedgerow.common.startpoint import resolve_start
+from hedgerow.common.uri import ServerUri
+from hedgerow.coordinator.preflight.facts import Facts, sink_facts, source_facts
+from hedgerow.coordinator.preflight.keys import key_problems
+from hedgerow.coordinator.preflight.servers import (
+    pair_problems,
+    pair_warnings,
+    sink_problems,
+    sink_warnings,
+    source_problems,
+)
+from hedgerow.coordinator.preflight.tables import replicated_problems, table_problems
 
 READ_SECONDS = 30.0  # for one statement: a catalog of many tables takes its time
 NOW = "now"

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from common.errors import Problem
-from common.mysql import Flavour
-from common.names import quoted
-from common.sinktables import SCHEMA
-from common.versioning import WAY_ON, ends_differ
-from coordinator.preflight.facts import Facts
-from coordinator.preflight.grants import EVERYWHERE
+from hedgerow.common.errors import Problem
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import quoted
+from hedgerow.common.sinktables import SCHEMA
+from hedgerow.common.versioning import WAY_ON, ends_differ
+from hedgerow.coordinator.preflight.facts import Facts
+from hedgerow.coordinator.preflight.grants import EVERYWHERE
 
 OLDEST: Final[dict[Flavour, tuple[int, int, int]]] = {"mysql": (8, 0, 0), "mariadb": (10, 6, 0)}
 _APPLIER_SINCE: Final = (8, 0, 18)

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
-from common.catalog import Column, ForeignKey
-from common.errors import Problem
-from common.filter import TableFilter
-from common.names import TableName
-from common.sinkschema import SCHEMA
-from coordinator.preflight.facts import Facts, Tables
+from hedgerow.common.catalog import Column, ForeignKey
+from hedgerow.common.errors import Problem
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.names import TableName
+from hedgerow.common.sinkschema import SCHEMA
+from hedgerow.coordinator.preflight.facts import Facts, Tables
 
 SHOWN = 5
 _WIDTH = re.compile(r"\b(tinyint|smallint|mediumint|int|bigint|year)\(\d+\)")

@@ -5,12 +5,12 @@ Only what a clause begins with says what it is: most words of the grammar are le
 
 from __future__ import annotations
 
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.ddl.fills import column_fill
-from dispatcher.ddl.model import Classified, Fill, Kind
-from dispatcher.ddl.scan import Scan
-from dispatcher.ddl.tables import changing
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.ddl.fills import column_fill
+from hedgerow.dispatcher.ddl.model import Classified, Fill, Kind
+from hedgerow.dispatcher.ddl.scan import Scan
+from hedgerow.dispatcher.ddl.tables import changing
 
 _TABLESPACES = "DISCARD and IMPORT TABLESPACE exchange rows through files, which are not in the binlog"
 _NOT_COLUMNS = ("INDEX", "KEY", "UNIQUE", "PRIMARY", "FULLTEXT", "SPATIAL", "CONSTRAINT", "FOREIGN", "CHECK")

@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from common.mysql import Flavour
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.ddl.alter import alter_table
-from dispatcher.ddl.lexer import Token, Unreadable, tokens
-from dispatcher.ddl.model import Classified, Edit, Kind, edited
-from dispatcher.ddl.scan import Scan, Unclear
-from dispatcher.ddl.setstatement import set_statement
-from dispatcher.ddl.tables import create_table, drop_table, rename_table
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.ddl.alter import alter_table
+from hedgerow.dispatcher.ddl.lexer import Token, Unreadable, tokens
+from hedgerow.dispatcher.ddl.model import Classified, Edit, Kind, edited
+from hedgerow.dispatcher.ddl.scan import Scan, Unclear
+from hedgerow.dispatcher.ddl.setstatement import set_statement
+from hedgerow.dispatcher.ddl.tables import create_table, drop_table, rename_table
 
 _MODIFIERS: Final = (
     *("TEMPORARY", "IGNORE", "ONLINE", "OFFLINE", "AGGREGATE", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR"),

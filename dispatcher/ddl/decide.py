@@ -6,10 +6,10 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from common.filter import TableFilter
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.ddl.model import Classified, Kind
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.ddl.model import Classified, Kind
 
 
 class Action(enum.Enum):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from dispatcher.ddl.model import Fill
-from dispatcher.ddl.scan import Scan
+from hedgerow.dispatcher.ddl.model import Fill
+from hedgerow.dispatcher.ddl.scan import Scan
 
 _TIME = """NOW CURRENT_TIMESTAMP LOCALTIME LOCALTIMESTAMP CURDATE CURRENT_DATE CURTIME CURRENT_TIME UTC_DATE UTC_TIME
 UTC_TIMESTAMP"""

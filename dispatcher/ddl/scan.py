@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.names import TableName
-from dispatcher.ddl.lexer import Token
-from dispatcher.ddl.model import Edit
+from hedgerow.common.names import TableName
+from hedgerow.dispatcher.ddl.lexer import Token
+from hedgerow.dispatcher.ddl.model import Edit
 
 
 class Unclear(Exception):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from dispatcher.ddl.model import Edit
-from dispatcher.ddl.scan import Scan, Unclear
+from hedgerow.dispatcher.ddl.model import Edit
+from hedgerow.dispatcher.ddl.scan import Scan, Unclear
 
 _LIMITS: Final = """max_statement_time lock_wait_timeout innodb_lock_wait_timeout sort_buffer_size join_buffer_size
 read_buffer_size read_rnd_buffer_size mrr_buffer_size tmp_table_size tmp_memory_table_size tmp_disk_table_size

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.ddl.model import Classified, Edit, Fill, Kind
-from dispatcher.ddl.scan import Scan
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.ddl.model import Classified, Edit, Fill, Kind
+from hedgerow.dispatcher.ddl.scan import Scan
 
 
 def create_table(scan: Scan) -> Classified:

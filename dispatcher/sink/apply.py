@@ -19,14 +19,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from common.errors import Fenced
-from common.position import Position
-from common.sinktables import chunks, fence_query, judge_fence, progress_update
-from dispatcher.sink import xa
-from dispatcher.sink.batch import Batch, Decided, Prepared
-from dispatcher.sink.session import Session
-from dispatcher.sink.wire import Result
-from dispatcher.sink.writer import Writer
+from hedgerow.common.errors import Fenced
+from hedgerow.common.position import Position
+from hedgerow.common.sinktables import chunks, fence_query, judge_fence, progress_update
+from hedgerow.dispatcher.sink import xa
+from hedgerow.dispatcher.sink.batch import Batch, Decided, Prepared
+from hedgerow.dispatcher.sink.session import Session
+from hedgerow.dispatcher.sink.wire import Result
+from hedgerow.dispatcher.sink.writer import Writer
 
 Incarnation = tuple[int, int]  # epoch, generation
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.names import TableName
-from common.position import Position
+from hedgerow.common.names import TableName
+from hedgerow.common.position import Position
 
 End = tuple[int, bytes, str]
 

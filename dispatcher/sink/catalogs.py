@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from common.catalog import Column
-from dispatcher.sink.shapes import Difference, SinkTable, definition, holds, is_instead_of, plain
-from dispatcher.sink.tablemap import WORDS
+from hedgerow.common.catalog import Column
+from hedgerow.dispatcher.sink.shapes import Difference, SinkTable, definition, holds, is_instead_of, plain
+from hedgerow.dispatcher.sink.tablemap import WORDS
 
 # Words for one type of rows events: the server does not tell them apart, the character set does.
 _BYTES = {

@@ -29,10 +29,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from common.errors import SinkRefused
-from common.names import TableName
-from common.position import Position
-from dispatcher.sink.batch import Batch, Decided, Prepared
+from hedgerow.common.errors import SinkRefused
+from hedgerow.common.names import TableName
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.sink.batch import Batch, Decided, Prepared
 
 HEADER = 19  # timestamp 4, type 1, server_id 4, event_size 4, log_pos 4, flags 2
 TYPE = 4

@@ -27,27 +27,27 @@ import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common import sinkjournal
-from common.ddllock import lock_name, take_lock
-from common.ddlscope import exactly_touched, touched
-from common.errors import DdlFailed, DdlUncertain, HedgerowError, SinkUnavailable
-from common.mysql import Flavour
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position, advanced, has_reached
-from common.sinktables import check_fence, kill_session, this_session, transaction
-from common.uri import ServerUri
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.ddl_session import become_executor, drops_in_part, execute_as_logged, open_session
-from dispatcher.sink.engines import without_transactions
-from dispatcher.sink.evidence import Statement, Verdict
-from dispatcher.sink.fills import check_fills
-from dispatcher.sink.kept import KeptSession
-from dispatcher.sink.lockwaits import lock_wait
-from dispatcher.sink.recovery import Record, Recovery
-from dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, lost, refusal
-from dispatcher.sink.storage import by_any_method, rebuild
-from dispatcher.sink.writer import Writer
+from hedgerow.common import sinkjournal
+from hedgerow.common.ddllock import lock_name, take_lock
+from hedgerow.common.ddlscope import exactly_touched, touched
+from hedgerow.common.errors import DdlFailed, DdlUncertain, HedgerowError, SinkUnavailable
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position, advanced, has_reached
+from hedgerow.common.sinktables import check_fence, kill_session, this_session, transaction
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.ddl_session import become_executor, drops_in_part, execute_as_logged, open_session
+from hedgerow.dispatcher.sink.engines import without_transactions
+from hedgerow.dispatcher.sink.evidence import Statement, Verdict
+from hedgerow.dispatcher.sink.fills import check_fills
+from hedgerow.dispatcher.sink.kept import KeptSession
+from hedgerow.dispatcher.sink.lockwaits import lock_wait
+from hedgerow.dispatcher.sink.recovery import Record, Recovery
+from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, lost, refusal
+from hedgerow.dispatcher.sink.storage import by_any_method, rebuild
+from hedgerow.dispatcher.sink.writer import Writer
 
 log = structlog.get_logger()
 

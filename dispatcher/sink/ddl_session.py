@@ -16,14 +16,14 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 from pymysql.err import OperationalError
 
-from common.mysql import Flavour, connect, detect_dead_peer, parse_version
-from common.names import quoted
-from common.timezone import system_time_zone
-from common.uri import ServerUri
-from common.versioning import WAY_ON, ends_differ
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.refusals import code
-from dispatcher.sink.session import IDLE_TIMEOUT, PEER_TIMEOUT
+from hedgerow.common.mysql import Flavour, connect, detect_dead_peer, parse_version
+from hedgerow.common.names import quoted
+from hedgerow.common.timezone import system_time_zone
+from hedgerow.common.uri import ServerUri
+from hedgerow.common.versioning import WAY_ON, ends_differ
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.refusals import code
+from hedgerow.dispatcher.sink.session import IDLE_TIMEOUT, PEER_TIMEOUT
 
 METADATA_LOCK_WAIT = 30  # seconds
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import pymysql
 import structlog
 
-from common.names import TableName
-from dispatcher.sink.batch import Batch
-from dispatcher.sink.coalesce import FLAGS, HEADER, KINDS, STMT_END_F, TABLE_ID, TYPE, table_name
-from dispatcher.sink.rowtext import Row, Unreadable, Value, rows
-from dispatcher.sink.session import Session
-from dispatcher.source import events as e
-from dispatcher.source.marks import gtid_text
+from hedgerow.common.names import TableName
+from hedgerow.dispatcher.sink.batch import Batch
+from hedgerow.dispatcher.sink.coalesce import FLAGS, HEADER, KINDS, STMT_END_F, TABLE_ID, TYPE, table_name
+from hedgerow.dispatcher.sink.rowtext import Row, Unreadable, Value, rows
+from hedgerow.dispatcher.sink.session import Session
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.marks import gtid_text
 
 MOST_SECONDS = 20.0  # that the search may take
 MOST_COLUMNS = 8  # that are shown of a table without a key

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymysql.cursors import Cursor
 
-from common.names import TableName
+from hedgerow.common.names import TableName
 
 _SELECT = (
     "SELECT t.table_schema, t.table_name, t.engine FROM information_schema.tables t"

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
-from common.mysql import Flavour
-from common.names import TableName
-from dispatcher.ddl.lexer import Token, Unreadable, tokens
-from dispatcher.ddl.scan import Scan, Unclear
-from dispatcher.sink.fingerprint import Fingerprint
-from dispatcher.sink.logged import Logged
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.dispatcher.ddl.lexer import Token, Unreadable, tokens
+from hedgerow.dispatcher.ddl.scan import Scan, Unclear
+from hedgerow.dispatcher.sink.fingerprint import Fingerprint
+from hedgerow.dispatcher.sink.logged import Logged
 
 T = TypeVar("T")
 _NAME = re.compile(r"\A(CREATE [^`]*)(?:`(?:[^`]|``)*`\.)?`(?:[^`]|``)*`")  # of SHOW CREATE TABLE

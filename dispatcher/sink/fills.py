@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pymysql.cursors import Cursor
 
-from common.errors import DdlFailed
-from common.names import TableName, quoted
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.errors import DdlFailed
+from hedgerow.common.names import TableName, quoted
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 _SHOWN = 200  # characters of a statement in an error
 

@@ -18,10 +18,10 @@ from typing import Any
 import pymysql
 from pymysql.cursors import Cursor
 
-from common.mysql import Flavour
-from common.names import TableName, quoted
-from common.rawtext import query_bytes, text
-from common.sinkschema import SCHEMA
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName, quoted
+from hedgerow.common.rawtext import query_bytes, text
+from hedgerow.common.sinkschema import SCHEMA
 
 _ABSENT = frozenset({1049, 1146, 1051})
 _AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+")

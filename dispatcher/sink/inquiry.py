@@ -18,11 +18,11 @@ import pymysql
 import structlog
 from pymysql.cursors import Cursor
 
-from common.errors import HedgerowError
-from common.mysql import Flavour, connect
-from common.sinktables import SessionRecord
-from common.uri import ServerUri
-from dispatcher.sink.cut import Cut
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.mysql import Flavour, connect
+from hedgerow.common.sinktables import SessionRecord
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.cut import Cut
 
 log = structlog.get_logger()
 

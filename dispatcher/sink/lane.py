@@ -23,20 +23,20 @@ from dataclasses import dataclass, replace
 import pymysql
 import structlog
 
-from common import sinktables
-from common.errors import Fenced, HedgerowError, SinkRefused
-from common.mysql import Flavour, set_timeouts
-from common.position import Position
-from common.uri import ServerUri
-from dispatcher.sink import diagnosis
-from dispatcher.sink.apply import Incarnation, Transaction
-from dispatcher.sink.batch import Batch
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.inquiry import Inquiry
-from dispatcher.sink.lockwaits import lock_wait
-from dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
-from dispatcher.sink.session import PING_INTERVAL, Session
-from dispatcher.sink.writer import Writer
+from hedgerow.common import sinktables
+from hedgerow.common.errors import Fenced, HedgerowError, SinkRefused
+from hedgerow.common.mysql import Flavour, set_timeouts
+from hedgerow.common.position import Position
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink import diagnosis
+from hedgerow.dispatcher.sink.apply import Incarnation, Transaction
+from hedgerow.dispatcher.sink.batch import Batch
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.inquiry import Inquiry
+from hedgerow.dispatcher.sink.lockwaits import lock_wait
+from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
+from hedgerow.dispatcher.sink.session import PING_INTERVAL, Session
+from hedgerow.dispatcher.sink.writer import Writer
 
 log = structlog.get_logger()
 

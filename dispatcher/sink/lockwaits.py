@@ -6,13 +6,13 @@ from collections.abc import Collection
 
 import pymysql
 
-from common.errors import HedgerowError, SinkUnavailable
-from common.mysql import connect
-from common.names import TableName
-from common.sinklocks import global_read_lock, table_locks
-from common.uri import ServerUri
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.refusals import listed
+from hedgerow.common.errors import HedgerowError, SinkUnavailable
+from hedgerow.common.mysql import connect
+from hedgerow.common.names import TableName
+from hedgerow.common.sinklocks import global_read_lock, table_locks
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.refusals import listed
 
 _ASK_SECONDS = 10.0
 

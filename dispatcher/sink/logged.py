@@ -25,14 +25,14 @@ from dataclasses import asdict, dataclass
 import pymysql
 from pymysql.cursors import Cursor
 
-from common.errors import HedgerowError, SinkUnavailable, SourceUnavailable
-from common.mysql import Flavour, server_info
-from common.position import Position, file_order, readable
-from common.sinkschema import ddl_thread_id
-from common.uri import ServerUri
-from dispatcher.sink.cut import Cut
-from dispatcher.source import events as e
-from dispatcher.source.reader import Reader
+from hedgerow.common.errors import HedgerowError, SinkUnavailable, SourceUnavailable
+from hedgerow.common.mysql import Flavour, server_info
+from hedgerow.common.position import Position, file_order, readable
+from hedgerow.common.sinkschema import ddl_thread_id
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.reader import Reader
 
 _READ_SECONDS = 0.5
 _SILENT_SECONDS = 60.0

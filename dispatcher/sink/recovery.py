@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from pymysql.cursors import Cursor
 
-from common.mysql import Flavour
-from common.names import TableName
-from common.uri import ServerUri
-from dispatcher.sink import logged
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.evidence import Statement, Verdict, changed, judge, judge_at_once
-from dispatcher.sink.fingerprint import Fingerprint, fingerprint, list_programs
-from dispatcher.sink.logged import Logged, Mark, Place
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink import logged
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.evidence import Statement, Verdict, changed, judge, judge_at_once
+from hedgerow.dispatcher.sink.fingerprint import Fingerprint, fingerprint, list_programs
+from hedgerow.dispatcher.sink.logged import Logged, Mark, Place
 
 _FORMER = Place(why="the statement was begun by an earlier version of Hedgerow, which noted no place in it")
 

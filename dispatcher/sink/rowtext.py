@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dispatcher.sink.coalesce import HEADER, KINDS, NAME, TYPE, UPDATE
+from hedgerow.dispatcher.sink.coalesce import HEADER, KINDS, NAME, TYPE, UPDATE
 
 MOST_TEXT: Final = 64  # characters of one value
 _EVENT_SIZE_AT: Final = 9

@@ -18,13 +18,13 @@ from pybase64 import b64encode
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.mysql import Flavour, connect, detect_dead_peer
-from common.sinktables import SessionRecord, this_session
-from common.uri import ServerUri
-from dispatcher.sink.coalesce import HEADER
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.inquiry import server_of
-from dispatcher.sink.wire import Result, Wire
+from hedgerow.common.mysql import Flavour, connect, detect_dead_peer
+from hedgerow.common.sinktables import SessionRecord, this_session
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.coalesce import HEADER
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.inquiry import server_of
+from hedgerow.dispatcher.sink.wire import Result, Wire
 
 IDLE_TIMEOUT = 10  # seconds without a statement, after which the server ends the session and frees its locks
 PING_INTERVAL = 3.0  # seconds

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.catalog import Column
-from common.errors import BinlogCorrupt, SinkRefused
-from common.mysql import Flavour
-from common.names import TableName, quoted
-from dispatcher.sink.tablemap import FRACTIONS, WORDS, MappedColumn, MappedTable, read_table_map
+from hedgerow.common.catalog import Column
+from hedgerow.common.errors import BinlogCorrupt, SinkRefused
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName, quoted
+from hedgerow.dispatcher.sink.tablemap import FRACTIONS, WORDS, MappedColumn, MappedTable, read_table_map
 
 _MOST_CHECKED = 10_000
 _SHOWN = 5

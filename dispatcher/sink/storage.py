@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from common.mysql import Flavour
-from common.names import TableName
-from dispatcher.ddl.lexer import Unreadable, tokens
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.dispatcher.ddl.lexer import Unreadable, tokens
 
 # Not supported, not supported for a reason; MySQL: too many row versions, and a row that would become too large for it.
 _METHOD_REFUSED: Final[dict[Flavour, frozenset[int]]] = {

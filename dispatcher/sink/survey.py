@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import pymysql
 
-from common.catalog import user_tables
-from common.filter import TableFilter
-from common.mysql import Flavour, connect
-from common.names import TableName
-from common.sinktables import list_progress
-from common.uri import ServerUri
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.refusals import refusal
+from hedgerow.common.catalog import user_tables
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql import Flavour, connect
+from hedgerow.common.names import TableName
+from hedgerow.common.sinktables import list_progress
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.refusals import refusal
 
 _SECONDS = 30.0
 

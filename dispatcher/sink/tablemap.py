@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from common.mysql import Flavour
+from hedgerow.common.mysql import Flavour
 
 _NAME_AT: Final = 19 + 8  # the events' header, then the post-header
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from common.catalog import columns, show_hidden_keys, tables_with_hidden_columns
-from common.mysql import Flavour
-from common.names import TableName
-from dispatcher.sink.shapes import SinkTable
+from hedgerow.common.catalog import columns, show_hidden_keys, tables_with_hidden_columns
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.dispatcher.sink.shapes import SinkTable
 
 
 def read_shapes(

@@ -6,11 +6,11 @@ memory at a time, whatever the size of the XA transaction.
 
 from __future__ import annotations
 
-from common import sinkxa
-from common.errors import SinkRefused
-from dispatcher.sink.batch import Decided, Prepared
-from dispatcher.sink.coalesce import HEADER
-from dispatcher.sink.session import Session
+from hedgerow.common import sinkxa
+from hedgerow.common.errors import SinkRefused
+from hedgerow.dispatcher.sink.batch import Decided, Prepared
+from hedgerow.dispatcher.sink.coalesce import HEADER
+from hedgerow.dispatcher.sink.session import Session
 
 # Of a FORMAT_DESCRIPTION: binlog version 2, server version 50, created 4, the layout of events, checksums 5.
 _LAYOUT = slice(HEADER + 56, -5)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from common.errors import BinlogCorrupt, UnsupportedEvent
-from common.mysql import Flavour
+from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
+from hedgerow.common.mysql import Flavour
 
 # Flags in the event's header that say nothing about what the statement means: thread specific, suppress USE,
 # artificial, relay log, ignorable, no filter, isolate (MySQL); skip replication, accept own (MariaDB); old ones.

@@ -16,11 +16,11 @@ from typing import Any, Final
 import pymysql
 from pymysql.connections import Connection
 
-from common.errors import BinlogCorrupt, SourceUnavailable
-from common.gtid import MysqlGtidSet
-from common.mysql import Flavour, connect, unavailable
-from common.uri import ServerUri
-from dispatcher.source.framing import Framer, StreamEnded
+from hedgerow.common.errors import BinlogCorrupt, SourceUnavailable
+from hedgerow.common.gtid import MysqlGtidSet
+from hedgerow.common.mysql import Flavour, connect, unavailable
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.source.framing import Framer, StreamEnded
 
 FIRST_EVENT: Final = 4  # offset of a binlog file's first event
 _COM_BINLOG_DUMP: Final = 0x12

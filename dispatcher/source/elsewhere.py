@@ -11,9 +11,9 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from common.gtid import GtidSet, MariadbGtidSet, gtid_set
-from common.mysql import ServerInfo
-from common.position import Position
+from hedgerow.common.gtid import GtidSet, MariadbGtidSet, gtid_set
+from hedgerow.common.mysql import ServerInfo
+from hedgerow.common.position import Position
 
 
 class Elsewhere:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from common.errors import BadInput, BinlogCorrupt, UnsupportedEvent
-from common.position import file_order
+from hedgerow.common.errors import BadInput, BinlogCorrupt, UnsupportedEvent
+from hedgerow.common.position import file_order
 
 # Header: timestamp 4, type 1, server_id 4, event_size 4, log_pos 4 (end of the event in its file), flags 2.
 HEADER: Final = 19

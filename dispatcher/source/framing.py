@@ -16,9 +16,9 @@ from typing import Final
 
 from zlib_ng.zlib_ng import crc32
 
-from common.errors import BinlogCorrupt, UnsupportedEvent
-from dispatcher.source import events as e
-from dispatcher.source.compression import COMPRESSED, MOST_EVENT, unwrap
+from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.compression import COMPRESSED, MOST_EVENT, unwrap
 
 CAPACITY: Final = 1 << 20
 CUT: Final = 1 << 20  # bytes that one cut may yield from a compressed transaction

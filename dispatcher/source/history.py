@@ -22,18 +22,18 @@ import structlog
 from pymysql.connections import Connection
 from zlib_ng.zlib_ng import crc32
 
-from common.errors import BinlogCorrupt, BinlogReset, HistoryDiverged, UnsupportedEvent
-from common.gtid import MariadbGtidSet, MysqlGtidSet
-from common.mark import Mark
-from common.mysql import Flavour, ServerInfo
-from common.position import Position, file_order
-from common.uri import ServerUri
-from dispatcher.source import events as e
-from dispatcher.source.dump import FIRST_EVENT, look
-from dispatcher.source.framing import StreamEnded, description_checksum
-from dispatcher.source.gtid_events import mariadb_gtid, mysql_gtid, original_micros
-from dispatcher.source.refusals import COPY
-from dispatcher.source.statements import changed_at
+from hedgerow.common.errors import BinlogCorrupt, BinlogReset, HistoryDiverged, UnsupportedEvent
+from hedgerow.common.gtid import MariadbGtidSet, MysqlGtidSet
+from hedgerow.common.mark import Mark
+from hedgerow.common.mysql import Flavour, ServerInfo
+from hedgerow.common.position import Position, file_order
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.dump import FIRST_EVENT, look
+from hedgerow.dispatcher.source.framing import StreamEnded, description_checksum
+from hedgerow.dispatcher.source.gtid_events import mariadb_gtid, mysql_gtid, original_micros
+from hedgerow.dispatcher.source.refusals import COPY
+from hedgerow.dispatcher.source.statements import changed_at
 
 log = structlog.get_logger()
 

@@ -8,12 +8,12 @@ from typing import Final
 
 from zlib_ng.zlib_ng import crc32
 
-from common.gtid import MysqlGtidSet
-from common.mark import Mark
-from common.mysql import Flavour
-from dispatcher.source import events as e
-from dispatcher.source.gtid_events import mariadb_gtid, mysql_gtid, original_micros
-from dispatcher.source.statements import changed_at
+from hedgerow.common.gtid import MysqlGtidSet
+from hedgerow.common.mark import Mark
+from hedgerow.common.mysql import Flavour
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.gtid_events import mariadb_gtid, mysql_gtid, original_micros
+from hedgerow.dispatcher.source.statements import changed_at
 
 _U32: Final = struct.Struct("<I")
 _SAVEPOINT: Final = re.compile(r"SAVEPOINT\s+(.+)\Z", re.DOTALL | re.IGNORECASE)

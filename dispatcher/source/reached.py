@@ -8,14 +8,14 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from common.gtid import GtidSet, MariadbGtidSet, gtid_set, is_subset
-from common.mark import moved
-from common.mysql import Flavour
-from common.position import Position
-from dispatcher.source import events as e
-from dispatcher.source.gtid_events import commit_micros, mariadb_gtid, mysql_gtid
-from dispatcher.source.marks import Savepoints, gtid_text, transaction_mark
-from dispatcher.source.statements import Statement
+from hedgerow.common.gtid import GtidSet, MariadbGtidSet, gtid_set, is_subset
+from hedgerow.common.mark import moved
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.gtid_events import commit_micros, mariadb_gtid, mysql_gtid
+from hedgerow.dispatcher.source.marks import Savepoints, gtid_text, transaction_mark
+from hedgerow.dispatcher.source.statements import Statement
 
 _U32: Final = struct.Struct("<I")
 

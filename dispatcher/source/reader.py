@@ -26,18 +26,18 @@ import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.errors import BinlogPurged, HistoryDiverged, SourceUnavailable
-from common.gtid import MysqlGtidSet
-from common.mysql import Flavour, ServerInfo, connect, server_info, set_timeouts, unavailable
-from common.position import Position
-from common.uri import ServerUri
-from dispatcher.source import events as e
-from dispatcher.source.clock import Clock, read_clock
-from dispatcher.source.dump import FIRST_EVENT, by_gtids, by_place, prepare, send
-from dispatcher.source.elsewhere import Elsewhere
-from dispatcher.source.framing import Framer, StreamEnded
-from dispatcher.source.history import has_place, is_at_place, prove
-from dispatcher.source.refusals import check_applied, check_file, check_gtids, check_logged, refusal
+from hedgerow.common.errors import BinlogPurged, HistoryDiverged, SourceUnavailable
+from hedgerow.common.gtid import MysqlGtidSet
+from hedgerow.common.mysql import Flavour, ServerInfo, connect, server_info, set_timeouts, unavailable
+from hedgerow.common.position import Position
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.clock import Clock, read_clock
+from hedgerow.dispatcher.source.dump import FIRST_EVENT, by_gtids, by_place, prepare, send
+from hedgerow.dispatcher.source.elsewhere import Elsewhere
+from hedgerow.dispatcher.source.framing import Framer, StreamEnded
+from hedgerow.dispatcher.source.history import has_place, is_at_place, prove
+from hedgerow.dispatcher.source.refusals import check_applied, check_file, check_gtids, check_logged, refusal
 
 log = structlog.get_logger()
 

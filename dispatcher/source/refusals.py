@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pymysql.connections import Connection
 
-from common.errors import (
+from hedgerow.common.errors import (
     BinlogCorrupt,
     BinlogPurged,
     BinlogReset,
@@ -23,10 +23,10 @@ from common.errors import (
     Unavailable,
     UnsupportedEvent,
 )
-from common.gtid import MariadbGtidSet, MysqlGtidSet
-from common.mysql import ServerInfo
-from common.position import Position, file_order, following
-from common.unlogged import unlogged
+from hedgerow.common.gtid import MariadbGtidSet, MysqlGtidSet
+from hedgerow.common.mysql import ServerInfo
+from hedgerow.common.position import Position, file_order, following
+from hedgerow.common.unlogged import unlogged
 
 _MASTER_FATAL: Final = 1236
 COPY: Final = "copy the data anew and create the changefeed again from there"

@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-from common.skips import Skip
-from dispatcher.source.statements import Kind, Statement
+from hedgerow.common.skips import Skip
+from hedgerow.dispatcher.source.statements import Kind, Statement
 
 UNREADABLE: Final = "?"  # instead of the text of a statement that cannot be read; no statement begins so
 _TO_SAVEPOINT: Final = re.compile(r"ROLLBACK\s+(?:WORK\s+)?TO\b", re.IGNORECASE)

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from common.errors import UnsupportedEvent
-from common.mysql import Flavour
-from common.sinkschema import is_ddl_thread_id
-from dispatcher.source import events as e
-from dispatcher.source.charsets import charset_of, decode
-from dispatcher.source.context import Context
-from dispatcher.source.written import Unspeakable, in_one_charset
+from hedgerow.common.errors import UnsupportedEvent
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.sinkschema import is_ddl_thread_id
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.charsets import charset_of, decode
+from hedgerow.dispatcher.source.context import Context
+from hedgerow.dispatcher.source.written import Unspeakable, in_one_charset
 
 
 class Kind(enum.Enum):

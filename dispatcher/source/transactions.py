@@ -16,25 +16,25 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged
-from common.gtid import MariadbGtidSet
-from common.mark import moved
-from common.mysql import Flavour
-from common.position import Position, file_order
-from common.skips import Skip
-from dispatcher.source import events as e
-from dispatcher.source.framing import description_checksum
-from dispatcher.source.gtid_events import (
+from hedgerow.common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged
+from hedgerow.common.gtid import MariadbGtidSet
+from hedgerow.common.mark import moved
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position, file_order
+from hedgerow.common.skips import Skip
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.framing import description_checksum
+from hedgerow.dispatcher.source.gtid_events import (
     mariadb_gtid,
     mariadb_xid,
     tagged_gtid,
     xid_text,
 )
-from dispatcher.source.marks import Savepoints, gtid_text
-from dispatcher.source.reached import Reached
-from dispatcher.source.skipping import Skipping, kind_left_out, unreadable
-from dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
-from dispatcher.source.tablemap import TableMap
+from hedgerow.dispatcher.source.marks import Savepoints, gtid_text
+from hedgerow.dispatcher.source.reached import Reached
+from hedgerow.dispatcher.source.skipping import Skipping, kind_left_out, unreadable
+from hedgerow.dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
+from hedgerow.dispatcher.source.tablemap import TableMap
 
 NOTHING: Final = 0  # an event that concerns nobody
 BEGIN: Final = 1  # a transaction begins

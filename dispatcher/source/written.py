@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from common.mysql import Flavour
-from dispatcher.source.charsets import decode, encode
+from hedgerow.common.mysql import Flavour
+from hedgerow.dispatcher.source.charsets import decode, encode
 
 _UTF8: Final = frozenset({"utf8mb3", "utf8mb4", "binary"})
 _THREAD_SPECIFIC: Final = 4  # flag of the event: the statement has to do with temporary tables

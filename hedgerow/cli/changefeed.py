@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from common.errors import BadInput
-from common.pb.v1 import admin_pb2 as pb
-from common.pb.v1 import model_pb2
 from hedgerow.cli import render
 from hedgerow.cli.client import Client, with_client
 from hedgerow.cli.complete import changefeed_names, node_ids
 from hedgerow.cli.watch import show_live
+from hedgerow.common.errors import BadInput
+from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2
 
 _CONSISTENCY = {"table": model_pb2.TABLE, "transaction": model_pb2.TRANSACTION}
 _NUMBERS = ("lanes", "batch_transactions", "batch_bytes")

@@ -11,10 +11,10 @@ from typing import Any
 import click
 import grpc
 
-from common.config import ClientConfig
-from common.errors import NodeUnavailable
-from common.pb.v1 import admin_pb2_grpc
-from common.rpc import open_channel, to_error
+from hedgerow.common.config import ClientConfig
+from hedgerow.common.errors import NodeUnavailable
+from hedgerow.common.pb.v1 import admin_pb2_grpc
+from hedgerow.common.rpc import open_channel, to_error
 
 # Create runs preflight on two servers, pause and remove wait until every dispatcher has stopped.
 DEADLINE_SECONDS = 30.0

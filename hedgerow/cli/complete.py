@@ -10,11 +10,11 @@ from typing import Any
 import click
 import grpc
 
-from common.config import ClientConfig
-from common.errors import HedgerowError
-from common.pb.v1 import admin_pb2 as pb
-from common.pb.v1 import admin_pb2_grpc
-from common.rpc import open_channel
+from hedgerow.common.config import ClientConfig
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import admin_pb2_grpc
+from hedgerow.common.rpc import open_channel
 
 _PATIENCE_SECONDS = 1.0
 

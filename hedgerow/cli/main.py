@@ -10,10 +10,10 @@ from importlib.metadata import version as installed_version
 
 import click
 
-from common import errors
 from hedgerow.cli.changefeed import changefeed
 from hedgerow.cli.node import node
 from hedgerow.cli.sandbox import demo, playground
+from hedgerow.common import errors
 
 EXIT_CODES: tuple[tuple[type[errors.HedgerowError], int], ...] = (
     (errors.BadInput, 2),

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from common import log
-from common.config import NodeConfig
-from common.pb.v1 import admin_pb2 as pb
 from hedgerow.cli import render
 from hedgerow.cli.client import Client, with_client
 from hedgerow.cli.complete import changefeed_names, node_ids
+from hedgerow.common import log
+from hedgerow.common.config import NodeConfig
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 
 
 @click.group(invoke_without_command=True)

@@ -13,9 +13,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from common.pb.v1 import admin_pb2 as pb
-from common.pb.v1 import model_pb2
-from common.pb.v1.maintainer_pb2 import MaintainerStatus
+from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2
+from hedgerow.common.pb.v1.maintainer_pb2 import MaintainerStatus
 
 _PIPE_WIDTH = 240
 _NEVER = "1970-01-01T00:00:00Z"

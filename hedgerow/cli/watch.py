@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from common.pb.v1 import admin_pb2 as pb
 from hedgerow.cli import render
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 
 
 class Rates:

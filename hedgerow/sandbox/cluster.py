@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from common.config import ClientConfig
-from common.errors import HedgerowError
-from common.mysql import Flavour
-from common.pb.v1 import admin_pb2 as pb
 from hedgerow.cli.client import Client
 from hedgerow.cli.render import changefeed_dict
+from hedgerow.common.config import ClientConfig
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.etcd import EtcdCluster
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.process import (

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from common.errors import HedgerowError
-from common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import NodeProcess
 from hedgerow.sandbox.compare import Comparison, checksums, wait_until_equal
 from hedgerow.sandbox.process import SandboxError, wait_until

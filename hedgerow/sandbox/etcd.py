@@ -17,9 +17,9 @@ from typing import Any, Self
 
 import grpc
 
-from common.etcd import EtcdConfig
-from common.etcd.values import prefix
-from common.pb.etcd import auth_pb2, rpc_pb2, rpc_pb2_grpc
+from hedgerow.common.etcd import EtcdConfig
+from hedgerow.common.etcd.values import prefix
+from hedgerow.common.pb.etcd import auth_pb2, rpc_pb2, rpc_pb2_grpc
 from hedgerow.sandbox.certificates import Authority
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.process import ManagedProcess, SandboxError

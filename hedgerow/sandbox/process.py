@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from common.errors import HedgerowError
+from hedgerow.common.errors import HedgerowError
 from hedgerow.sandbox import guard
 
 

@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common.errors import HedgerowError
-from common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import NodeProcess
 from hedgerow.sandbox.process import SandboxError
 from hedgerow.sandbox.wired import How, WiredCluster

@@ -16,9 +16,9 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from common.mysql import Flavour, server_info
-from common.position import Position
-from dispatcher.source.transactions import Tracker
+from hedgerow.common.mysql import Flavour, server_info
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.source.transactions import Tracker
 from hedgerow.sandbox.flavours import flavours_available
 from hedgerow.sandbox.servers import Option, Server
 from tests.unit.source.packets import frame, make_event, stream

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from common.errors import HedgerowError
-from common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.drill import ask
 from hedgerow.sandbox.rawrows import SYSTEM_SCHEMAS, quote
 from hedgerow.sandbox.servers import Server

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from common.pb.etcd import rpc_pb2 as common_dot_pb_dot_etcd_dot_rpc__pb2
+from hedgerow.common.pb.etcd import rpc_pb2 as hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in common/pb/etcd/rpc_pb2_grpc.py depends on'
+        + ' but the generated code in hedgerow/common/pb/etcd/rpc_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -36,18 +36,18 @@ class KVStub(object):
         """
         self.Range = channel.unary_unary(
                 '/etcdserverpb.KV/Range',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.RangeRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.RangeResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.RangeRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.RangeResponse.FromString,
                 _registered_method=True)
         self.Txn = channel.unary_unary(
                 '/etcdserverpb.KV/Txn',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.TxnRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.TxnResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.TxnRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.TxnResponse.FromString,
                 _registered_method=True)
         self.Compact = channel.unary_unary(
                 '/etcdserverpb.KV/Compact',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionResponse.FromString,
                 _registered_method=True)
 
 
@@ -77,18 +77,18 @@ def add_KVServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Range': grpc.unary_unary_rpc_method_handler(
                     servicer.Range,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.RangeRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.RangeResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.RangeRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.RangeResponse.SerializeToString,
             ),
             'Txn': grpc.unary_unary_rpc_method_handler(
                     servicer.Txn,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.TxnRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.TxnResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.TxnRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.TxnResponse.SerializeToString,
             ),
             'Compact': grpc.unary_unary_rpc_method_handler(
                     servicer.Compact,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -116,8 +116,8 @@ class KV(object):
             request,
             target,
             '/etcdserverpb.KV/Range',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.RangeRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.RangeResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.RangeRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.RangeResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -143,8 +143,8 @@ class KV(object):
             request,
             target,
             '/etcdserverpb.KV/Txn',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.TxnRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.TxnResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.TxnRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.TxnResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -170,8 +170,8 @@ class KV(object):
             request,
             target,
             '/etcdserverpb.KV/Compact',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.CompactionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -194,8 +194,8 @@ class WatchStub(object):
         """
         self.Watch = channel.stream_stream(
                 '/etcdserverpb.Watch/Watch',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.WatchRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.WatchResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.WatchResponse.FromString,
                 _registered_method=True)
 
 
@@ -213,8 +213,8 @@ def add_WatchServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Watch': grpc.stream_stream_rpc_method_handler(
                     servicer.Watch,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.WatchRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.WatchResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -242,8 +242,8 @@ class Watch(object):
             request_iterator,
             target,
             '/etcdserverpb.Watch/Watch',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.WatchRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.WatchResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.WatchRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -266,18 +266,18 @@ class LeaseStub(object):
         """
         self.LeaseGrant = channel.unary_unary(
                 '/etcdserverpb.Lease/LeaseGrant',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantResponse.FromString,
                 _registered_method=True)
         self.LeaseRevoke = channel.unary_unary(
                 '/etcdserverpb.Lease/LeaseRevoke',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeResponse.FromString,
                 _registered_method=True)
         self.LeaseKeepAlive = channel.stream_stream(
                 '/etcdserverpb.Lease/LeaseKeepAlive',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveResponse.FromString,
                 _registered_method=True)
 
 
@@ -307,18 +307,18 @@ def add_LeaseServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'LeaseGrant': grpc.unary_unary_rpc_method_handler(
                     servicer.LeaseGrant,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantResponse.SerializeToString,
             ),
             'LeaseRevoke': grpc.unary_unary_rpc_method_handler(
                     servicer.LeaseRevoke,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeResponse.SerializeToString,
             ),
             'LeaseKeepAlive': grpc.stream_stream_rpc_method_handler(
                     servicer.LeaseKeepAlive,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -346,8 +346,8 @@ class Lease(object):
             request,
             target,
             '/etcdserverpb.Lease/LeaseGrant',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseGrantResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -373,8 +373,8 @@ class Lease(object):
             request,
             target,
             '/etcdserverpb.Lease/LeaseRevoke',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseRevokeResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -400,8 +400,8 @@ class Lease(object):
             request_iterator,
             target,
             '/etcdserverpb.Lease/LeaseKeepAlive',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.LeaseKeepAliveResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -424,8 +424,8 @@ class MaintenanceStub(object):
         """
         self.Status = channel.unary_unary(
                 '/etcdserverpb.Maintenance/Status',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.StatusRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.StatusResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.StatusRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.StatusResponse.FromString,
                 _registered_method=True)
 
 
@@ -443,8 +443,8 @@ def add_MaintenanceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.StatusRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.StatusResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.StatusRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.StatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -472,8 +472,8 @@ class Maintenance(object):
             request,
             target,
             '/etcdserverpb.Maintenance/Status',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.StatusRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.StatusResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.StatusRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.StatusResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -496,33 +496,33 @@ class AuthStub(object):
         """
         self.AuthEnable = channel.unary_unary(
                 '/etcdserverpb.Auth/AuthEnable',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableResponse.FromString,
                 _registered_method=True)
         self.Authenticate = channel.unary_unary(
                 '/etcdserverpb.Auth/Authenticate',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateResponse.FromString,
                 _registered_method=True)
         self.UserAdd = channel.unary_unary(
                 '/etcdserverpb.Auth/UserAdd',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.FromString,
                 _registered_method=True)
         self.UserGrantRole = channel.unary_unary(
                 '/etcdserverpb.Auth/UserGrantRole',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleResponse.FromString,
                 _registered_method=True)
         self.RoleAdd = channel.unary_unary(
                 '/etcdserverpb.Auth/RoleAdd',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddResponse.FromString,
                 _registered_method=True)
         self.RoleGrantPermission = channel.unary_unary(
                 '/etcdserverpb.Auth/RoleGrantPermission',
-                request_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionResponse.FromString,
                 _registered_method=True)
 
 
@@ -570,33 +570,33 @@ def add_AuthServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'AuthEnable': grpc.unary_unary_rpc_method_handler(
                     servicer.AuthEnable,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableResponse.SerializeToString,
             ),
             'Authenticate': grpc.unary_unary_rpc_method_handler(
                     servicer.Authenticate,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateResponse.SerializeToString,
             ),
             'UserAdd': grpc.unary_unary_rpc_method_handler(
                     servicer.UserAdd,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.SerializeToString,
             ),
             'UserGrantRole': grpc.unary_unary_rpc_method_handler(
                     servicer.UserGrantRole,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleResponse.SerializeToString,
             ),
             'RoleAdd': grpc.unary_unary_rpc_method_handler(
                     servicer.RoleAdd,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddResponse.SerializeToString,
             ),
             'RoleGrantPermission': grpc.unary_unary_rpc_method_handler(
                     servicer.RoleGrantPermission,
-                    request_deserializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionRequest.FromString,
-                    response_serializer=common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -624,8 +624,8 @@ class Auth(object):
             request,
             target,
             '/etcdserverpb.Auth/AuthEnable',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthEnableResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -651,8 +651,8 @@ class Auth(object):
             request,
             target,
             '/etcdserverpb.Auth/Authenticate',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthenticateResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -678,8 +678,8 @@ class Auth(object):
             request,
             target,
             '/etcdserverpb.Auth/UserAdd',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserAddResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -705,8 +705,8 @@ class Auth(object):
             request,
             target,
             '/etcdserverpb.Auth/UserGrantRole',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthUserGrantRoleResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -732,8 +732,8 @@ class Auth(object):
             request,
             target,
             '/etcdserverpb.Auth/RoleAdd',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleAddResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -759,8 +759,8 @@ class Auth(object):
             request,
             target,
             '/etcdserverpb.Auth/RoleGrantPermission',
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionRequest.SerializeToString,
-            common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_etcd_dot_rpc__pb2.AuthRoleGrantPermissionResponse.FromString,
             options,
             channel_credentials,
             insecure,

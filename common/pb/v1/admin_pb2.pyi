@@ -1,8 +1,8 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
-from common.pb.v1 import maintainer_pb2 as _maintainer_pb2
-from common.pb.v1 import model_pb2 as _model_pb2
+from hedgerow.common.pb.v1 import maintainer_pb2 as _maintainer_pb2
+from hedgerow.common.pb.v1 import model_pb2 as _model_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

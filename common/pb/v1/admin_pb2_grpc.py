@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from common.pb.v1 import admin_pb2 as common_dot_pb_dot_v1_dot_admin__pb2
+from hedgerow.common.pb.v1 import admin_pb2 as hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in common/pb/v1/admin_pb2_grpc.py depends on'
+        + ' but the generated code in hedgerow/common/pb/v1/admin_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -36,68 +36,68 @@ class AdminStub(object):
         """
         self.CreateChangefeed = channel.unary_unary(
                 '/hedgerow.v1.Admin/CreateChangefeed',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.CreateChangefeedRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.CreateChangefeedRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
         self.Pause = channel.unary_unary(
                 '/hedgerow.v1.Admin/Pause',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
         self.Resume = channel.unary_unary(
                 '/hedgerow.v1.Admin/Resume',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
         self.Update = channel.unary_unary(
                 '/hedgerow.v1.Admin/Update',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
         self.Skip = channel.unary_unary(
                 '/hedgerow.v1.Admin/Skip',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
         self.Remove = channel.unary_unary(
                 '/hedgerow.v1.Admin/Remove',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.RemoveResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.RemoveResponse.FromString,
                 _registered_method=True)
         self.Get = channel.unary_unary(
                 '/hedgerow.v1.Admin/Get',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
         self.List = channel.unary_unary(
                 '/hedgerow.v1.Admin/List',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ListRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ListResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListResponse.FromString,
                 _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/hedgerow.v1.Admin/Watch',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
         self.ListNodes = channel.unary_unary(
                 '/hedgerow.v1.Admin/ListNodes',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ListNodesRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ListNodesResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListNodesRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListNodesResponse.FromString,
                 _registered_method=True)
         self.DrainNode = channel.unary_unary(
                 '/hedgerow.v1.Admin/DrainNode',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.DrainNodeRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Node.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.DrainNodeRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Node.FromString,
                 _registered_method=True)
         self.MoveMaintainer = channel.unary_unary(
                 '/hedgerow.v1.Admin/MoveMaintainer',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.MoveMaintainerRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.MoveMaintainerRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
         self.MoveDispatcher = channel.unary_unary(
                 '/hedgerow.v1.Admin/MoveDispatcher',
-                request_serializer=common_dot_pb_dot_v1_dot_admin__pb2.MoveDispatcherRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.MoveDispatcherRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
                 _registered_method=True)
 
 
@@ -187,68 +187,68 @@ def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'CreateChangefeed': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateChangefeed,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.CreateChangefeedRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.CreateChangefeedRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'Pause': grpc.unary_unary_rpc_method_handler(
                     servicer.Pause,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'Resume': grpc.unary_unary_rpc_method_handler(
                     servicer.Resume,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'Update': grpc.unary_unary_rpc_method_handler(
                     servicer.Update,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'Skip': grpc.unary_unary_rpc_method_handler(
                     servicer.Skip,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'Remove': grpc.unary_unary_rpc_method_handler(
                     servicer.Remove,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.RemoveResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.RemoveResponse.SerializeToString,
             ),
             'Get': grpc.unary_unary_rpc_method_handler(
                     servicer.Get,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'List': grpc.unary_unary_rpc_method_handler(
                     servicer.List,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ListRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ListResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'ListNodes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNodes,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.ListNodesRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.ListNodesResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListNodesRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListNodesResponse.SerializeToString,
             ),
             'DrainNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DrainNode,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.DrainNodeRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Node.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.DrainNodeRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Node.SerializeToString,
             ),
             'MoveMaintainer': grpc.unary_unary_rpc_method_handler(
                     servicer.MoveMaintainer,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.MoveMaintainerRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.MoveMaintainerRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
             'MoveDispatcher': grpc.unary_unary_rpc_method_handler(
                     servicer.MoveDispatcher,
-                    request_deserializer=common_dot_pb_dot_v1_dot_admin__pb2.MoveDispatcherRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.MoveDispatcherRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -276,8 +276,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/CreateChangefeed',
-            common_dot_pb_dot_v1_dot_admin__pb2.CreateChangefeedRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.CreateChangefeedRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,
@@ -303,8 +303,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/Pause',
-            common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,
@@ -330,8 +330,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/Resume',
-            common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,
@@ -357,8 +357,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/Update',
-            common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.UpdateChangefeedRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,
@@ -384,8 +384,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/Skip',
-            common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.SkipRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,
@@ -411,8 +411,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/Remove',
-            common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.RemoveResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.RemoveResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -438,8 +438,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/Get',
-            common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,
@@ -465,8 +465,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/List',
-            common_dot_pb_dot_v1_dot_admin__pb2.ListRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.ListResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -492,8 +492,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/Watch',
-            common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ChangefeedRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,
@@ -519,8 +519,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/ListNodes',
-            common_dot_pb_dot_v1_dot_admin__pb2.ListNodesRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.ListNodesResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListNodesRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.ListNodesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -546,8 +546,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/DrainNode',
-            common_dot_pb_dot_v1_dot_admin__pb2.DrainNodeRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Node.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.DrainNodeRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Node.FromString,
             options,
             channel_credentials,
             insecure,
@@ -573,8 +573,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/MoveMaintainer',
-            common_dot_pb_dot_v1_dot_admin__pb2.MoveMaintainerRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.MoveMaintainerRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,
@@ -600,8 +600,8 @@ class Admin(object):
             request,
             target,
             '/hedgerow.v1.Admin/MoveDispatcher',
-            common_dot_pb_dot_v1_dot_admin__pb2.MoveDispatcherRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.MoveDispatcherRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_admin__pb2.Changefeed.FromString,
             options,
             channel_credentials,
             insecure,

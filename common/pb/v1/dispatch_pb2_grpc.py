@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from common.pb.v1 import dispatch_pb2 as common_dot_pb_dot_v1_dot_dispatch__pb2
+from hedgerow.common.pb.v1 import dispatch_pb2 as hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in common/pb/v1/dispatch_pb2_grpc.py depends on'
+        + ' but the generated code in hedgerow/common/pb/v1/dispatch_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -36,28 +36,28 @@ class DispatchStub(object):
         """
         self.Bootstrap = channel.unary_unary(
                 '/hedgerow.v1.Dispatch/Bootstrap',
-                request_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapResponse.FromString,
                 _registered_method=True)
         self.Schedule = channel.unary_unary(
                 '/hedgerow.v1.Dispatch/Schedule',
-                request_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleResponse.FromString,
                 _registered_method=True)
         self.Heartbeat = channel.unary_unary(
                 '/hedgerow.v1.Dispatch/Heartbeat',
-                request_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatResponse.FromString,
                 _registered_method=True)
         self.Barrier = channel.unary_unary(
                 '/hedgerow.v1.Dispatch/Barrier',
-                request_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierResponse.FromString,
                 _registered_method=True)
         self.Close = channel.unary_unary(
                 '/hedgerow.v1.Dispatch/Close',
-                request_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.CloseRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.CloseResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.CloseRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.CloseResponse.FromString,
                 _registered_method=True)
 
 
@@ -105,28 +105,28 @@ def add_DispatchServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Bootstrap': grpc.unary_unary_rpc_method_handler(
                     servicer.Bootstrap,
-                    request_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapResponse.SerializeToString,
             ),
             'Schedule': grpc.unary_unary_rpc_method_handler(
                     servicer.Schedule,
-                    request_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleResponse.SerializeToString,
             ),
             'Heartbeat': grpc.unary_unary_rpc_method_handler(
                     servicer.Heartbeat,
-                    request_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatResponse.SerializeToString,
             ),
             'Barrier': grpc.unary_unary_rpc_method_handler(
                     servicer.Barrier,
-                    request_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierResponse.SerializeToString,
             ),
             'Close': grpc.unary_unary_rpc_method_handler(
                     servicer.Close,
-                    request_deserializer=common_dot_pb_dot_v1_dot_dispatch__pb2.CloseRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_dispatch__pb2.CloseResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.CloseRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.CloseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -154,8 +154,8 @@ class Dispatch(object):
             request,
             target,
             '/hedgerow.v1.Dispatch/Bootstrap',
-            common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BootstrapResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -181,8 +181,8 @@ class Dispatch(object):
             request,
             target,
             '/hedgerow.v1.Dispatch/Schedule',
-            common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.ScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -208,8 +208,8 @@ class Dispatch(object):
             request,
             target,
             '/hedgerow.v1.Dispatch/Heartbeat',
-            common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.HeartbeatResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -235,8 +235,8 @@ class Dispatch(object):
             request,
             target,
             '/hedgerow.v1.Dispatch/Barrier',
-            common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.BarrierResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -262,8 +262,8 @@ class Dispatch(object):
             request,
             target,
             '/hedgerow.v1.Dispatch/Close',
-            common_dot_pb_dot_v1_dot_dispatch__pb2.CloseRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_dispatch__pb2.CloseResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.CloseRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_dispatch__pb2.CloseResponse.FromString,
             options,
             channel_credentials,
             insecure,

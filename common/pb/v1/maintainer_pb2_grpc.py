@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from common.pb.v1 import maintainer_pb2 as common_dot_pb_dot_v1_dot_maintainer__pb2
+from hedgerow.common.pb.v1 import maintainer_pb2 as hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in common/pb/v1/maintainer_pb2_grpc.py depends on'
+        + ' but the generated code in hedgerow/common/pb/v1/maintainer_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -36,28 +36,28 @@ class MaintainerHostStub(object):
         """
         self.AddMaintainer = channel.unary_unary(
                 '/hedgerow.v1.MaintainerHost/AddMaintainer',
-                request_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerResponse.FromString,
                 _registered_method=True)
         self.RemoveMaintainer = channel.unary_unary(
                 '/hedgerow.v1.MaintainerHost/RemoveMaintainer',
-                request_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerResponse.FromString,
                 _registered_method=True)
         self.Status = channel.unary_unary(
                 '/hedgerow.v1.MaintainerHost/Status',
-                request_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.StatusRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.StatusResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.StatusRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.StatusResponse.FromString,
                 _registered_method=True)
         self.PlaceDispatcher = channel.unary_unary(
                 '/hedgerow.v1.MaintainerHost/PlaceDispatcher',
-                request_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherResponse.FromString,
                 _registered_method=True)
         self.Drain = channel.unary_unary(
                 '/hedgerow.v1.MaintainerHost/Drain',
-                request_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.DrainRequest.SerializeToString,
-                response_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.DrainResponse.FromString,
+                request_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.DrainRequest.SerializeToString,
+                response_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.DrainResponse.FromString,
                 _registered_method=True)
 
 
@@ -104,28 +104,28 @@ def add_MaintainerHostServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'AddMaintainer': grpc.unary_unary_rpc_method_handler(
                     servicer.AddMaintainer,
-                    request_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerResponse.SerializeToString,
             ),
             'RemoveMaintainer': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveMaintainer,
-                    request_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerResponse.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
-                    request_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.StatusRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.StatusResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.StatusRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.StatusResponse.SerializeToString,
             ),
             'PlaceDispatcher': grpc.unary_unary_rpc_method_handler(
                     servicer.PlaceDispatcher,
-                    request_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherResponse.SerializeToString,
             ),
             'Drain': grpc.unary_unary_rpc_method_handler(
                     servicer.Drain,
-                    request_deserializer=common_dot_pb_dot_v1_dot_maintainer__pb2.DrainRequest.FromString,
-                    response_serializer=common_dot_pb_dot_v1_dot_maintainer__pb2.DrainResponse.SerializeToString,
+                    request_deserializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.DrainRequest.FromString,
+                    response_serializer=hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.DrainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -153,8 +153,8 @@ class MaintainerHost(object):
             request,
             target,
             '/hedgerow.v1.MaintainerHost/AddMaintainer',
-            common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.AddMaintainerResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -180,8 +180,8 @@ class MaintainerHost(object):
             request,
             target,
             '/hedgerow.v1.MaintainerHost/RemoveMaintainer',
-            common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.RemoveMaintainerResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -207,8 +207,8 @@ class MaintainerHost(object):
             request,
             target,
             '/hedgerow.v1.MaintainerHost/Status',
-            common_dot_pb_dot_v1_dot_maintainer__pb2.StatusRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_maintainer__pb2.StatusResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.StatusRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.StatusResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -234,8 +234,8 @@ class MaintainerHost(object):
             request,
             target,
             '/hedgerow.v1.MaintainerHost/PlaceDispatcher',
-            common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.PlaceDispatcherResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -261,8 +261,8 @@ class MaintainerHost(object):
             request,
             target,
             '/hedgerow.v1.MaintainerHost/Drain',
-            common_dot_pb_dot_v1_dot_maintainer__pb2.DrainRequest.SerializeToString,
-            common_dot_pb_dot_v1_dot_maintainer__pb2.DrainResponse.FromString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.DrainRequest.SerializeToString,
+            hedgerow_dot_common_dot_pb_dot_v1_dot_maintainer__pb2.DrainResponse.FromString,
             options,
             channel_credentials,
             insecure,

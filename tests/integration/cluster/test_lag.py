@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from common.errors import HedgerowError
-from common.mysql import Flavour
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.mysql import Flavour
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server

@@ -11,9 +11,9 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from common.epoch import Stamp
-from common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc
+from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.sandbox.cluster import NodeProcess
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.workload import SCHEMA, Workload

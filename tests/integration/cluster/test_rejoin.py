@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import NodeProcess
 from hedgerow.sandbox.etcd import EtcdCluster
 from hedgerow.sandbox.process import wait_until

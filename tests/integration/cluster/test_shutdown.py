@@ -14,7 +14,7 @@ import pytest
 from bench.pauses import measure
 from bench.pulse import SCHEMA as PULSE
 from bench.pulse import Pulse
-from common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import Cluster, NodeProcess
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.etcd import PASSWORD, USER, EtcdCluster

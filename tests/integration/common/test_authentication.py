@@ -8,9 +8,9 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from common.errors import SourceUnavailable
-from common.mysql import connect
-from common.uri import ServerUri
+from hedgerow.common.errors import SourceUnavailable
+from hedgerow.common.mysql import connect
+from hedgerow.common.uri import ServerUri
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.common.rogue import rogue_server
 

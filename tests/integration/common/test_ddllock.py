@@ -10,11 +10,11 @@ from uuid import uuid4
 import pymysql
 import pytest
 
-from common import sinkjournal, sinktables
-from common.ddllock import end_ddl, take_lock
-from common.mysql import connect
-from common.sinksessions import this_session
-from common.uri import ServerUri
+from hedgerow.common import sinkjournal, sinktables
+from hedgerow.common.ddllock import end_ddl, take_lock
+from hedgerow.common.mysql import connect
+from hedgerow.common.sinksessions import this_session
+from hedgerow.common.uri import ServerUri
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import ServerPair
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from common import sinktables
-from common.position import Position
+from hedgerow.common import sinktables
+from hedgerow.common.position import Position
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from common.etcd import Delete, Etcd, EtcdConfig, prefix
-from common.ids import Keys
+from hedgerow.common.etcd import Delete, Etcd, EtcdConfig, prefix
+from hedgerow.common.ids import Keys
 from hedgerow.sandbox.etcd import EtcdCluster
 from tests.integration.coordinator.nodes import CLUSTER, Node
 

@@ -12,22 +12,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
-from common.errors import HedgerowError, Problem
-from common.etcd import Etcd, EtcdConfig
-from common.filter import TableFilter
-from common.ids import Keys
-from common.membership import Membership
-from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import admin_pb2_grpc, maintainer_pb2_grpc
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.rpc import Peers, Server
-from common.uri import ServerUri
-from coordinator.admin import AdminService
-from coordinator.bell import Bell
-from coordinator.coordinator import Coordinator
+from hedgerow.common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
+from hedgerow.common.errors import HedgerowError, Problem
+from hedgerow.common.etcd import Etcd, EtcdConfig
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.ids import Keys
+from hedgerow.common.membership import Membership
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import admin_pb2_grpc, maintainer_pb2_grpc
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.rpc import Peers, Server
+from hedgerow.common.uri import ServerUri
+from hedgerow.coordinator.admin import AdminService
+from hedgerow.coordinator.bell import Bell
+from hedgerow.coordinator.coordinator import Coordinator
 
 _T = TypeVar("_T")
 CLUSTER = "test"

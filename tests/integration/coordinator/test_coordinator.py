@@ -10,13 +10,13 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
-from common import errors
-from common.etcd import prefix
-from common.ids import Keys
-from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from common.rpc import to_error
+from hedgerow.common import errors
+from hedgerow.common.etcd import prefix
+from hedgerow.common.ids import Keys
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.rpc import to_error
 from tests.integration.coordinator.conftest import StartNode
 from tests.integration.coordinator.nodes import CLUSTER, Node, creation, eventually, named
 

@@ -11,17 +11,17 @@ from typing import cast
 import pytest
 from prometheus_client import Counter
 
-from common.errors import TermLost
-from common.etcd import Compare, Etcd, EtcdConfig, Leadership, Operation, Put, Session, TxnResult, absent
-from common.etcd.errors import Ambiguous, EtcdRefused
-from common.ids import Keys
-from common.metrics import REJECTIONS
-from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from coordinator import feed as edits
-from coordinator.feed import Change, Feed, first_ownership
-from coordinator.store import Store
+from hedgerow.common.errors import TermLost
+from hedgerow.common.etcd import Compare, Etcd, EtcdConfig, Leadership, Operation, Put, Session, TxnResult, absent
+from hedgerow.common.etcd.errors import Ambiguous, EtcdRefused
+from hedgerow.common.ids import Keys
+from hedgerow.common.metrics import REJECTIONS
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator import feed as edits
+from hedgerow.coordinator.feed import Change, Feed, first_ownership
+from hedgerow.coordinator.store import Store
 from tests.integration.coordinator.conftest import StartNode
 from tests.integration.coordinator.nodes import CLUSTER, creation, eventually, named
 

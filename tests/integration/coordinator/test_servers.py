@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from common import sinktables
-from common.mysql import Flavour
-from common.pb.v1 import admin_pb2 as apb
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common import sinktables
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.coordinator.conftest import StartNode
 from tests.integration.coordinator.nodes import START, creation, eventually, named

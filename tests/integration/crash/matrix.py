@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from common.errors import HedgerowError
-from common.mysql import Flavour
-from common.names import quoted
-from common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import quoted
+from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.accounts import SOURCE_USER
 from hedgerow.sandbox.cluster import Cluster, NodeProcess
 from hedgerow.sandbox.compare import wait_until_equal

@@ -8,9 +8,9 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from common.filter import TableFilter
-from common.names import TableName
-from dispatcher.ddl import Action, Kind, apply_filter, classify
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.names import TableName
+from hedgerow.dispatcher.ddl import Action, Kind, apply_filter, classify
 from hedgerow.sandbox.servers import Server, ServerPair
 
 SCRIPT = (

@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from common import rpc, sinktables
-from common.catalog import user_tables
-from common.ddlscope import touched
-from common.filter import TableFilter
-from common.mysql import connect, server_info
-from common.names import TableName
-from common.pb.v1 import dispatch_pb2 as pb
-from common.pb.v1 import dispatch_pb2_grpc, model_pb2
-from common.position import Position
-from common.uri import ServerUri
-from dispatcher.service import DispatchService
+from hedgerow.common import rpc, sinktables
+from hedgerow.common.catalog import user_tables
+from hedgerow.common.ddlscope import touched
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql import connect, server_info
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import dispatch_pb2 as pb
+from hedgerow.common.pb.v1 import dispatch_pb2_grpc, model_pb2
+from hedgerow.common.position import Position
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.service import DispatchService
 from hedgerow.sandbox.servers import ServerPair
 
 SECONDS = 20.0

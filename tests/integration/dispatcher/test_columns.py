@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.pb.v1 import model_pb2
-from dispatcher import ports
+from hedgerow.common.pb.v1 import model_pb2
+from hedgerow.dispatcher import ports
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.integration.dispatcher.harness import Changefeed, nodes
 

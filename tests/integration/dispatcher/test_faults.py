@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from common.mysql import Flavour
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import Option
 from hedgerow.sandbox.workload import Workload

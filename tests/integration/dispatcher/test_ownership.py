@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import ServerPair
 from hedgerow.sandbox.workload import Workload

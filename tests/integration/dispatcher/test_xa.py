@@ -6,10 +6,10 @@ import asyncio
 import random
 from typing import Any
 
-from common import sinktables
-from common.mysql import Flavour, connect
-from common.pb.v1 import model_pb2 as pb
-from common.uri import ServerUri
+from hedgerow.common import sinktables
+from hedgerow.common.mysql import Flavour, connect
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.uri import ServerUri
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair

@@ -13,10 +13,10 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from common.errors import HedgerowError
-from common.pb.v1 import admin_pb2 as pb
-from common.pb.v1 import model_pb2
 from hedgerow.cli.render import changefeed_dict
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2
 from hedgerow.sandbox.accounts import SINK_USER, SOURCE_USER, Access
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import wait_until_equal

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.mysql import Flavour
-from common.pb.v1 import model_pb2
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import model_pb2
 from hedgerow.sandbox.accounts import SOURCE_USER
 from hedgerow.sandbox.servers import Server
 from tests.integration.errors.replication import Replication, run

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.mysql import Flavour
-from common.pb.v1 import model_pb2
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import model_pb2
 from hedgerow.sandbox.accounts import GRANTS, SINK_USER
 from hedgerow.sandbox.cluster import Cluster
 from tests.integration.errors.replication import Replication, poll, run

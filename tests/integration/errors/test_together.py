@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from common.pb.v1 import model_pb2
+from hedgerow.common.pb.v1 import model_pb2
 from hedgerow.sandbox.accounts import SINK_USER, SOURCE_USER
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import Server

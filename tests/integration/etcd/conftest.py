@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from common.etcd import Etcd
+from hedgerow.common.etcd import Etcd
 from hedgerow.sandbox.etcd import EtcdCluster
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
-from common.errors import EtcdUnavailable
-from common.etcd import (
+from hedgerow.common.errors import EtcdUnavailable
+from hedgerow.common.etcd import (
     Ambiguous,
     Delete,
     Etcd,
@@ -23,7 +23,7 @@ from common.etcd import (
     modified_at,
     prefix,
 )
-from common.pb.etcd import rpc_pb2_grpc
+from hedgerow.common.pb.etcd import rpc_pb2_grpc
 from hedgerow.sandbox.etcd import EtcdCluster
 from hedgerow.sandbox.ports import free_port
 

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from common.errors import SessionLost, TermLost
-from common.etcd import Election, Etcd, Mirror, Put, Session, absent, modified_at, prefix
+from hedgerow.common.errors import SessionLost, TermLost
+from hedgerow.common.etcd import Election, Etcd, Mirror, Put, Session, absent, modified_at, prefix
 
 
 class Candidate:

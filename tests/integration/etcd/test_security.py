@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.errors import BadInput, EtcdUnavailable
-from common.etcd import Etcd, EtcdConfig, EtcdRefused, Mirror, Put, Session, Watch, absent, prefix
+from hedgerow.common.errors import BadInput, EtcdUnavailable
+from hedgerow.common.etcd import Etcd, EtcdConfig, EtcdRefused, Mirror, Put, Session, Watch, absent, prefix
 from hedgerow.sandbox.certificates import Authority
 from hedgerow.sandbox.etcd import EtcdCluster
 

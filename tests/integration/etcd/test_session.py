@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from common.errors import SessionLost
-from common.etcd import Etcd, EtcdConfig, Put, Session
-from common.etcd.session import monotonic
+from hedgerow.common.errors import SessionLost
+from hedgerow.common.etcd import Etcd, EtcdConfig, Put, Session
+from hedgerow.common.etcd.session import monotonic
 from hedgerow.sandbox.etcd import EtcdCluster
 
 
@@ -99,7 +99,7 @@ async def test_a_keepalive_that_finds_it_over_says_so(etcd: Etcd, monkeypatch: p
 
 _CHILD = """
 import asyncio, sys, threading, time
-from common.etcd import Etcd, EtcdConfig, Session
+from hedgerow.common.etcd import Etcd, EtcdConfig, Session
 
 def watch_for_thaw(session):
     before = time.monotonic()

@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from common.errors import EtcdUnavailable
-from common.etcd import (
+from hedgerow.common.errors import EtcdUnavailable
+from hedgerow.common.etcd import (
     Compacted,
     Delete,
     Etcd,
@@ -23,9 +23,9 @@ from common.etcd import (
     absent,
     prefix,
 )
-from common.etcd import watch as watch_module
-from common.etcd.channels import Endpoint, Stream
-from common.pb.etcd import rpc_pb2_grpc
+from hedgerow.common.etcd import watch as watch_module
+from hedgerow.common.etcd.channels import Endpoint, Stream
+from hedgerow.common.pb.etcd import rpc_pb2_grpc
 from hedgerow.sandbox.etcd import EtcdCluster
 
 

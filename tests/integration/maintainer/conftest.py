@@ -11,17 +11,17 @@ import grpc
 import pytest
 from pymysql.connections import Connection
 
-from common import sinktables
-from common.epoch import Stamp
-from common.mysql import Flavour
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import maintainer_pb2_grpc
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.rpc import Peers, Server
+from hedgerow.common import sinktables
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import maintainer_pb2_grpc
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.rpc import Peers, Server
+from hedgerow.maintainer.host import HostService
+from hedgerow.maintainer.nodes import Timing
 from hedgerow.sandbox.servers import ServerPair
-from maintainer.host import HostService
-from maintainer.nodes import Timing
 from tests.integration.maintainer.fakes import FakeCluster
 
 START = Position(gtid_set="0-1-10", file="binlog.000001", offset=10, source_id="1")

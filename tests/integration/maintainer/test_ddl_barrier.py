@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 from tests.integration.maintainer.conftest import Bench
 from tests.integration.maintainer.steps import at, ddl_at, finish_ddl, started
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from common import sinkjournal, sinktables
-from common.epoch import Stamp
-from common.errors import SinkRefused
-from common.pb.v1 import maintainer_pb2 as mpb
-from maintainer.store import Store
+from hedgerow.common import sinkjournal, sinktables
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.errors import SinkRefused
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.maintainer.store import Store
 from tests.integration.maintainer.conftest import START, Bench
 
 pytestmark = pytest.mark.timeout(60)

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from common.epoch import Owner
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from coordinator.decisions import SetFailed, SetWarning
-from coordinator.feed import Feed, Revisions, first_ownership
-from coordinator.reconcile import Node as SeenNode
-from coordinator.reconcile import World, reconcile
+from hedgerow.common.epoch import Owner
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.coordinator.decisions import SetFailed, SetWarning
+from hedgerow.coordinator.feed import Feed, Revisions, first_ownership
+from hedgerow.coordinator.reconcile import Node as SeenNode
+from hedgerow.coordinator.reconcile import World, reconcile
 from hedgerow.sandbox.proxy import FaultProxy
 from tests.integration.maintainer.conftest import START, Bench
 from tests.integration.maintainer.steps import at, finish_ddl, started

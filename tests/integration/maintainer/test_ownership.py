@@ -7,9 +7,9 @@ import asyncio
 import grpc
 import pytest
 
-from common.errors import EtcdUnavailable
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.errors import EtcdUnavailable
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 from tests.integration.maintainer.conftest import START, Bench
 from tests.integration.maintainer.fakes import FakeNode
 

@@ -7,8 +7,8 @@ import asyncio
 import grpc
 import pytest
 
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
 from tests.integration.maintainer.conftest import START, Bench
 from tests.integration.maintainer.fakes import FakeNode
 from tests.integration.maintainer.steps import spread, started

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.pb.v1 import maintainer_pb2 as mpb
-from maintainer import registry
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.maintainer import registry
 from tests.integration.maintainer.conftest import Bench
 
 pytestmark = pytest.mark.timeout(60)

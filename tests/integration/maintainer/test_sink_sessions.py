@@ -10,10 +10,10 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common import sinktables
-from common.mysql import connect
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.uri import ServerUri
+from hedgerow.common import sinktables
+from hedgerow.common.mysql import connect
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.uri import ServerUri
 from tests.integration.maintainer.conftest import Bench
 from tests.integration.maintainer.steps import started
 

@@ -8,12 +8,12 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common.errors import HedgerowError, SinkRefused, SourceUnavailable
-from common.mysql import What
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.uri import ServerUri
+from hedgerow.common.errors import HedgerowError, SinkRefused, SourceUnavailable
+from hedgerow.common.mysql import What
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.uri import ServerUri
+from hedgerow.maintainer import store
 from hedgerow.sandbox.proxy import FaultProxy
-from maintainer import store
 from tests.integration.maintainer.conftest import Bench
 
 pytestmark = pytest.mark.timeout(60)

@@ -8,13 +8,13 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from common import sinktables
-from common.epoch import Stamp
-from common.errors import Fenced
-from common.mysql import connect
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.uri import ServerUri
-from maintainer.store import Store
+from hedgerow.common import sinktables
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.errors import Fenced
+from hedgerow.common.mysql import connect
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.uri import ServerUri
+from hedgerow.maintainer.store import Store
 from tests.integration.maintainer.conftest import Bench
 
 pytestmark = pytest.mark.timeout(60)

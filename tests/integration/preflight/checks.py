@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from common.errors import PreflightFailed, Problem
-from common.filter import TableFilter
-from common.uri import ServerUri
-from coordinator.preflight import Resolved, preflight
+from hedgerow.common.errors import PreflightFailed, Problem
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.uri import ServerUri
+from hedgerow.coordinator.preflight import Resolved, preflight
 from hedgerow.sandbox.servers import Server, ServerPair
 
 TABLES = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import PreflightFailed, Problem, SinkDiverged
-from common.filter import TableFilter
-from common.uri import ServerUri
-from coordinator.preflight import preflight
+from hedgerow.common.errors import PreflightFailed, Problem, SinkDiverged
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.uri import ServerUri
+from hedgerow.coordinator.preflight import preflight
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.preflight.checks import run, setting
 from tests.integration.sink.harness import Feed, apply

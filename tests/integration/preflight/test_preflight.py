@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from common.mysql import Flavour
-from common.position import Position
-from common.sinkschema import ensure_schema
-from common.sinktables import insert_progress, raise_fence
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.common.sinkschema import ensure_schema
+from hedgerow.common.sinktables import insert_progress, raise_fence
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.ports import free_port

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import PreflightFailed, SinkRefused
-from common.filter import TableFilter
-from common.position import Position
-from common.sinkschema import ensure_schema
-from common.sinktables import insert_progress, raise_fence
-from common.uri import ServerUri
-from coordinator.preflight import preflight
+from hedgerow.common.errors import PreflightFailed, SinkRefused
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.position import Position
+from hedgerow.common.sinkschema import ensure_schema
+from hedgerow.common.sinktables import insert_progress, raise_fence
+from hedgerow.common.uri import ServerUri
+from hedgerow.coordinator.preflight import preflight
 from hedgerow.sandbox.accounts import GRANTS, SOURCE_USER
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.preflight.checks import TABLES, check, load, only, problems, run

@@ -6,11 +6,11 @@ import contextlib
 
 import pytest
 
-from common.errors import PreflightFailed
-from common.filter import TableFilter
-from common.mysql import parse_version
-from common.uri import ServerUri
-from coordinator.preflight.run import preflight
+from hedgerow.common.errors import PreflightFailed
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql import parse_version
+from hedgerow.common.uri import ServerUri
+from hedgerow.coordinator.preflight.run import preflight
 from hedgerow.sandbox.flavours import programs
 from hedgerow.sandbox.servers import start_server_pair
 

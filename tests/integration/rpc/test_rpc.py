@@ -10,9 +10,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from common import errors, rpc
-from common.pb.v1 import admin_pb2 as pb
-from common.pb.v1 import admin_pb2_grpc
+from hedgerow.common import errors, rpc
+from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import admin_pb2_grpc
 
 PROBLEMS = [errors.Problem("log_bin is OFF on source", "start it with --log-bin"), errors.Problem("b", "c")]
 

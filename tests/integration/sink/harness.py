@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from common import sinktables
-from common.mysql import connect, server_info
-from common.position import Position
-from common.uri import ServerUri
-from dispatcher.sink.coalesce import KINDS, TABLE_ID, TYPE, Coalescer, table_name
-from dispatcher.sink.lane import Lane
-from dispatcher.sink.writer import Writer
-from dispatcher.source.reader import Reader
+from hedgerow.common import sinktables
+from hedgerow.common.mysql import connect, server_info
+from hedgerow.common.position import Position
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.coalesce import KINDS, TABLE_ID, TYPE, Coalescer, table_name
+from hedgerow.dispatcher.sink.lane import Lane
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import ServerPair
 
 SCHEMA = "shop"

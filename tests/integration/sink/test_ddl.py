@@ -13,16 +13,16 @@ from uuid import uuid4
 
 import pytest
 
-from common import sinktables
-from common.errors import DdlFailed, Fenced, SinkUnavailable
-from common.mysql import connect
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.uri import ServerUri
-from dispatcher.sink import ddl
-from dispatcher.sink.cut import Cut
-from dispatcher.sink.session import PEER_TIMEOUT
-from dispatcher.sink.writer import Writer
+from hedgerow.common import sinktables
+from hedgerow.common.errors import DdlFailed, Fenced, SinkUnavailable
+from hedgerow.common.mysql import connect
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink import ddl
+from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.dispatcher.sink.session import PEER_TIMEOUT
+from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import run

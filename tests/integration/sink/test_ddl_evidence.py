@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import DdlFailed, DdlUncertain
+from hedgerow.common.errors import DdlFailed, DdlUncertain
 from hedgerow.sandbox.accounts import SINK_USER
 from tests.integration.sink.harness import run
 from tests.integration.sink.test_ddl import Ddl, Died, dying

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pymysql
 import pytest
 
-from common.errors import DdlFailed
+from hedgerow.common.errors import DdlFailed
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import run
 from tests.integration.sink.test_ddl import Ddl

@@ -7,8 +7,8 @@ from typing import Any
 import pymysql
 import pytest
 
-from common.errors import SinkUnavailable
-from dispatcher.sink import ddl_session, lane
+from hedgerow.common.errors import SinkUnavailable
+from hedgerow.dispatcher.sink import ddl_session, lane
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import SCHEMA, Feed, apply, run
 from tests.integration.sink.test_ddl import Ddl

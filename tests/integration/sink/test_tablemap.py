@@ -13,15 +13,15 @@ from typing import Any
 import pymysql
 import pytest
 
-from common.catalog import charsets_by_collation
-from common.mysql import Flavour, connect, server_info
-from common.position import Position
-from common.uri import ServerUri
-from dispatcher.sink.coalesce import KINDS, TABLE_ID, TYPE, table_name
-from dispatcher.sink.shapes import differences
-from dispatcher.sink.tablemap import MappedColumn, read_table_map
-from dispatcher.sink.tables import read_shapes
-from dispatcher.source.reader import Reader
+from hedgerow.common.catalog import charsets_by_collation
+from hedgerow.common.mysql import Flavour, connect, server_info
+from hedgerow.common.position import Position
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.coalesce import KINDS, TABLE_ID, TYPE, table_name
+from hedgerow.dispatcher.sink.shapes import differences
+from hedgerow.dispatcher.sink.tablemap import MappedColumn, read_table_map
+from hedgerow.dispatcher.sink.tables import read_shapes
+from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import ServerPair
 from tests.conftest import StartPair
 from tests.integration.fidelity.columns import columns_of

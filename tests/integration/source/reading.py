@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from common.mysql import Flavour
-from common.position import Position
-from common.startpoint import resolve_start
-from common.uri import ServerUri
-from dispatcher.source import transactions as t
-from dispatcher.source.reader import Reader
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.common.startpoint import resolve_start
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.source import transactions as t
+from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import Server
 
 SECONDS = 20.0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymysql.cursors import Cursor
 
-from dispatcher.source.charsets import UNKNOWN, charset_of, decode
+from hedgerow.dispatcher.source.charsets import UNKNOWN, charset_of, decode
 from hedgerow.sandbox.servers import ServerPair
 
 NOT_OF_SESSIONS = {"ucs2", "utf16", "utf16le", "utf32"}

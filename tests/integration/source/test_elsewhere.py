@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import SourceUnavailable
-from dispatcher.source import events as e
+from hedgerow.common.errors import SourceUnavailable
+from hedgerow.dispatcher.source import events as e
 from hedgerow.sandbox.accounts import SOURCE_USER
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import ServerPair
@@ -16,8 +16,8 @@ from tests.integration.source.test_reader import insert, prepare
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dispatcher.source.reader._IDLE_SECONDS", 0.2)
-    monkeypatch.setattr("dispatcher.source.reader._BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("hedgerow.dispatcher.source.reader._IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("hedgerow.dispatcher.source.reader._BUSY_SECONDS", 0.2)
 
 
 def same_account(pair: ServerPair) -> None:

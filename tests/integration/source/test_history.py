@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from common.errors import BinlogPurged, BinlogReset, SourceUnavailable
-from common.mark import Mark
-from common.mysql import Flavour
-from common.position import Position
-from dispatcher.source import events as e
+from hedgerow.common.errors import BinlogPurged, BinlogReset, SourceUnavailable
+from hedgerow.common.mark import Mark
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.source import events as e
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair
@@ -219,7 +219,7 @@ def test_a_restart_goes_on_where_it_was(flavour: Flavour, start_pair: StartPair)
 def test_a_running_stream_notices_a_reset(
     flavour: Flavour, start_pair: StartPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dispatcher.source.reader._IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("hedgerow.dispatcher.source.reader._IDLE_SECONDS", 0.2)
     source = start_pair(flavour).source
     prepare(source)
     start = resolved(source, "now")

@@ -10,20 +10,20 @@ from dataclasses import replace
 import pytest
 from pymysqlreplication import BinLogStreamReader
 
-from common.errors import (
+from hedgerow.common.errors import (
     BinlogCorrupt,
     BinlogPurged,
     BinlogReset,
     HistoryDiverged,
     SourceUnavailable,
 )
-from common.gtid import gtid_set
-from common.mysql import Flavour
-from common.position import Position
-from common.uri import ServerUri
-from dispatcher.source import events as e
-from dispatcher.source import transactions as t
-from dispatcher.source.reader import Reader
+from hedgerow.common.gtid import gtid_set
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source import transactions as t
+from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Option, Server, ServerPair
 from tests.conftest import StartPair
@@ -208,7 +208,7 @@ def test_a_source_may_purge_what_the_stream_has_read(
         ask(reader, heartbeat, idle)
         questions.append(heartbeat)
 
-    monkeypatch.setattr("dispatcher.source.reader._IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("hedgerow.dispatcher.source.reader._IDLE_SECONDS", 0.2)
     monkeypatch.setattr(Reader, "_ask", counted)
     source = start_pair(flavour).source
     prepare(source)
@@ -330,7 +330,7 @@ def test_damage_on_the_way_is_noticed(server_pair: ServerPair) -> None:
 
 
 def test_a_silent_source_counts_as_dead(server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dispatcher.source.reader._LEAST_SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("hedgerow.dispatcher.source.reader._LEAST_SILENCE_SECONDS", 0.3)
     with following(server_pair.source, "now", heartbeat_seconds=0.05) as follower:
         follower.until(lambda: e.FORMAT_DESCRIPTION in follower.kinds)
         server_pair.source.freeze()

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from common.errors import BadInput
-from common.mysql import Flavour
-from common.position import Position
-from common.startpoint import _Source, resolve_start, walk
+from hedgerow.common.errors import BadInput
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.common.startpoint import _Source, resolve_start, walk
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.data.record_binlogs import STATEMENTS
 from tests.integration.source.reading import following, resolved, run, uri_of

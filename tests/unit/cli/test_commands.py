@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from common import errors
 from hedgerow.cli import main
 from hedgerow.cli.client import Client
+from hedgerow.common import errors
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from common.config import ClientConfig, NodeConfig
-from common.errors import BadInput
-from common.rpc import to_error
 from hedgerow.cli.main import run
+from hedgerow.common.config import ClientConfig, NodeConfig
+from hedgerow.common.errors import BadInput
+from hedgerow.common.rpc import to_error
 
 
 @pytest.mark.parametrize(

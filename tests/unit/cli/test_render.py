@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common.pb.v1 import admin_pb2 as pb
-from common.pb.v1 import maintainer_pb2, model_pb2
 from hedgerow.cli import render
 from hedgerow.cli.watch import Rates, show_live
+from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.pb.v1 import maintainer_pb2, model_pb2
 
 
 def feed(*, transactions: int = 0, rows: int = 0, epoch: int = 3) -> pb.Changefeed:

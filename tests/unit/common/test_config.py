@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from common.config import ClientConfig, NodeConfig
-from common.errors import BadInput
+from hedgerow.common.config import ClientConfig, NodeConfig
+from hedgerow.common.errors import BadInput
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from common.ddlscope import ddl_id, exactly_touched, touched
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.ddlscope import ddl_id, exactly_touched, touched
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
 def _ddl(gtid: str, file: str, offset: int, source_id: str) -> pb.Ddl:

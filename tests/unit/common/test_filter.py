@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BadInput
-from common.filter import SYSTEM_SCHEMAS, Pattern, TableFilter
+from hedgerow.common.errors import BadInput
+from hedgerow.common.filter import SYSTEM_SCHEMAS, Pattern, TableFilter
 
 NAMES = st.sampled_from(["a", "b", "ab", "ba", "abc", "A"])
 STARRED = st.text("ab*?", min_size=1, max_size=8)

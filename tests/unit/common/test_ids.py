@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from common.errors import BadInput
-from common.ids import Keys, changefeed_name, new_changefeed_uid, new_node_id
+from hedgerow.common.errors import BadInput
+from hedgerow.common.ids import Keys, changefeed_name, new_changefeed_uid, new_node_id
 
 
 @pytest.mark.parametrize("name", ["a", "0", "orders-eu_1.v2", "a" * 63])

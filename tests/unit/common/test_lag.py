@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.lag import Held, Lag, worst
+from hedgerow.common.lag import Held, Lag, worst
 
 
 def test_it_grows_from_when_it_was_last_known() -> None:

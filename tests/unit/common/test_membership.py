@@ -6,10 +6,10 @@ import datetime
 
 from google.protobuf import json_format
 
-from common.etcd import KeyValue, Snapshot
-from common.ids import Keys
-from common.membership import NodeInfo, read_members
-from common.pb.v1 import model_pb2 as pb
+from hedgerow.common.etcd import KeyValue, Snapshot
+from hedgerow.common.ids import Keys
+from hedgerow.common.membership import NodeInfo, read_members
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 KEYS = Keys("blue")
 INFO = NodeInfo("a-1", "a:7300", "0.1", datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), pb.ALIVE, 77)

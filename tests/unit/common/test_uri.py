@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BadInput, SecretUnreadable
-from common.uri import ServerUri, redact
+from hedgerow.common.errors import BadInput, SecretUnreadable
+from hedgerow.common.uri import ServerUri, redact
 
 SECRET = "s3cr3t"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from coordinator.feed import Feed, Revisions, first_ownership
-from coordinator.reconcile import Node, World
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.feed import Feed, Revisions, first_ownership
+from hedgerow.coordinator.reconcile import Node, World
 
 NOW = 1_700_000_000.0
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from coordinator.decisions import SaveCheckpoint, change_for
-from coordinator.feed import Feed, Revisions, pause, resume
-from coordinator.reconcile import reconcile
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.decisions import SaveCheckpoint, change_for
+from hedgerow.coordinator.feed import Feed, Revisions, pause, resume
+from hedgerow.coordinator.reconcile import reconcile
 from tests.unit.coordinator.builders import NOW, feed, maintainer, node, position, world
 
 FATAL = pb.ChangefeedError(code="SinkDiverged", message="1032")

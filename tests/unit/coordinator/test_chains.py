@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.pb.v1 import model_pb2 as pb
-from common.uri import ServerUri
-from coordinator.chains import chain_problems
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.uri import ServerUri
+from hedgerow.coordinator.chains import chain_problems
 
 
 def uri(host: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.pb.v1 import model_pb2 as pb
-from coordinator.checkpoint import advances
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.checkpoint import advances
 
 ONE, TWO = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 

@@ -12,13 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from common.errors import IllegalTransition
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from coordinator import feed as edits
-from coordinator.decisions import SendAdd, SendRemove, change_for
-from coordinator.feed import Change, Feed, Revisions
-from coordinator.reconcile import Node, World, reconcile
+from hedgerow.common.errors import IllegalTransition
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator import feed as edits
+from hedgerow.coordinator.decisions import SendAdd, SendRemove, change_for
+from hedgerow.coordinator.feed import Change, Feed, Revisions
+from hedgerow.coordinator.reconcile import Node, World, reconcile
 from tests.unit.coordinator.builders import NOW, feed
 
 NAMES = ["x", "y", "z"]

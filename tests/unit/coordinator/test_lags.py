@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from common.lag import Lag
-from common.pb.v1 import model_pb2 as pb
-from coordinator.decisions import SetFailed, change_for
-from coordinator.feed import Feed, as_of, pause, resume, timestamp
-from coordinator.lags import Lags
+from hedgerow.common.lag import Lag
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.decisions import SetFailed, change_for
+from hedgerow.coordinator.feed import Feed, as_of, pause, resume, timestamp
+from hedgerow.coordinator.lags import Lags
 from tests.unit.coordinator.builders import NOW, feed, maintainer
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.backoff import backoff, jitter_of
-from coordinator.placement import choose, imbalance
+from hedgerow.coordinator.backoff import backoff, jitter_of
+from hedgerow.coordinator.placement import choose, imbalance
 
 LOADS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9))
 

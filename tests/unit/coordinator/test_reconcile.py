@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from coordinator import feed as edits
-from coordinator.decisions import (
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator import feed as edits
+from hedgerow.coordinator.decisions import (
     Advance,
     DeleteKeys,
     MarkClosed,
@@ -21,8 +21,8 @@ from coordinator.decisions import (
     Write,
     change_for,
 )
-from coordinator.feed import Change, Feed, Revisions
-from coordinator.reconcile import World, reconcile
+from hedgerow.coordinator.feed import Change, Feed, Revisions
+from hedgerow.coordinator.reconcile import World, reconcile
 from tests.unit.coordinator.builders import NOW, feed, maintainer, node, position, world
 
 RETRIABLE = pb.ChangefeedError(code="SinkUnavailable", message="sink does not answer", retriable=True)

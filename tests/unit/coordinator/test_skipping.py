@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import BadInput
-from common.pb.v1 import model_pb2 as pb
-from coordinator.options import SKIPS_KEPT, with_skip
-from coordinator.skipping import ListedEvent, walk
+from hedgerow.common.errors import BadInput
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.options import SKIPS_KEPT, with_skip
+from hedgerow.coordinator.skipping import ListedEvent, walk
 
 U = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 MYSQL = (

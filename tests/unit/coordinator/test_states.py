@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import IllegalTransition
-from common.pb.v1 import model_pb2 as pb
-from coordinator.states import Event, State, next_state, possible
+from hedgerow.common.errors import IllegalTransition
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.states import Event, State, next_state, possible
 
 STATES: list[State] = [pb.NORMAL, pb.WARNING, pb.FAILED, pb.STOPPED, pb.REMOVED]
 

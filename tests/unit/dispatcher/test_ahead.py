@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.gtid import MysqlGtidSet
-from common.mysql import Flavour
-from common.position import Position, least
-from dispatcher.feed import Feed, Target
-from dispatcher.router import Router
+from hedgerow.common.gtid import MysqlGtidSet
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position, least
+from hedgerow.dispatcher.feed import Feed, Target
+from hedgerow.dispatcher.router import Router
 from tests.unit.dispatcher.binlog import SOURCE, Binlog
 from tests.unit.dispatcher.test_router import FILE, MANY, Collected, classify
 

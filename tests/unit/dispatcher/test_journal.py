@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.epoch import Owner
-from dispatcher.journal import Journal, Kind, Placement
+from hedgerow.common.epoch import Owner
+from hedgerow.dispatcher.journal import Journal, Kind, Placement
 
 FIRST, SECOND = Owner(1, "a"), Owner(2, "b")
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from common.lag import Lag
-from dispatcher.lag import SILENT_SECONDS, StreamLag, Undone, distance
-from dispatcher.source.clock import Clock
+from hedgerow.common.lag import Lag
+from hedgerow.dispatcher.lag import SILENT_SECONDS, StreamLag, Undone, distance
+from hedgerow.dispatcher.source.clock import Clock
 
 MYSQL, MARIADB = Clock(-1000.0, 0.0), Clock(-1000.0, 1.0)  # commit time 1100 is at 100 here
 START = ("binlog.000001", 4)

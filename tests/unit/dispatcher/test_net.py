@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import TableUnreplicated
-from common.mysql import Flavour
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from dispatcher.feed import Target
-from dispatcher.router import Router
+from hedgerow.common.errors import TableUnreplicated
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.feed import Target
+from hedgerow.dispatcher.router import Router
 from tests.unit.dispatcher.test_router import FILE, FLAVOURS, MANY, Setup, classify
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection
 
 import pytest
 
-from common.errors import UnsupportedEvent
-from common.mysql import Flavour
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from dispatcher.feed import Feed, Target
-from dispatcher.router import Router
-from dispatcher.source.statements import Statement
+from hedgerow.common.errors import UnsupportedEvent
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.feed import Feed, Target
+from hedgerow.dispatcher.router import Router
+from hedgerow.dispatcher.source.statements import Statement
 from tests.unit.dispatcher.binlog import Binlog
 
 FILE = "binlog.000001"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.errors import SinkUnavailable
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.journal import Placement
-from dispatcher.silence import ASK_AGAIN_SECONDS, SILENT_SECONDS, Silence
-from dispatcher.sink.inquiry import Answer, Fate, describe
-from dispatcher.standing import Standing
+from hedgerow.common.errors import SinkUnavailable
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.journal import Placement
+from hedgerow.dispatcher.silence import ASK_AGAIN_SECONDS, SILENT_SECONDS, Silence
+from hedgerow.dispatcher.sink.inquiry import Answer, Fate, describe
+from hedgerow.dispatcher.standing import Standing
 
 
 @dataclass(eq=False)

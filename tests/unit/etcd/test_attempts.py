@@ -5,9 +5,9 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from common.errors import EtcdUnavailable
-from common.etcd.attempts import Attempts
-from common.etcd.errors import Ambiguous, EtcdRefused, Judgement, LeaseNotFound, judge, refusal
+from hedgerow.common.errors import EtcdUnavailable
+from hedgerow.common.etcd.attempts import Attempts
+from hedgerow.common.etcd.errors import Ambiguous, EtcdRefused, Judgement, LeaseNotFound, judge, refusal
 
 Code = grpc.StatusCode
 

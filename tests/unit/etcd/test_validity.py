@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from common.etcd.session import Validity
+from hedgerow.common.etcd.session import Validity
 
 
 def test_it_ends_before_the_ttl_counted_from_when_the_keepalive_was_sent() -> None:

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from common.etcd.values import (
+from hedgerow.common.etcd.values import (
     Compare,
     Delete,
     Event,

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from common.epoch import Stamp
-from common.errors import IllegalTransition, TermLost
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from coordinator.decisions import Decision, DeleteKeys, MarkClosed, SendAdd, SendRemove, change_for
-from coordinator.feed import Change, Feed
-from coordinator.reconcile import Node as NodeView
-from coordinator.reconcile import World, reconcile
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.errors import IllegalTransition, TermLost
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.decisions import Decision, DeleteKeys, MarkClosed, SendAdd, SendRemove, change_for
+from hedgerow.coordinator.feed import Change, Feed
+from hedgerow.coordinator.reconcile import Node as NodeView
+from hedgerow.coordinator.reconcile import World, reconcile
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.etcd import Etcd
 from tests.unit.fence.network import Message, Network

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from common.epoch import Stamp
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
-from coordinator import feed as edits
-from coordinator.feed import Change, Feed, Revisions
-from maintainer.registry import Worker
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator import feed as edits
+from hedgerow.coordinator.feed import Change, Feed, Revisions
+from hedgerow.maintainer.registry import Worker
 from tests.unit.fence.chief import Chief, Edit
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.etcd import Etcd

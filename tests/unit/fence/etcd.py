@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from common.errors import TermLost
-from common.pb.v1 import model_pb2 as pb
-from coordinator.feed import Change, Feed, Revisions
+from hedgerow.common.errors import TermLost
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.feed import Change, Feed, Revisions
 
 
 @dataclass(slots=True)

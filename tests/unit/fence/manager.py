@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from common.epoch import Owner
-from common.errors import Fenced, HedgerowError, SinkUnavailable
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.board import Dispatcher
-from dispatcher.journal import Journal, Kind, Placement
-from dispatcher.report import DispatcherReport
-from dispatcher.sink.writer import Writer
+from hedgerow.common.epoch import Owner
+from hedgerow.common.errors import Fenced, HedgerowError, SinkUnavailable
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.board import Dispatcher
+from hedgerow.dispatcher.journal import Journal, Kind, Placement
+from hedgerow.dispatcher.report import DispatcherReport
+from hedgerow.dispatcher.sink.writer import Writer
 from tests.unit.fence.sink import Locked, Session, Sink, Transaction
 from tests.unit.fence.source import at
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from common.epoch import Stamp
+from hedgerow.common.epoch import Stamp
 from tests.unit.fence.etcd import Etcd
 
 MOST_WAITING = 60  # beyond it the oldest is lost

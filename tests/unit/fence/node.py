@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from common.epoch import NOBODY, Owner, Stamp, Verdict, admit
-from common.errors import HedgerowError
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.journal import Placement
-from dispatcher.registry import Record
-from maintainer.host import HostService
-from maintainer.registry import Record as HostRecord
-from maintainer.registry import Worker
+from hedgerow.common.epoch import NOBODY, Owner, Stamp, Verdict, admit
+from hedgerow.common.errors import HedgerowError
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.journal import Placement
+from hedgerow.dispatcher.registry import Record
+from hedgerow.maintainer.host import HostService
+from hedgerow.maintainer.registry import Record as HostRecord
+from hedgerow.maintainer.registry import Worker
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.etcd import Etcd
 from tests.unit.fence.manager import Manager

@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from common.epoch import Stamp
-from common.errors import HedgerowError, LostOwnership
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import maintainer_pb2 as mpb
-from common.pb.v1 import model_pb2 as pb
-from maintainer.bootstrap import Inventory
-from maintainer.closing import Closing
-from maintainer.core import Core
-from maintainer.fleet import Orders
-from maintainer.maintainer import Maintainer
-from maintainer.nodes import Link, check_response, sequence
-from maintainer.reporting import report_error
-from maintainer.store import View
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.errors import HedgerowError, LostOwnership
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.maintainer.bootstrap import Inventory
+from hedgerow.maintainer.closing import Closing
+from hedgerow.maintainer.core import Core
+from hedgerow.maintainer.fleet import Orders
+from hedgerow.maintainer.maintainer import Maintainer
+from hedgerow.maintainer.nodes import Link, check_response, sequence
+from hedgerow.maintainer.reporting import report_error
+from hedgerow.maintainer.store import View
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.etcd import Etcd
 from tests.unit.fence.network import Message, Network

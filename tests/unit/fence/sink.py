@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from common.errors import Fenced, SinkUnavailable
-from common.position import Position
-from common.sinktables import SCHEMA_DISPATCHER, ProgressRow, SessionRecord, judge_fence
+from hedgerow.common.errors import Fenced, SinkUnavailable
+from hedgerow.common.position import Position
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER, ProgressRow, SessionRecord, judge_fence
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.source import Source
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from common.epoch import Owner
-from dispatcher.journal import Placement
+from hedgerow.common.epoch import Owner
+from hedgerow.dispatcher.journal import Placement
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.machine import FenceMachine
 from tests.unit.fence.manager import Manager

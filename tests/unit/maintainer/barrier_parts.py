@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from common.pb.v1 import model_pb2 as pb
-from common.sinktables import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
-from maintainer.barrier import Barrier
-from maintainer.fleet import Orders
-from maintainer.store import View
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
+from hedgerow.maintainer.barrier import Barrier
+from hedgerow.maintainer.fleet import Orders
+from hedgerow.maintainer.store import View
 from tests.unit.maintainer.builders import at
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from common.pb.v1 import model_pb2 as pb
-from common.position import Position
-from common.sinktables import ProgressRow, SessionRecord
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.position import Position
+from hedgerow.common.sinktables import ProgressRow, SessionRecord
 
 FILE = "binlog.000001"
 SOURCE = "1"

@@ -7,11 +7,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ddlscope import dropped, touched
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
-from common.sinktables import SCHEMA_DISPATCHER
-from maintainer.barrier import Barrier, Placed, SentBarriers, decide, list_version
+from hedgerow.common.ddlscope import dropped, touched
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER
+from hedgerow.maintainer.barrier import Barrier, Placed, SentBarriers, decide, list_version
 from tests.unit.maintainer.builders import at, ddl_at, status
 
 K = ddl_at(10, "s.a")

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.pb.v1 import dispatch_pb2
-from common.pb.v1 import model_pb2 as pb
-from maintainer.barrier import Barrier
-from maintainer.fleet import Orders
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.maintainer.barrier import Barrier
+from hedgerow.maintainer.fleet import Orders
 from tests.unit.maintainer.barrier_world import NODES, World
 
 NAMES = ["s.a", "s.b", "s.c", "s.d"]

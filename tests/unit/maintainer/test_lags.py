@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from common.lag import Lag
-from common.pb.v1 import dispatch_pb2
-from maintainer.lags import SILENT_SECONDS, Lags
+from hedgerow.common.lag import Lag
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.maintainer.lags import SILENT_SECONDS, Lags
 
 
 def told(lags: Lags, node: str, now: float, lag: Lag | None) -> None:

@@ -7,10 +7,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.pb.v1 import model_pb2 as pb
-from common.sinktables import SCHEMA_DISPATCHER
-from maintainer.placement import Home, choose_homes
-from maintainer.units import Unit, make_units
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.sinktables import SCHEMA_DISPATCHER
+from hedgerow.maintainer.placement import Home, choose_homes
+from hedgerow.maintainer.units import Unit, make_units
 
 NODES = ["a", "b", "c", "d"]
 TABLES = [f"s.t{number}" for number in range(12)]

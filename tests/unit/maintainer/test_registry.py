@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from common.epoch import Stamp
-from common.pb.v1 import maintainer_pb2 as mpb
-from maintainer.registry import REPORTS_KEPT, Registry
+from hedgerow.common.epoch import Stamp
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.maintainer.registry import REPORTS_KEPT, Registry
 
 
 class Ended:

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from common.config import NodeConfig
-from common.errors import EtcdUnavailable, SessionLost
-from common.etcd import Etcd, EtcdRefused, LeaseNotFound
-from common.membership import Membership
-from common.pb.v1 import model_pb2 as pb
 from hedgerow import node
+from hedgerow.common.config import NodeConfig
+from hedgerow.common.errors import EtcdUnavailable, SessionLost
+from hedgerow.common.etcd import Etcd, EtcdRefused, LeaseNotFound
+from hedgerow.common.membership import Membership
+from hedgerow.common.pb.v1 import model_pb2 as pb
 
 FULL = EtcdRefused("etcd 127.0.0.1:2379 refused: mvcc: database space exceeded")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dispatcher.sink import kept
-from dispatcher.sink.kept import KeptSession
+from hedgerow.dispatcher.sink import kept
+from hedgerow.dispatcher.sink.kept import KeptSession
 
 
 class Fake:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pymysql
 import pytest
 
-from common.errors import HedgerowError, SinkRefused, SinkUnavailable
-from common.names import TableName
-from common.uri import ServerUri
-from dispatcher.sink.refusals import refusal
+from hedgerow.common.errors import HedgerowError, SinkRefused, SinkUnavailable
+from hedgerow.common.names import TableName
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.sink.refusals import refusal
 
 URI = ServerUri.parse("mysql://u@h/")
 

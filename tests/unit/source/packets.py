@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
-from dispatcher.source import events as e
-from dispatcher.source.framing import Framer, StreamEnded
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.framing import Framer, StreamEnded
 
 LONGEST = 0xFFFFFF
 

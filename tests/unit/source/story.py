@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dispatcher.source import transactions as t
+from hedgerow.dispatcher.source import transactions as t
 
 
 def tell(tracker: t.Tracker, events: Iterable[bytes]) -> list[str]:

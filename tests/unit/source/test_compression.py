@@ -10,10 +10,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BinlogCorrupt
-from dispatcher.source import events as e
-from dispatcher.source.compression import unwrap
-from dispatcher.source.framing import CUT, Framer
+from hedgerow.common.errors import BinlogCorrupt
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.compression import unwrap
+from hedgerow.dispatcher.source.framing import CUT, Framer
 from tests.unit.source.packets import description, frame, make_event, sealed, stream
 
 inner_events = st.lists(

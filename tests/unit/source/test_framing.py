@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BinlogCorrupt, UnsupportedEvent
-from dispatcher.source import events as e
-from dispatcher.source.framing import CAPACITY, MOST_COMPRESSED, Framer
+from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.framing import CAPACITY, MOST_COMPRESSED, Framer
 from tests.unit.source.packets import LONGEST, description, frame, make_event, packets, sealed, stream
 
 kinds = st.sampled_from([e.TABLE_MAP, e.WRITE_ROWS, e.XID, e.QUERY, e.HEARTBEAT, e.GTID, 99])

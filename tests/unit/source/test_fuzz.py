@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.errors import BinlogCorrupt
-from dispatcher.source import events as e
-from dispatcher.source.framing import Framer
+from hedgerow.common.errors import BinlogCorrupt
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source.framing import Framer
 from tests.unit.source.fuzz import attempt
 from tests.unit.source.packets import LONGEST
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from common.mark import Mark
-from common.mysql import Flavour
-from common.position import Position
-from dispatcher.source.history import has_place
+from hedgerow.common.mark import Mark
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.source.history import has_place
 
 UUID = "00000000-0000-0000-0000-000000000001"
 FILE = "binlog.000003"

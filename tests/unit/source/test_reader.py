@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from common.errors import SourceUnavailable
-from common.position import Position
-from common.uri import ServerUri
-from dispatcher.source.reader import Reader
+from hedgerow.common.errors import SourceUnavailable
+from hedgerow.common.position import Position
+from hedgerow.common.uri import ServerUri
+from hedgerow.dispatcher.source.reader import Reader
 
 
 def context(side: int) -> ssl.SSLContext:
@@ -54,11 +54,11 @@ def tls_pair() -> Iterator[tuple[ssl.SSLSocket, socket.socket, ssl.SSLObject, ss
 
 
 def test_a_source_that_stops_in_a_tls_record_counts_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dispatcher.source.reader._LEAST_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr("hedgerow.dispatcher.source.reader._LEAST_SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(Reader, "_request_dump", lambda reader, connection: None)
     with tls_pair() as (raw, wire, server, outward):
         connection = SimpleNamespace(_sock=raw, _force_close=raw.close)
-        monkeypatch.setattr("dispatcher.source.reader.connect", lambda *_, **__: connection)
+        monkeypatch.setattr("hedgerow.dispatcher.source.reader.connect", lambda *_, **__: connection)
         uri = ServerUri.parse("mysql://u@h/")
         reader = Reader(uri, "mysql", Position(), server_id=1, heartbeat_seconds=0.01)
         reader.connect()

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BinlogCorrupt, UnsupportedEvent
-from common.mysql import Flavour
-from common.position import Position
-from dispatcher.source import events as e
-from dispatcher.source import transactions as t
-from dispatcher.source.charsets import UNKNOWN, charset_of, decode, encode
-from dispatcher.source.statements import Statement, read_statement
+from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.position import Position
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source import transactions as t
+from hedgerow.dispatcher.source.charsets import UNKNOWN, charset_of, decode, encode
+from hedgerow.dispatcher.source.statements import Statement, read_statement
 from tests.data.record_binlogs import BINLOGS, FILE, flavour_of
 from tests.unit.source.packets import frame, make_event, stream
 from tests.unit.source.story import events_of_file

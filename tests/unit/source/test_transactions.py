@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged, UnsupportedEvent
-from common.position import Position
-from common.skips import Skip
-from dispatcher.source import events as e
-from dispatcher.source import transactions as t
-from dispatcher.source.gtid_events import tagged_gtid
-from dispatcher.source.refusals import mariadb_missing, refusal
-from dispatcher.source.statements import Kind, plain_text, statement_kind
+from hedgerow.common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged, UnsupportedEvent
+from hedgerow.common.position import Position
+from hedgerow.common.skips import Skip
+from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.source import transactions as t
+from hedgerow.dispatcher.source.gtid_events import tagged_gtid
+from hedgerow.dispatcher.source.refusals import mariadb_missing, refusal
+from hedgerow.dispatcher.source.statements import Kind, plain_text, statement_kind
 from tests.unit.source.packets import make_event
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.preflight.grants import parse_grants
+from hedgerow.coordinator.preflight.grants import parse_grants
 
 
 @pytest.mark.parametrize(

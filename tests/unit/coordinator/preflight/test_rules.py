@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 
-from common.catalog import Column, ForeignKey, Table
-from common.filter import TableFilter
-from common.mysql import Flavour, ServerInfo
-from common.names import TableName
-from coordinator.preflight.facts import Facts, Tables
-from coordinator.preflight.grants import parse_grants
-from coordinator.preflight.servers import pair_problems, pair_warnings, sink_problems, sink_warnings, source_problems
-from coordinator.preflight.tables import table_problems
+from hedgerow.common.catalog import Column, ForeignKey, Table
+from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql import Flavour, ServerInfo
+from hedgerow.common.names import TableName
+from hedgerow.coordinator.preflight.facts import Facts, Tables
+from hedgerow.coordinator.preflight.grants import parse_grants
+from hedgerow.coordinator.preflight.servers import (
+    pair_problems,
+    pair_warnings,
+    sink_problems,
+    sink_warnings,
+    source_problems,
+)
+from hedgerow.coordinator.preflight.tables import table_problems
 
 CHILD, PARENT = TableName("d", "child"), TableName("d", "parent")
 EVERYTHING = TableFilter()

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from common.mysql import Flavour
-from common.names import TableName
-from common.pb.v1 import model_pb2 as pb
-from dispatcher.ddl import Classified, Kind, classify
-from dispatcher.ddl.lexer import ANSI_QUOTES, MSSQL, NO_BACKSLASH_ESCAPES, Token, tokens
-from dispatcher.ddl.model import at_byte
+from hedgerow.common.mysql import Flavour
+from hedgerow.common.names import TableName
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.ddl import Classified, Kind, classify
+from hedgerow.dispatcher.ddl.lexer import ANSI_QUOTES, MSSQL, NO_BACKSLASH_ESCAPES, Token, tokens
+from hedgerow.dispatcher.ddl.model import at_byte
 from hedgerow.sandbox.flavours import FLAVOURS
 
 

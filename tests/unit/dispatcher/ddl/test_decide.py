@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from common.filter import TableFilter
-from dispatcher.ddl import Action, apply_filter, classify
+from hedgerow.common.filter import TableFilter
+from hedgerow.dispatcher.ddl import Action, apply_filter, classify
 
 SKIP, EXECUTE, REFUSE = Action.SKIP, Action.EXECUTE, Action.REFUSE
 
