@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measure import cpu_seconds
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.process import wait_until

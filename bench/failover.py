@@ -27,7 +27,7 @@ from rich.table import Table
 from bench.pauses import Interruption, summary
 from bench.underload import FEED, TABLES, UnderLoad
 from hedgerow.common.config import NodeConfig
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.cluster import Cluster
 

@@ -20,7 +20,7 @@ from bench.ours import FEED
 from bench.results import FireRun
 from bench.scenarios import SCENARIOS, SCHEMA
 from bench.settings import sink_options, source_options
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import Access
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import wait_until_equal

@@ -11,7 +11,7 @@ from bench.contender import BenchError, Contender, Session
 from bench.results import HugeRun
 from bench.scenarios import SCHEMA
 from bench.settings import sink_options, source_options
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.compare import compare
 from hedgerow.sandbox.servers import Server
 

@@ -10,7 +10,7 @@ from bench.ours import FEED
 from bench.results import IdleRun
 from bench.scenarios import SCHEMA
 from bench.settings import sink_options, source_options
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.cluster import Cluster
 
 TABLES = 100

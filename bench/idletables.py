@@ -14,7 +14,7 @@ import time
 
 import click
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.flavours import FLAVOURS
 from hedgerow.sandbox.servers import Server

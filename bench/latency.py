@@ -16,7 +16,7 @@ from bench.oltp import ALL_TABLES, CREATE, WRITERS, Load, Writing, latencies, lo
 from bench.results import LatencyRun, percentile
 from bench.scenarios import SCHEMA
 from bench.settings import sink_options, source_options
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.compare import compare, wait_until_equal
 from hedgerow.sandbox.servers import Server
 

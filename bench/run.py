@@ -22,7 +22,7 @@ from bench.report import Section
 from bench.scenarios import SCENARIOS, Scenario
 from bench.settings import source_options
 from hedgerow.common.errors import HedgerowError
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.servers import Server
 
 LATENCY, HUGE, IDLE = "latency", "huge", "idle"

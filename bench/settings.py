@@ -7,7 +7,7 @@ client, always does, and sync_binlog would mean nothing.
 
 from __future__ import annotations
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.servers import Option
 
 _BOTH: dict[str, Option] = {"innodb_buffer_pool_size": "512M", "max_allowed_packet": "64M"}

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from hedgerow.common import secrets
 from hedgerow.common.errors import BadInput
+from hedgerow.common.mysql import secrets
 
 
 class _Settings(BaseSettings):

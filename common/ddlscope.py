@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER
 
 DdlId = tuple[str, str, str, int]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from hedgerow.common.binlog.gtid import gtid_set
+from hedgerow.common.binlog.position import Position, least
 from hedgerow.common.errors import HedgerowError
-from hedgerow.common.gtid import gtid_set
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position, least
 
 
 def advances(recorded: pb.Position | None, reported: pb.Position, flavour: str) -> bool:

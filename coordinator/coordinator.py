@@ -12,15 +12,15 @@ import contextlib
 
 import structlog
 
+from hedgerow.common.control.membership import Membership
+from hedgerow.common.control.rpc import Peers
 from hedgerow.common.errors import EtcdUnavailable, HedgerowError, SessionLost, TermLost
 from hedgerow.common.etcd import Etcd, EtcdRefused, Leadership, Mirror
 from hedgerow.common.etcd import prefix as keys_under
-from hedgerow.common.membership import Membership
-from hedgerow.common.rpc import Peers
 from hedgerow.coordinator import metrics
-from hedgerow.coordinator.probe import probe_coordinator
-from hedgerow.coordinator.reign import CoordinatorConfig, Reign, first_cause
 from hedgerow.coordinator.store import directory
+from hedgerow.coordinator.term import CoordinatorConfig, Reign, first_cause
+from hedgerow.coordinator.watch.probe import probe_coordinator
 
 log = structlog.get_logger()
 

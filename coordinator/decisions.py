@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.feed import Change, Feed, advance, timestamp, with_checkpoint, with_state
+from hedgerow.coordinator.changefeed import Change, Feed, advance, timestamp, with_checkpoint, with_state
 from hedgerow.coordinator.states import Event, next_state
 
 

@@ -16,13 +16,15 @@ from typing import Any
 import grpc
 import structlog
 
+from hedgerow.common.control.rpc import to_error
 from hedgerow.common.errors import EtcdUnavailable, IllegalTransition, NodeUnavailable, TermLost
 from hedgerow.common.etcd import EtcdRefused
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.common.pb.v1.maintainer_pb2_grpc import MaintainerHostStub
-from hedgerow.common.rpc import to_error
 from hedgerow.coordinator import metrics
+from hedgerow.coordinator.cache import FeedTable
+from hedgerow.coordinator.changefeed import Feed, as_of
 from hedgerow.coordinator.decisions import (
     Advance,
     Decision,
@@ -33,10 +35,8 @@ from hedgerow.coordinator.decisions import (
     SetFailed,
     change_for,
 )
-from hedgerow.coordinator.feed import Feed, as_of
-from hedgerow.coordinator.feedtable import FeedTable
-from hedgerow.coordinator.nodewatch import NodeWatch
 from hedgerow.coordinator.store import Store, Written
+from hedgerow.coordinator.watch.nodes import NodeWatch
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import Counter, Gauge
 
 from hedgerow.common.lag import Lag
-from hedgerow.coordinator.feed import Feed
+from hedgerow.coordinator.changefeed import Feed
 from hedgerow.coordinator.states import state_name
 
 EPOCH = Gauge("hedgerow_changefeed_epoch", "Epoch on record, and the node that owns it", ["changefeed", "node"])

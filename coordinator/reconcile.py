@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hedgerow.common import errors
+from hedgerow.common.backoff import backoff, jitter_of
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.backoff import backoff, jitter_of
+from hedgerow.coordinator.changefeed import Feed, seconds
 from hedgerow.coordinator.checkpoint import advances
 from hedgerow.coordinator.decisions import (
     Advance,
@@ -28,7 +29,6 @@ from hedgerow.coordinator.decisions import (
     SetNormal,
     SetWarning,
 )
-from hedgerow.coordinator.feed import Feed, seconds
 from hedgerow.coordinator.placement import choose, imbalance
 
 CHECKPOINT_SECONDS = 5.0

@@ -34,7 +34,7 @@ from hedgerow.common.etcd import (
 from hedgerow.common.etcd.errors import Ambiguous
 from hedgerow.common.metrics import rejected
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.feed import Change, Feed, Revisions
+from hedgerow.coordinator.changefeed import Change, Feed, Revisions
 
 log = structlog.get_logger()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hedgerow.common.binlog.skips import Skip
 from hedgerow.common.errors import BadInput
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.skips import Skip
-from hedgerow.common.uri import ServerUri
 
 DEFAULT_LANES = 1
 DEFAULT_BATCH_TRANSACTIONS = 1000

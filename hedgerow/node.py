@@ -20,19 +20,19 @@ from importlib.metadata import version
 import structlog
 from prometheus_client import start_http_server
 
-from hedgerow.common import secrets
 from hedgerow.common.config import NodeConfig, split_address
+from hedgerow.common.control.membership import Membership
+from hedgerow.common.control.rpc import Peers, Server
 from hedgerow.common.errors import BadInput, EtcdUnavailable, HedgerowError, LostOwnership
 from hedgerow.common.etcd import Etcd, EtcdConfig, EtcdRefused
 from hedgerow.common.ids import Keys
-from hedgerow.common.membership import Membership
+from hedgerow.common.mysql import secrets
 from hedgerow.common.pb.v1 import admin_pb2_grpc, dispatch_pb2_grpc, maintainer_pb2_grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.rpc import Peers, Server
-from hedgerow.coordinator.admin import AdminService
+from hedgerow.coordinator.admin.service import AdminService
 from hedgerow.coordinator.coordinator import Coordinator
 from hedgerow.coordinator.preflight.run import preflight
-from hedgerow.dispatcher.service import DispatchService
+from hedgerow.dispatcher.control.service import DispatchService
 from hedgerow.maintainer.host import HostService
 
 log = structlog.get_logger()

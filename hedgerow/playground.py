@@ -7,7 +7,7 @@ import threading
 
 from rich.console import Console
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.servers import Server
 from hedgerow.sandbox.workload import SCHEMA, Workload

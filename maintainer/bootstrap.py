@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hedgerow.common.ledger.progress import ProgressRow
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.sinktables import ProgressRow
+from hedgerow.maintainer.colocation import Unit
 from hedgerow.maintainer.placement import Home
-from hedgerow.maintainer.units import Unit
 
 
 @dataclass(frozen=True, slots=True)

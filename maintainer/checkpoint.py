@@ -12,10 +12,10 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from hedgerow.common.gtid import gtid_set
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.binlog.gtid import gtid_set
+from hedgerow.common.binlog.position import Position, least
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position, least
 
 
 class Checkpoint:
@@ -42,7 +42,7 @@ class Checkpoint:
                 self._put(status.dispatcher, _later(known, Position.read(status.position), self._flavour))
 
     def advance(self) -> Position | None:
-        """The checkpoint now; None before there are dispatchers. Raises HistoryDiverged (common/position.py)."""
+        """The checkpoint now; None before there are dispatchers. Raises HistoryDiverged (common/binlog/position.py)."""
         if self._positions:
             found = least(list(self._counts), self._flavour)
             self.reported = _later(self.reported or found, found, self._flavour)

@@ -16,14 +16,14 @@ from typing import TypeVar
 import grpc
 import structlog
 
+from hedgerow.common.binlog.position import Position, least
+from hedgerow.common.control.rpc import is_refused
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import HedgerowError, LostOwnership, SinkUnavailable
 from hedgerow.common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc, maintainer_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position, least
-from hedgerow.common.rpc import is_refused
+from hedgerow.maintainer.link import Timing, check_response, unavailable
 from hedgerow.maintainer.members import Channels, MembersSource
-from hedgerow.maintainer.nodes import Timing, check_response, unavailable
 from hedgerow.maintainer.reporting import report_error
 from hedgerow.maintainer.store import Store
 

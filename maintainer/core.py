@@ -10,19 +10,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hedgerow.common import errors
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import HedgerowError, LostOwnership, SinkRefused
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER
-from hedgerow.maintainer.barrier import Barrier, ListVersion, Placed, SentBarriers, decide, list_version
 from hedgerow.maintainer.bootstrap import Inventory, adopt
 from hedgerow.maintainer.checkpoint import Applied, Checkpoint
+from hedgerow.maintainer.colocation import Unit, make_units
 from hedgerow.maintainer.fleet import Fleet, Orders
+from hedgerow.maintainer.operations.barrier import Barrier, ListVersion, Placed, SentBarriers, decide, list_version
 from hedgerow.maintainer.reporting import worst
 from hedgerow.maintainer.store import View
-from hedgerow.maintainer.units import Unit, make_units
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from hedgerow.common.ddlscope import ddl_id
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.bootstrap import Adoption, Inventory, actual_lane
+from hedgerow.maintainer.colocation import Unit
 from hedgerow.maintainer.placement import Home, choose_homes
-from hedgerow.maintainer.units import Unit
 
 
 class Phase(enum.Enum):

@@ -23,9 +23,9 @@ from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import maintainer_pb2_grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.closing import Closing
+from hedgerow.maintainer.link import Timing
 from hedgerow.maintainer.maintainer import Maintainer
 from hedgerow.maintainer.members import Channels, MembersSource
-from hedgerow.maintainer.nodes import Timing
 from hedgerow.maintainer.registry import ENDED, Record, Registry, Worker
 from hedgerow.maintainer.store import Store
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.maintainer.barrier import Barrier
 from hedgerow.maintainer.fleet import Orders
+from hedgerow.maintainer.link import Link, Listener, NodeLink, Timing
 from hedgerow.maintainer.members import Channels, MembersSource
-from hedgerow.maintainer.nodes import Link, Listener, NodeLink, Timing
+from hedgerow.maintainer.operations.barrier import Barrier
 
 
 class Links:

@@ -25,9 +25,9 @@ from hedgerow.maintainer.bootstrap import Inventory
 from hedgerow.maintainer.core import Core
 from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.lags import Lags
+from hedgerow.maintainer.link import Timing, sequence
 from hedgerow.maintainer.links import Links
 from hedgerow.maintainer.members import Channels, MembersSource
-from hedgerow.maintainer.nodes import Timing, sequence
 from hedgerow.maintainer.reporting import as_retriable, report_error, worst
 from hedgerow.maintainer.store import Store, View
 

@@ -1,6 +1,6 @@
 """What a maintainer needs to know of the cluster: who is there, and when that changes.
 
-`common.membership.Membership` is one such source. Sources hand out immutable snapshots.
+`common.control.membership.Membership` is one such source. Sources hand out immutable snapshots.
 """
 
 from __future__ import annotations
@@ -39,6 +39,6 @@ class MembersSource(Protocol):
 
 
 class Channels(Protocol):
-    """`common.rpc.Peers` is one. Channels are the source's own; nobody here closes them."""
+    """`common.control.rpc.Peers` is one. Channels are the source's own; nobody here closes them."""
 
     def channel(self, address: str) -> grpc.aio.Channel: ...

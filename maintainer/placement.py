@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER
-from hedgerow.maintainer.units import Unit
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.maintainer.colocation import Unit
 
 SCHEMA_UNIT: Unit = frozenset((SCHEMA_DISPATCHER,))
 

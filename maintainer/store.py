@@ -31,21 +31,21 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from hedgerow.common import sinktables
-from hedgerow.common.catalog import foreign_key_edges, schema_names, user_tables
-from hedgerow.common.ddllock import end_ddl
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.skips import Skip
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import Fenced, SinkRefused, SourceUnavailable
-from hedgerow.common.filter import TableFilter
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ddl import DONE, STARTED
+from hedgerow.common.ledger.ddllock import end_ddl
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, ProgressRow
+from hedgerow.common.ledger.sessions import SessionRecord, kill_session
 from hedgerow.common.metrics import rejected
-from hedgerow.common.mysql import Flavour, What, connect, unavailable
+from hedgerow.common.mysql.catalog import foreign_key_edges, schema_names, user_tables
+from hedgerow.common.mysql.connect import Flavour, What, connect, unavailable
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.common.sinkjournal import DONE, STARTED
-from hedgerow.common.sinksessions import SessionRecord, kill_session
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER, ProgressRow
-from hedgerow.common.skips import Skip
-from hedgerow.common.uri import ServerUri
 
 CONNECT_SECONDS = 5.0
 MISSING_GRANTS = frozenset({1044, 1142, 1143, 1227, 1370})  # of an account that was let in

@@ -17,8 +17,8 @@ from typing import Protocol
 import hypothesis
 import pytest
 
-from hedgerow.common import secrets
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql import secrets
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher import metrics
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available, flavours_available
 from hedgerow.sandbox.process import running_children

@@ -16,12 +16,12 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import COMMAND
 
-from hedgerow.common.catalog import Column, ForeignKey, Table, columns, foreign_keys, user_tables
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.mysql import ServerInfo, server_info
-from hedgerow.common.names import TableName
-from hedgerow.common.sinkschema import SCHEMA, SCHEMA_DISPATCHER
-from hedgerow.common.unlogged import unlogged
+from hedgerow.common.ledger.schema import SCHEMA, SCHEMA_DISPATCHER
+from hedgerow.common.mysql.catalog import Column, ForeignKey, Table, columns, foreign_keys, user_tables
+from hedgerow.common.mysql.connect import ServerInfo, server_info
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.names import TableName
+from hedgerow.common.mysql.unlogged import unlogged
 from hedgerow.coordinator.preflight.grants import Grants, parse_grants
 
 _NOT_THERE: Final = frozenset({1049, 1146})  # schema, table
@@ -62,7 +62,7 @@ class Facts:
     denied: frozenset[str] = frozenset()
     binlog_do: str = ""
     binlog_ignore: str = ""
-    unlogged: str = ""  # common.unlogged
+    unlogged: str = ""  # common.mysql.connect.unlogged
     applied: frozenset[tuple[str, str]] = frozenset()
     replicated: Mapping[str, str] = field(default_factory=dict)
 

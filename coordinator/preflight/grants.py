@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from hedgerow.common.filter import ANY, ONE, TableFilter
+from hedgerow.common.mysql.filter import ANY, ONE, TableFilter
 
 EVERYWHERE: Final = "*"
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hedgerow.common.catalog import Column
 from hedgerow.common.errors import Problem
-from hedgerow.common.names import TableName, quoted
+from hedgerow.common.mysql.catalog import Column
+from hedgerow.common.mysql.names import TableName, quoted
 from hedgerow.coordinator.preflight.facts import Facts
 
 

@@ -7,12 +7,12 @@ from contextlib import closing
 import pymysql
 from pymysql.constants import ER
 
-from hedgerow.common.catalog import user_tables
 from hedgerow.common.errors import Problem
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.mysql import connect, unavailable
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER, list_progress
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, list_progress
+from hedgerow.common.mysql.catalog import user_tables
+from hedgerow.common.mysql.connect import connect, unavailable
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 
 _SECONDS = 10.0
 SHOWN = 5

@@ -10,12 +10,12 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.startpoint import resolve_start
 from hedgerow.common.errors import BadInput, PreflightFailed, Problem, ReplicationError, Unavailable
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.mysql import Flavour, ServerInfo, What, connect, unavailable
-from hedgerow.common.position import Position
-from hedgerow.common.startpoint import resolve_start
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.connect import Flavour, ServerInfo, What, connect, unavailable
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.coordinator.preflight.facts import Facts, sink_facts, source_facts
 from hedgerow.coordinator.preflight.keys import key_problems
 from hedgerow.coordinator.preflight.servers import (

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from hedgerow.common.errors import Problem
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import quoted
-from hedgerow.common.sinktables import SCHEMA
-from hedgerow.common.versioning import WAY_ON, ends_differ
+from hedgerow.common.ledger.progress import SCHEMA
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import quoted
+from hedgerow.common.mysql.versioning import WAY_ON, ends_differ
 from hedgerow.coordinator.preflight.facts import Facts
 from hedgerow.coordinator.preflight.grants import EVERYWHERE
 

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 
-from hedgerow.common.catalog import Column, ForeignKey
 from hedgerow.common.errors import Problem
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.names import TableName
-from hedgerow.common.sinkschema import SCHEMA
+from hedgerow.common.ledger.schema import SCHEMA
+from hedgerow.common.mysql.catalog import Column, ForeignKey
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.names import TableName
 from hedgerow.coordinator.preflight.facts import Facts, Tables
 
 SHOWN = 5

@@ -5,7 +5,7 @@ Only what a clause begins with says what it is: most words of the grammar are le
 
 from __future__ import annotations
 
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.ddl.fills import column_fill
 from hedgerow.dispatcher.ddl.model import Classified, Fill, Kind

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.ddl.alter import alter_table
 from hedgerow.dispatcher.ddl.lexer import Token, Unreadable, tokens

@@ -6,8 +6,8 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.ddl.model import Classified, Kind
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 
 ANSI_QUOTES: Final = 1 << 2  # bits of sql_mode, as query events carry it; the same on both flavours
 MSSQL: Final = 1 << 10  # MariaDB's: names in [brackets] too. It says nothing on MySQL

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 _WIDEST: Final = 8  # bytes of a character, and more

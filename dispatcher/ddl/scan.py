@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.names import TableName
 from hedgerow.dispatcher.ddl.lexer import Token
 from hedgerow.dispatcher.ddl.model import Edit
 

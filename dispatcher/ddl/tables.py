@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.ddl.model import Classified, Edit, Fill, Kind
 from hedgerow.dispatcher.ddl.scan import Scan

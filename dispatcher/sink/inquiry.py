@@ -19,10 +19,10 @@ import structlog
 from pymysql.cursors import Cursor
 
 from hedgerow.common.errors import HedgerowError
-from hedgerow.common.mysql import Flavour, connect
-from hedgerow.common.sinktables import SessionRecord
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.common.ledger.progress import SessionRecord
+from hedgerow.common.mysql.connect import Flavour, connect
+from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.kill_switch import Cut
 
 log = structlog.get_logger()
 

@@ -7,11 +7,11 @@ from collections.abc import Collection
 import pymysql
 
 from hedgerow.common.errors import HedgerowError, SinkUnavailable
-from hedgerow.common.mysql import connect
-from hedgerow.common.names import TableName
-from hedgerow.common.sinklocks import global_read_lock, table_locks
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.sink.cut import Cut
+from hedgerow.common.ledger.locks import global_read_lock, table_locks
+from hedgerow.common.mysql.connect import connect
+from hedgerow.common.mysql.names import TableName
+from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.kill_switch import Cut
 from hedgerow.dispatcher.sink.refusals import listed
 
 _ASK_SECONDS = 10.0

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 import pymysql
 
 from hedgerow.common.errors import HedgerowError, SinkDiverged, SinkRefused, SinkUnavailable
-from hedgerow.common.mysql import ACCESS_DENIED, Flavour, unavailable
-from hedgerow.common.names import TableName, quoted
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.sink.diagnosis import Refused
+from hedgerow.common.mysql.connect import ACCESS_DENIED, Flavour, unavailable
+from hedgerow.common.mysql.names import TableName, quoted
+from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.binlog.diagnosis import Refused
 
 LOCK_WAIT_TIMEOUT = 1205
 TRY_AGAIN = frozenset({LOCK_WAIT_TIMEOUT, 1213, 1614})  # deadlock, transaction branch rolled back by a deadlock

@@ -9,7 +9,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 
 # Independent of the session's time zone, and of summer time.
 _QUESTION = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"

@@ -19,8 +19,8 @@ from typing import Final
 
 import zstandard
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.errors import BinlogCorrupt
-from hedgerow.dispatcher.source import events as e
 
 _PLAIN: Final = {
     e.QUERY_COMPRESSED: e.QUERY,

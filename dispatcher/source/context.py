@@ -11,7 +11,7 @@ import struct
 from typing import Final
 
 from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 
 # Flags in the event's header that say nothing about what the statement means: thread specific, suppress USE,
 # artificial, relay log, ignorable, no filter, isolate (MySQL); skip replication, accept own (MariaDB); old ones.

@@ -16,10 +16,10 @@ from typing import Any, Final
 import pymysql
 from pymysql.connections import Connection
 
+from hedgerow.common.binlog.gtid import MysqlGtidSet
 from hedgerow.common.errors import BinlogCorrupt, SourceUnavailable
-from hedgerow.common.gtid import MysqlGtidSet
-from hedgerow.common.mysql import Flavour, connect, unavailable
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.connect import Flavour, connect, unavailable
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.source.framing import Framer, StreamEnded
 
 FIRST_EVENT: Final = 4  # offset of a binlog file's first event

@@ -11,9 +11,9 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from hedgerow.common.gtid import GtidSet, MariadbGtidSet, gtid_set
-from hedgerow.common.mysql import ServerInfo
-from hedgerow.common.position import Position
+from hedgerow.common.binlog.gtid import GtidSet, MariadbGtidSet, gtid_set
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.mysql.connect import ServerInfo
 
 
 class Elsewhere:

@@ -16,8 +16,8 @@ from typing import Final
 
 from zlib_ng.zlib_ng import crc32
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
-from hedgerow.dispatcher.source import events as e
 from hedgerow.dispatcher.source.compression import COMPRESSED, MOST_EVENT, unwrap
 
 CAPACITY: Final = 1 << 20

@@ -12,8 +12,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.errors import BinlogCorrupt
-from hedgerow.dispatcher.source import events as e
 
 _MARIADB: Final = struct.Struct("<QI")  # sequence number, domain
 _FLAGS, _UUID, _NUMBER, _TAG, _COMMITTED, _SEQUENCE, _TIMESTAMP, _ORIGINAL = range(8)

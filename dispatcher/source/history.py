@@ -1,7 +1,7 @@
 """Whether a source still has the transaction that was applied last, and not another one of the same number.
 
-The mark of a position (common/mark.py) is compared with what the source has in its binlog. On the server that the
-position is of that is exact: the file's FORMAT_DESCRIPTION event, and the event that ends at the offset. On another
+The mark of a position (common/binlog/mark.py) is compared with what the source has in its binlog. On the server that
+the position is of that is exact: the file's FORMAT_DESCRIPTION event, and the event that ends at the offset. On another
 server (the source has failed over) the transaction is looked for by its GTID, and has to be of the same time. A
 transaction that is there proves everything before it, because a binlog is only appended to; so it is enough to prove
 the farthest of several positions.
@@ -22,13 +22,13 @@ import structlog
 from pymysql.connections import Connection
 from zlib_ng.zlib_ng import crc32
 
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.gtid import MariadbGtidSet, MysqlGtidSet
+from hedgerow.common.binlog.mark import Mark
+from hedgerow.common.binlog.position import Position, file_order
 from hedgerow.common.errors import BinlogCorrupt, BinlogReset, HistoryDiverged, UnsupportedEvent
-from hedgerow.common.gtid import MariadbGtidSet, MysqlGtidSet
-from hedgerow.common.mark import Mark
-from hedgerow.common.mysql import Flavour, ServerInfo
-from hedgerow.common.position import Position, file_order
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.mysql.connect import Flavour, ServerInfo
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.source.dump import FIRST_EVENT, look
 from hedgerow.dispatcher.source.framing import StreamEnded, description_checksum
 from hedgerow.dispatcher.source.gtid_events import mariadb_gtid, mysql_gtid, original_micros

@@ -8,10 +8,10 @@ from typing import Final
 
 from zlib_ng.zlib_ng import crc32
 
-from hedgerow.common.gtid import MysqlGtidSet
-from hedgerow.common.mark import Mark
-from hedgerow.common.mysql import Flavour
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.gtid import MysqlGtidSet
+from hedgerow.common.binlog.mark import Mark
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher.source.gtid_events import mariadb_gtid, mysql_gtid, original_micros
 from hedgerow.dispatcher.source.statements import changed_at
 
@@ -35,7 +35,7 @@ def transaction_mark(
     flavour: Flavour, place: tuple[str, int], gtid: bytes, mapped: bytes, end: bytes, file_checksum: int
 ) -> str:
     """What identifies the transaction whose GTID event, last table map (or empty) and last event these are, as a
-    position at `place` carries it (common/mark.py); empty without `end`."""
+    position at `place` carries it (common/binlog/mark.py); empty without `end`."""
     if not end:
         return ""
     file, offset = place

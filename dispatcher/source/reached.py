@@ -8,11 +8,11 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from hedgerow.common.gtid import GtidSet, MariadbGtidSet, gtid_set, is_subset
-from hedgerow.common.mark import moved
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.gtid import GtidSet, MariadbGtidSet, gtid_set, is_subset
+from hedgerow.common.binlog.mark import moved
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher.source.gtid_events import commit_micros, mariadb_gtid, mysql_gtid
 from hedgerow.dispatcher.source.marks import Savepoints, gtid_text, transaction_mark
 from hedgerow.dispatcher.source.statements import Statement

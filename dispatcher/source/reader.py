@@ -26,12 +26,12 @@ import structlog
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.gtid import MysqlGtidSet
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import BinlogPurged, HistoryDiverged, SourceUnavailable
-from hedgerow.common.gtid import MysqlGtidSet
-from hedgerow.common.mysql import Flavour, ServerInfo, connect, server_info, set_timeouts, unavailable
-from hedgerow.common.position import Position
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.mysql.connect import Flavour, ServerInfo, connect, server_info, set_timeouts, unavailable
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.source.clock import Clock, read_clock
 from hedgerow.dispatcher.source.dump import FIRST_EVENT, by_gtids, by_place, prepare, send
 from hedgerow.dispatcher.source.elsewhere import Elsewhere

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from pymysql.connections import Connection
 
+from hedgerow.common.binlog.gtid import MariadbGtidSet, MysqlGtidSet
+from hedgerow.common.binlog.position import Position, file_order, following
 from hedgerow.common.errors import (
     BinlogCorrupt,
     BinlogPurged,
@@ -23,10 +25,8 @@ from hedgerow.common.errors import (
     Unavailable,
     UnsupportedEvent,
 )
-from hedgerow.common.gtid import MariadbGtidSet, MysqlGtidSet
-from hedgerow.common.mysql import ServerInfo
-from hedgerow.common.position import Position, file_order, following
-from hedgerow.common.unlogged import unlogged
+from hedgerow.common.mysql.connect import ServerInfo
+from hedgerow.common.mysql.unlogged import unlogged
 
 _MASTER_FATAL: Final = 1236
 COPY: Final = "copy the data anew and create the changefeed again from there"

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-from hedgerow.common.skips import Skip
+from hedgerow.common.binlog.skips import Skip
 from hedgerow.dispatcher.source.statements import Kind, Statement
 
 UNREADABLE: Final = "?"  # instead of the text of a statement that cannot be read; no statement begins so

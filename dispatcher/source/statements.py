@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.errors import UnsupportedEvent
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.sinkschema import is_ddl_thread_id
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.ledger.schema import is_ddl_thread_id
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher.source.charsets import charset_of, decode
 from hedgerow.dispatcher.source.context import Context
 from hedgerow.dispatcher.source.written import Unspeakable, in_one_charset

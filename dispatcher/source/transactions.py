@@ -16,20 +16,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.gtid import MariadbGtidSet
+from hedgerow.common.binlog.mark import moved
+from hedgerow.common.binlog.position import Position, file_order
+from hedgerow.common.binlog.skips import Skip
 from hedgerow.common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged
-from hedgerow.common.gtid import MariadbGtidSet
-from hedgerow.common.mark import moved
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position, file_order
-from hedgerow.common.skips import Skip
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher.source.framing import description_checksum
-from hedgerow.dispatcher.source.gtid_events import (
-    mariadb_gtid,
-    mariadb_xid,
-    tagged_gtid,
-    xid_text,
-)
+from hedgerow.dispatcher.source.gtid_events import mariadb_gtid, mariadb_xid, tagged_gtid, xid_text
 from hedgerow.dispatcher.source.marks import Savepoints, gtid_text
 from hedgerow.dispatcher.source.reached import Reached
 from hedgerow.dispatcher.source.skipping import Skipping, kind_left_out, unreadable

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher.source.charsets import decode, encode
 
 _UTF8: Final = frozenset({"utf8mb3", "utf8mb4", "binary"})

@@ -12,9 +12,9 @@ import click
 import grpc
 
 from hedgerow.common.config import ClientConfig
+from hedgerow.common.control.rpc import open_channel, to_error
 from hedgerow.common.errors import NodeUnavailable
 from hedgerow.common.pb.v1 import admin_pb2_grpc
-from hedgerow.common.rpc import open_channel, to_error
 
 # Create runs preflight on two servers, pause and remove wait until every dispatcher has stopped.
 DEADLINE_SECONDS = 30.0

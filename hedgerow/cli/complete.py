@@ -11,10 +11,10 @@ import click
 import grpc
 
 from hedgerow.common.config import ClientConfig
+from hedgerow.common.control.rpc import open_channel
 from hedgerow.common.errors import HedgerowError
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.common.pb.v1 import admin_pb2_grpc
-from hedgerow.common.rpc import open_channel
 
 _PATIENCE_SECONDS = 1.0
 

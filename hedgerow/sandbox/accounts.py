@@ -14,7 +14,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from hedgerow.common.mysql import Flavour, parse_version
+from hedgerow.common.mysql.connect import Flavour, parse_version
 
 SOURCE_USER = "hedgerow_source"
 SINK_USER = "hedgerow_sink"

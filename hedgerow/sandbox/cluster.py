@@ -15,17 +15,11 @@ from hedgerow.cli.client import Client
 from hedgerow.cli.render import changefeed_dict
 from hedgerow.common.config import ClientConfig
 from hedgerow.common.errors import HedgerowError
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.etcd import EtcdCluster
 from hedgerow.sandbox.ports import free_port
-from hedgerow.sandbox.process import (
-    ManagedProcess,
-    SandboxError,
-    remove_directory,
-    temporary_directory,
-    wait_until,
-)
+from hedgerow.sandbox.process import ManagedProcess, SandboxError, remove_directory, temporary_directory, wait_until
 from hedgerow.sandbox.servers import ServerPair, start_server_pair
 
 START_SECONDS = 20.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox import mariadb, mysql
 from hedgerow.sandbox.process import SandboxError
 from hedgerow.sandbox.trees import trees

@@ -21,7 +21,7 @@ from typing import Any, Self
 import pymysql
 from pymysql.connections import Connection
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import ROOT_USER, SINK_USER, SOURCE_USER, Access, password_file, write_accounts
 from hedgerow.sandbox.flavours import Program, require
 from hedgerow.sandbox.ports import free_port

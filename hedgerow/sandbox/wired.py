@@ -11,7 +11,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import SINK_USER, SOURCE_USER
 from hedgerow.sandbox.cluster import Cluster, NodeProcess
 from hedgerow.sandbox.ports import free_port

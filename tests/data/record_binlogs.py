@@ -16,8 +16,8 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from hedgerow.common.mysql import Flavour, server_info
-from hedgerow.common.position import Position
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.mysql.connect import Flavour, server_info
 from hedgerow.dispatcher.source.transactions import Tracker
 from hedgerow.sandbox.flavours import flavours_available
 from hedgerow.sandbox.servers import Option, Server

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from tests.integration.fidelity.columns import columns_of
 
 _LEFT_OUT: Final = frozenset({"varchar_long", "varchar_compressed", "not_null", "many_nulls", "generated", "invisible"})

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import TableName
 from tests.storm import alters, keys, objects, partitions, rows, sessions, tables
 from tests.storm.patterns import PATTERNS
 from tests.storm.sessions import CODECS

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pymysql
 from pymysql.cursors import Cursor
 
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.names import TableName
 from hedgerow.sandbox.accounts import Access
 from hedgerow.sandbox.compare import compare
 from hedgerow.sandbox.rawrows import SYSTEM_SCHEMAS, quote

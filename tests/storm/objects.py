@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.names import TableName
 from tests.storm.names import SCHEMAS, fresh
 from tests.storm.turn import Draft, Turn
 from tests.storm.world import Table, Trigger, View

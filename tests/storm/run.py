@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Literal
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.storm import Storm
 from hedgerow.sandbox.wired import WiredCluster
 from tests.storm.feed import Feed

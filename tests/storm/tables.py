@@ -6,7 +6,7 @@ import copy
 import itertools
 from typing import Final
 
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.names import TableName
 from tests.storm.columns import LABELS, PLAIN_INT, SERIALS
 from tests.storm.definitions import generated, head
 from tests.storm.turn import Draft, Turn

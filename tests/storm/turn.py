@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.names import TableName
 from tests.storm.columns import LABELS, PLAIN_INT, Type, types
 from tests.storm.names import COLUMNS, TABLES, fresh, quoted
 from tests.storm.world import Column, Session, Table, World

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import TableName
 from tests.storm.columns import Type
 
 

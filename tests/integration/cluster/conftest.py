@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.process import SandboxError
 from hedgerow.sandbox.servers import Server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.process import wait_until
 from tests.integration.cluster.conftest import StartCluster, query

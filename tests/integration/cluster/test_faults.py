@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pymysql
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.process import wait_until

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hedgerow.common.errors import HedgerowError
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server

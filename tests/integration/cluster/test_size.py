@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.cluster import Cluster, NodeProcess
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.process import wait_until

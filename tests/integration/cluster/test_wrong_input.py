@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.process import wait_until

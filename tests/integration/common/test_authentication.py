@@ -9,8 +9,8 @@ import pymysql
 import pytest
 
 from hedgerow.common.errors import SourceUnavailable
-from hedgerow.common.mysql import connect
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.connect import connect
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.common.rogue import rogue_server
 

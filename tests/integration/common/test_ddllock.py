@@ -10,11 +10,12 @@ from uuid import uuid4
 import pymysql
 import pytest
 
-from hedgerow.common import sinkjournal, sinktables
-from hedgerow.common.ddllock import end_ddl, take_lock
-from hedgerow.common.mysql import connect
-from hedgerow.common.sinksessions import this_session
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.ledger import ddl as sinkjournal
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ddllock import end_ddl, take_lock
+from hedgerow.common.ledger.sessions import this_session
+from hedgerow.common.mysql.connect import connect
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import ServerPair
 

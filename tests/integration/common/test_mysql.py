@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from pymysql._auth import ed25519_password
 
-from hedgerow.common.catalog import columns, foreign_key_edges, foreign_keys, user_tables
 from hedgerow.common.errors import SinkUnavailable, SourceUnavailable
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.mysql import connect, server_info, set_timeouts, unavailable
-from hedgerow.common.names import TableName
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.catalog import columns, foreign_key_edges, foreign_keys, user_tables
+from hedgerow.common.mysql.connect import connect, server_info, set_timeouts, unavailable
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.names import TableName
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.sandbox.accounts import SOURCE_USER
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.servers import ServerPair

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hedgerow.common import sinktables
-from hedgerow.common.position import Position
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.ledger import progress as sinktables
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair
 

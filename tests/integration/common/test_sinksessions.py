@@ -8,9 +8,9 @@ import time
 import pymysql
 import pytest
 
-from hedgerow.common import sinktables
 from hedgerow.common.errors import SinkUnavailable
-from hedgerow.common.sinksessions import IDLE_IN_TRANSACTION
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.sessions import IDLE_IN_TRANSACTION
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair
 

@@ -12,21 +12,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.control.membership import Membership
+from hedgerow.common.control.rpc import Peers, Server
 from hedgerow.common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
 from hedgerow.common.errors import HedgerowError, Problem
 from hedgerow.common.etcd import Etcd, EtcdConfig
-from hedgerow.common.filter import TableFilter
 from hedgerow.common.ids import Keys
-from hedgerow.common.membership import Membership
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import admin_pb2_grpc, maintainer_pb2_grpc
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.common.rpc import Peers, Server
-from hedgerow.common.uri import ServerUri
-from hedgerow.coordinator.admin import AdminService
-from hedgerow.coordinator.bell import Bell
+from hedgerow.common.signal import Bell
+from hedgerow.coordinator.admin.service import AdminService
 from hedgerow.coordinator.coordinator import Coordinator
 
 _T = TypeVar("_T")

@@ -11,12 +11,12 @@ import pytest
 from prometheus_client import REGISTRY
 
 from hedgerow.common import errors
+from hedgerow.common.control.rpc import to_error
 from hedgerow.common.etcd import prefix
 from hedgerow.common.ids import Keys
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.rpc import to_error
 from tests.integration.coordinator.conftest import StartNode
 from tests.integration.coordinator.nodes import CLUSTER, Node, creation, eventually, named
 

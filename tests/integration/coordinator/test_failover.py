@@ -19,8 +19,8 @@ from hedgerow.common.metrics import REJECTIONS
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator import feed as edits
-from hedgerow.coordinator.feed import Change, Feed, first_ownership
+from hedgerow.coordinator import changefeed as edits
+from hedgerow.coordinator.changefeed import Change, Feed, first_ownership
 from hedgerow.coordinator.store import Store
 from tests.integration.coordinator.conftest import StartNode
 from tests.integration.coordinator.nodes import CLUSTER, creation, eventually, named

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common import sinktables
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb

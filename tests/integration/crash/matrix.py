@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hedgerow.common.errors import HedgerowError
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import quoted
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import quoted
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.accounts import SOURCE_USER
 from hedgerow.sandbox.cluster import Cluster, NodeProcess

@@ -12,7 +12,7 @@ from typing import Any
 import pymysql
 from pymysql.cursors import Cursor
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import SINK_USER, Access
 from hedgerow.sandbox.process import SandboxError, wait_until
 from hedgerow.sandbox.proxy import FaultProxy

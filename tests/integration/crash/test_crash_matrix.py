@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from tests.integration.crash.matrix import CELLS, Cell, Matrix, run_all
 
 PART = [

@@ -8,8 +8,8 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.names import TableName
 from hedgerow.dispatcher.ddl import Action, Kind, apply_filter, classify
 from hedgerow.sandbox.servers import Server, ServerPair
 

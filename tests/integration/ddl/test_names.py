@@ -11,13 +11,13 @@ from typing import Any
 import pymysql
 import pytest
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import TableName
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
 from hedgerow.dispatcher.source import transactions as t
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.statements import Classifier
+from hedgerow.dispatcher.stream.statements import Classifier
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.integration.ddl import spellings
 from tests.integration.source.reading import Follower, resolved, uri_of

@@ -9,17 +9,18 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from hedgerow.common import rpc, sinktables
-from hedgerow.common.catalog import user_tables
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.control import rpc
 from hedgerow.common.ddlscope import touched
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.mysql import connect, server_info
-from hedgerow.common.names import TableName
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.mysql.catalog import user_tables
+from hedgerow.common.mysql.connect import connect, server_info
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.names import TableName
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import dispatch_pb2 as pb
 from hedgerow.common.pb.v1 import dispatch_pb2_grpc, model_pb2
-from hedgerow.common.position import Position
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.service import DispatchService
+from hedgerow.dispatcher.control.service import DispatchService
 from hedgerow.sandbox.servers import ServerPair
 
 SECONDS = 20.0

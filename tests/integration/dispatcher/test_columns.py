@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hedgerow.common.pb.v1 import model_pb2
-from hedgerow.dispatcher import ports
+from hedgerow.dispatcher.stream import lanes as ports
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.integration.dispatcher.harness import Changefeed, nodes
 

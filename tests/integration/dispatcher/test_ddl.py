@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from hedgerow.common.names import TableName
+from hedgerow.common.binlog.position import Position, has_reached
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position, has_reached
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import ServerPair
 from hedgerow.sandbox.workload import Workload

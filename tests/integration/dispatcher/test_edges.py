@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.sandbox.accounts import SINK_USER
@@ -134,7 +134,7 @@ async def test_a_close_ends_within_its_deadline_while_the_sink_hangs(flavour: Fl
 async def test_a_sink_that_does_not_answer_is_warned_of(
     flavour: Flavour, start_pair: StartPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hedgerow.dispatcher.silence.SILENT_SECONDS", 1.0)
+    monkeypatch.setattr("hedgerow.dispatcher.stream.stall.SILENT_SECONDS", 1.0)
     pair = await in_thread(start_pair, flavour)
     changefeed = await over_two_lanes(pair, "busy", "quiet")
     async with nodes("a") as (node,):

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import Option

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from hedgerow.common.ledger.sessions import IDLE_IN_TRANSACTION
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.sinksessions import IDLE_IN_TRANSACTION
-from hedgerow.dispatcher.sink.session import IDLE_TIMEOUT
+from hedgerow.dispatcher.sink.binlog.session import IDLE_TIMEOUT
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.proxy import FaultProxy
@@ -21,8 +21,8 @@ SECONDS = 3.0 * (IDLE_TIMEOUT + IDLE_IN_TRANSACTION) + 20
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server needs IDLE_TIMEOUT to end the session anyway."""
-    monkeypatch.setattr("hedgerow.dispatcher.silence.SILENT_SECONDS", 1.0)
-    monkeypatch.setattr("hedgerow.dispatcher.silence.ASK_AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr("hedgerow.dispatcher.stream.stall.SILENT_SECONDS", 1.0)
+    monkeypatch.setattr("hedgerow.dispatcher.stream.stall.ASK_AGAIN_SECONDS", 1.0)
 
 
 def run(pair: ServerPair, *statements: str) -> None:

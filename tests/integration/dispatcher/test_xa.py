@@ -6,10 +6,10 @@ import asyncio
 import random
 from typing import Any
 
-from hedgerow.common import sinktables
-from hedgerow.common.mysql import Flavour, connect
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.mysql.connect import Flavour, connect
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.uri import ServerUri
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.drill import Drill, Report
 from hedgerow.sandbox.wired import WiredCluster
 from tests.integration.cluster.conftest import check_invariants

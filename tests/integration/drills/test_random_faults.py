@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.storm import Storm
 from tests.integration.drills.conftest import Judge, StartDrill
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pymysql
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import model_pb2
 from hedgerow.sandbox.accounts import GRANTS, SINK_USER
 from hedgerow.sandbox.cluster import Cluster

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import GRANTS, SINK_USER
 from hedgerow.sandbox.servers import Server
 from tests.integration.errors.replication import Replication, poll, run

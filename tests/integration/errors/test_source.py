@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import ROOT_USER, SOURCE_USER
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.servers import Server

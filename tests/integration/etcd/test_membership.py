@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from hedgerow.common.control.membership import Members, Membership
 from hedgerow.common.errors import EtcdUnavailable, SessionLost
 from hedgerow.common.etcd import Ambiguous, Etcd, EtcdConfig, TxnResult
-from hedgerow.common.membership import Members, Membership
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.sandbox.etcd import EtcdCluster
 from hedgerow.sandbox.ports import free_port

@@ -12,8 +12,8 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
-from hedgerow.common.mysql import Flavour, parse_version
-from hedgerow.common.versioning import ends_differ
+from hedgerow.common.mysql.connect import Flavour, parse_version
+from hedgerow.common.mysql.versioning import ends_differ
 from hedgerow.sandbox.accounts import Access
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import compare

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from pymysql.cursors import Cursor
 
-from hedgerow.common.mysql import Flavour, parse_version, server_info
+from hedgerow.common.mysql.connect import Flavour, parse_version, server_info
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.flavours import require

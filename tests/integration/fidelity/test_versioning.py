@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hedgerow.common.mysql import parse_version
+from hedgerow.common.mysql.connect import parse_version
 from hedgerow.sandbox.cluster import Cluster, CommandFailed
 from hedgerow.sandbox.flavours import programs, require
 from hedgerow.sandbox.servers import ServerPair, start_server_pair

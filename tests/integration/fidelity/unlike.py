@@ -14,7 +14,7 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import SINK_USER, grants_of
 from hedgerow.sandbox.rawrows import quote
 from hedgerow.sandbox.servers import Option, Server

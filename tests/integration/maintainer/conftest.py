@@ -11,16 +11,16 @@ import grpc
 import pytest
 from pymysql.connections import Connection
 
-from hedgerow.common import sinktables
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.control.rpc import Peers, Server
 from hedgerow.common.epoch import Stamp
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import maintainer_pb2_grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.common.rpc import Peers, Server
 from hedgerow.maintainer.host import HostService
-from hedgerow.maintainer.nodes import Timing
+from hedgerow.maintainer.link import Timing
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.maintainer.fakes import FakeCluster
 

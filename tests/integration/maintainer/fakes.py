@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.control.rpc import Server
 from hedgerow.common.epoch import NOBODY, Owner, Stamp, admit, rejection
 from hedgerow.common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.common.rpc import Server
 
 
 class FakeDispatch(dispatch_pb2_grpc.DispatchServicer):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hedgerow.common import sinktables
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.ledger import progress as sinktables
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
 from tests.integration.maintainer.conftest import Bench
 from tests.integration.maintainer.fakes import FakeDispatch
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common.ddllock import lock_name
+from hedgerow.common.ledger.ddllock import lock_name
+from hedgerow.common.ledger.sessions import this_session
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
-from hedgerow.common.sinksessions import this_session
 from tests.integration.maintainer.conftest import Bench
 
 pytestmark = pytest.mark.timeout(60)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common import sinkjournal, sinktables
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import SinkRefused
+from hedgerow.common.ledger import ddl as sinkjournal
+from hedgerow.common.ledger import progress as sinktables
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.maintainer.store import Store
 from tests.integration.maintainer.conftest import START, Bench

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.epoch import Owner
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
+from hedgerow.coordinator.changefeed import Feed, Revisions, first_ownership
 from hedgerow.coordinator.decisions import SetFailed, SetWarning
-from hedgerow.coordinator.feed import Feed, Revisions, first_ownership
 from hedgerow.coordinator.reconcile import Node as SeenNode
 from hedgerow.coordinator.reconcile import World, reconcile
 from hedgerow.sandbox.proxy import FaultProxy

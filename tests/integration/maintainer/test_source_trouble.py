@@ -9,9 +9,9 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from hedgerow.common.errors import HedgerowError, SinkRefused, SourceUnavailable
-from hedgerow.common.mysql import What
+from hedgerow.common.mysql.connect import What
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
-from hedgerow.common.uri import ServerUri
 from hedgerow.maintainer import store
 from hedgerow.sandbox.proxy import FaultProxy
 from tests.integration.maintainer.conftest import Bench

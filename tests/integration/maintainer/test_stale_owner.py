@@ -8,12 +8,12 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from hedgerow.common import sinktables
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import Fenced
-from hedgerow.common.mysql import connect
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.mysql.connect import connect
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
-from hedgerow.common.uri import ServerUri
 from hedgerow.maintainer.store import Store
 from tests.integration.maintainer.conftest import Bench
 

@@ -30,7 +30,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_one_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"hedgerow"}
-    for needed in ("__main__.py", "coordinator/reconcile.py", "dispatcher/service.py", "common/pb/v1/model_pb2.py"):
+    for needed in (
+        "__main__.py",
+        "coordinator/reconcile.py",
+        "dispatcher/control/service.py",
+        "common/pb/v1/model_pb2.py",
+    ):
         assert f"hedgerow/{needed}" in names
 
 

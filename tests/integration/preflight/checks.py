@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from hedgerow.common.errors import PreflightFailed, Problem
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.coordinator.preflight import Resolved, preflight
 from hedgerow.sandbox.servers import Server, ServerPair
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hedgerow.common.errors import PreflightFailed, Problem, SinkDiverged
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.coordinator.preflight import preflight
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.preflight.checks import run, setting

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position
-from hedgerow.common.sinkschema import ensure_schema
-from hedgerow.common.sinktables import insert_progress, raise_fence
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.ledger.progress import insert_progress, raise_fence
+from hedgerow.common.ledger.schema import ensure_schema
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.ports import free_port

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import PreflightFailed, SinkRefused
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.position import Position
-from hedgerow.common.sinkschema import ensure_schema
-from hedgerow.common.sinktables import insert_progress, raise_fence
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.ledger.progress import insert_progress, raise_fence
+from hedgerow.common.ledger.schema import ensure_schema
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.coordinator.preflight import preflight
 from hedgerow.sandbox.accounts import GRANTS, SOURCE_USER
 from hedgerow.sandbox.servers import ServerPair

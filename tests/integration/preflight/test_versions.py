@@ -7,9 +7,9 @@ import contextlib
 import pytest
 
 from hedgerow.common.errors import PreflightFailed
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.mysql import parse_version
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.connect import parse_version
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.coordinator.preflight.run import preflight
 from hedgerow.sandbox.flavours import programs
 from hedgerow.sandbox.servers import start_server_pair

@@ -10,7 +10,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from hedgerow.common import errors, rpc
+from hedgerow.common import errors
+from hedgerow.common.control import rpc
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.common.pb.v1 import admin_pb2_grpc
 

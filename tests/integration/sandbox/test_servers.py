@@ -13,8 +13,8 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.sandbox.accounts import SINK_USER, SOURCE_USER
 from hedgerow.sandbox.guard import start_time
 from hedgerow.sandbox.process import SandboxError, running_children, wait_until

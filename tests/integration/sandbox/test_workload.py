@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.process import SandboxError, wait_until
 from hedgerow.sandbox.servers import Server, ServerPair
 from hedgerow.sandbox.workload import SCHEMA, Workload

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from hedgerow.common import sinktables
-from hedgerow.common.mysql import connect, server_info
-from hedgerow.common.position import Position
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.sink.coalesce import KINDS, TABLE_ID, TYPE, Coalescer, table_name
-from hedgerow.dispatcher.sink.lane import Lane
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.mysql.connect import connect, server_info
+from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.binlog.coalesce import KINDS, TABLE_ID, TYPE, Coalescer, table_name
+from hedgerow.dispatcher.sink.binlog.lane import Lane
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import ServerPair

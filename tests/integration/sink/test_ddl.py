@@ -13,15 +13,15 @@ from uuid import uuid4
 
 import pytest
 
-from hedgerow.common import sinktables
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import DdlFailed, Fenced, SinkUnavailable
-from hedgerow.common.mysql import connect
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.mysql.connect import connect
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.sink import ddl
-from hedgerow.dispatcher.sink.cut import Cut
-from hedgerow.dispatcher.sink.session import PEER_TIMEOUT
+from hedgerow.dispatcher.sink.binlog.session import PEER_TIMEOUT
+from hedgerow.dispatcher.sink.ddl import execute as ddl
+from hedgerow.dispatcher.sink.kill_switch import Cut
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from hedgerow.common import sinktables
 from hedgerow.common.errors import Fenced, SinkUnavailable
-from hedgerow.dispatcher.sink.apply import Transaction
-from hedgerow.dispatcher.sink.batch import Batch
-from hedgerow.dispatcher.sink.lane import Lane
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.dispatcher.sink.binlog.apply import Transaction
+from hedgerow.dispatcher.sink.binlog.batch import Batch
+from hedgerow.dispatcher.sink.binlog.lane import Lane
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import SCHEMA, Feed, SourceTransaction, apply, run

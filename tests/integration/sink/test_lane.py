@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from hedgerow.common import sinktables
 from hedgerow.common.errors import Fenced, SinkDiverged, SinkRefused, SinkUnavailable
-from hedgerow.dispatcher.sink.coalesce import Coalescer
-from hedgerow.dispatcher.sink.lane import LaneStopped
+from hedgerow.common.ledger import progress as sinktables
+from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
+from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import ServerPair
@@ -324,7 +324,7 @@ def test_a_sink_that_has_no_room_for_a_prepared_statement_is_tried_again(server_
 
 
 def test_a_claim_does_not_wait_for_ever(server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hedgerow.dispatcher.sink.lane.CLAIM_SECONDS", 0.5)
+    monkeypatch.setattr("hedgerow.dispatcher.sink.binlog.lane.CLAIM_SECONDS", 0.5)
     feed = Feed(server_pair, TABLES)
     with server_pair.sink.connect() as other:
         other.query("FLUSH TABLES WITH READ LOCK")

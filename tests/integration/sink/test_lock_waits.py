@@ -8,7 +8,8 @@ import pymysql
 import pytest
 
 from hedgerow.common.errors import SinkUnavailable
-from hedgerow.dispatcher.sink import ddl_session, lane
+from hedgerow.dispatcher.sink.binlog import lane
+from hedgerow.dispatcher.sink.ddl import session as ddl_session
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import SCHEMA, Feed, apply, run
 from tests.integration.sink.test_ddl import Ddl

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import pymysql
 import pytest
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.sink.coalesce import Coalescer
-from hedgerow.dispatcher.sink.cut import Cut
-from hedgerow.dispatcher.sink.session import Session
-from hedgerow.dispatcher.sink.wire import Result
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
+from hedgerow.dispatcher.sink.binlog.session import Session
+from hedgerow.dispatcher.sink.binlog.wire import Result
+from hedgerow.dispatcher.sink.kill_switch import Cut
 from hedgerow.sandbox.accounts import ROOT_USER, SINK_USER
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import SCHEMA, Feed, run

@@ -13,14 +13,14 @@ from typing import Any
 import pymysql
 import pytest
 
-from hedgerow.common.catalog import charsets_by_collation
-from hedgerow.common.mysql import Flavour, connect, server_info
-from hedgerow.common.position import Position
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.sink.coalesce import KINDS, TABLE_ID, TYPE, table_name
-from hedgerow.dispatcher.sink.shapes import differences
-from hedgerow.dispatcher.sink.tablemap import MappedColumn, read_table_map
-from hedgerow.dispatcher.sink.tables import read_shapes
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.table_map import MappedColumn, read_table_map
+from hedgerow.common.mysql.catalog import charsets_by_collation
+from hedgerow.common.mysql.connect import Flavour, connect, server_info
+from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.binlog.coalesce import KINDS, TABLE_ID, TYPE, table_name
+from hedgerow.dispatcher.sink.columns.shapes import differences
+from hedgerow.dispatcher.sink.columns.tables import read_shapes
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import ServerPair
 from tests.conftest import StartPair

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position
-from hedgerow.common.startpoint import resolve_start
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.startpoint import resolve_start
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.source import transactions as t
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import Server

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.errors import SourceUnavailable
-from hedgerow.dispatcher.source import events as e
 from hedgerow.sandbox.accounts import SOURCE_USER
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import ServerPair

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.mark import Mark
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import BinlogPurged, BinlogReset, SourceUnavailable
-from hedgerow.common.mark import Mark
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair

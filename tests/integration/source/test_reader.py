@@ -10,18 +10,12 @@ from dataclasses import replace
 import pytest
 from pymysqlreplication import BinLogStreamReader
 
-from hedgerow.common.errors import (
-    BinlogCorrupt,
-    BinlogPurged,
-    BinlogReset,
-    HistoryDiverged,
-    SourceUnavailable,
-)
-from hedgerow.common.gtid import gtid_set
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position
-from hedgerow.common.uri import ServerUri
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.gtid import gtid_set
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.errors import BinlogCorrupt, BinlogPurged, BinlogReset, HistoryDiverged, SourceUnavailable
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.source import transactions as t
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.process import wait_until

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.startpoint import _Source, resolve_start, walk
 from hedgerow.common.errors import BadInput
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position
-from hedgerow.common.startpoint import _Source, resolve_start, walk
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.data.record_binlogs import STATEMENTS
 from tests.integration.source.reading import following, resolved, run, uri_of

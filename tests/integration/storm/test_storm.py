@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.wired import WiredCluster
 from tests.integration.cluster.conftest import check_invariants
 from tests.storm.run import Options, Run

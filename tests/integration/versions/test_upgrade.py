@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hedgerow.common.mysql import Flavour, parse_version
+from hedgerow.common.mysql.connect import Flavour, parse_version
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.flavours import Program, programs

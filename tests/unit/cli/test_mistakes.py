@@ -13,8 +13,8 @@ import pytest
 
 from hedgerow.cli.main import run
 from hedgerow.common.config import ClientConfig, NodeConfig
+from hedgerow.common.control.rpc import to_error
 from hedgerow.common.errors import BadInput
-from hedgerow.common.rpc import to_error
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedgerow.common.errors import BadInput
-from hedgerow.common.filter import SYSTEM_SCHEMAS, Pattern, TableFilter
+from hedgerow.common.mysql.filter import SYSTEM_SCHEMAS, Pattern, TableFilter
 
 NAMES = st.sampled_from(["a", "b", "ab", "ba", "abc", "A"])
 STARRED = st.text("ab*?", min_size=1, max_size=8)

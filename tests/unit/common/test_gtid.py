@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
 from hedgerow.common.errors import BadInput
-from hedgerow.common.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
 
 SOURCES = [
     uuid.UUID(int=1).bytes,

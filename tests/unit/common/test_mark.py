@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.common.mark import Mark, moved
-from hedgerow.common.position import Position, farthest, least
+from hedgerow.common.binlog.mark import Mark, moved
+from hedgerow.common.binlog.position import Position, farthest, least
 
 U32 = st.integers(0, 2**32 - 1)
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

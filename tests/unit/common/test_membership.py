@@ -6,9 +6,9 @@ import datetime
 
 from google.protobuf import json_format
 
+from hedgerow.common.control.membership import NodeInfo, read_members
 from hedgerow.common.etcd import KeyValue, Snapshot
 from hedgerow.common.ids import Keys
-from hedgerow.common.membership import NodeInfo, read_members
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 KEYS = Keys("blue")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.overlap import common_table
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.overlap import common_table
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog.position import Position, farthest, has_reached, least, readable
 from hedgerow.common.errors import BadInput, HistoryDiverged
-from hedgerow.common.position import Position, farthest, has_reached, least, readable
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hedgerow.common import secrets
 from hedgerow.common.config import NodeConfig
 from hedgerow.common.errors import BadInput, SecretUnreadable
-from hedgerow.common.mysql import connect
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql import secrets
+from hedgerow.common.mysql.connect import connect
+from hedgerow.common.mysql.uri import ServerUri
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.skips import Skip, command, one_gtid, place, table_key, way_past
 from hedgerow.common.errors import BadInput
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.position import Position
-from hedgerow.common.skips import Skip, command, one_gtid, place, table_key, way_past
+from hedgerow.common.mysql.filter import TableFilter
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common.startpoint import ListedEvent, walk
+from hedgerow.common.binlog.startpoint import ListedEvent, walk
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 

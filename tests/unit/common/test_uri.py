@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedgerow.common.errors import BadInput, SecretUnreadable
-from hedgerow.common.uri import ServerUri, redact
+from hedgerow.common.mysql.uri import ServerUri, redact
 
 SECRET = "s3cr3t"
 

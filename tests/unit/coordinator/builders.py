@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.feed import Feed, Revisions, first_ownership
+from hedgerow.coordinator.changefeed import Feed, Revisions, first_ownership
 from hedgerow.coordinator.reconcile import Node, World
 
 NOW = 1_700_000_000.0

@@ -6,8 +6,8 @@ import pytest
 
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.changefeed import Feed, Revisions, pause, resume
 from hedgerow.coordinator.decisions import SaveCheckpoint, change_for
-from hedgerow.coordinator.feed import Feed, Revisions, pause, resume
 from hedgerow.coordinator.reconcile import reconcile
 from tests.unit.coordinator.builders import NOW, feed, maintainer, node, position, world
 

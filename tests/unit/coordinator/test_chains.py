@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.uri import ServerUri
-from hedgerow.coordinator.chains import chain_problems
+from hedgerow.coordinator.admin.chains import chain_problems
 
 
 def uri(host: str) -> str:

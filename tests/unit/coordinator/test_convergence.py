@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hedgerow.common.errors import IllegalTransition
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator import feed as edits
+from hedgerow.coordinator import changefeed as edits
+from hedgerow.coordinator.changefeed import Change, Feed, Revisions
 from hedgerow.coordinator.decisions import SendAdd, SendRemove, change_for
-from hedgerow.coordinator.feed import Change, Feed, Revisions
 from hedgerow.coordinator.reconcile import Node, World, reconcile
 from tests.unit.coordinator.builders import NOW, feed
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from hedgerow.common.lag import Lag
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.changefeed import Feed, as_of, pause, resume, timestamp
 from hedgerow.coordinator.decisions import SetFailed, change_for
-from hedgerow.coordinator.feed import Feed, as_of, pause, resume, timestamp
-from hedgerow.coordinator.lags import Lags
+from hedgerow.coordinator.watch.lags import Lags
 from tests.unit.coordinator.builders import NOW, feed, maintainer
 
 

@@ -7,7 +7,13 @@ import pytest
 from hedgerow.common.errors import BadInput
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.options import DEFAULTS, reaches_other_data, read_options, read_source_and_sink, updated_spec
+from hedgerow.coordinator.admin.options import (
+    DEFAULTS,
+    reaches_other_data,
+    read_options,
+    read_source_and_sink,
+    updated_spec,
+)
 
 SPEC = pb.ChangefeedSpec(
     name="shop",

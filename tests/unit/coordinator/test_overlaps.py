@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.uri import ServerUri
-from hedgerow.coordinator.overlaps import overlap_problems
+from hedgerow.coordinator.admin.overlaps import overlap_problems
 
 SINK = ServerUri.parse("mysql://u@sink:3306/")
 

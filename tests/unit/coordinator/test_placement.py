@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.coordinator.backoff import backoff, jitter_of
+from hedgerow.common.backoff import backoff, jitter_of
 from hedgerow.coordinator.placement import choose, imbalance
 
 LOADS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9))

@@ -6,7 +6,8 @@ import pytest
 
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator import feed as edits
+from hedgerow.coordinator import changefeed as edits
+from hedgerow.coordinator.changefeed import Change, Feed, Revisions
 from hedgerow.coordinator.decisions import (
     Advance,
     DeleteKeys,
@@ -21,7 +22,6 @@ from hedgerow.coordinator.decisions import (
     Write,
     change_for,
 )
-from hedgerow.coordinator.feed import Change, Feed, Revisions
 from hedgerow.coordinator.reconcile import World, reconcile
 from tests.unit.coordinator.builders import NOW, feed, maintainer, node, position, world
 

@@ -6,8 +6,8 @@ import pytest
 
 from hedgerow.common.errors import BadInput
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.options import SKIPS_KEPT, with_skip
-from hedgerow.coordinator.skipping import ListedEvent, walk
+from hedgerow.coordinator.admin.options import SKIPS_KEPT, with_skip
+from hedgerow.coordinator.admin.skipping import ListedEvent, walk
 
 U = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 MYSQL = (

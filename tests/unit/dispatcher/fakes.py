@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.lag import Lag
 from hedgerow.common.pb.v1 import dispatch_pb2 as pb
 from hedgerow.common.pb.v1 import model_pb2
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.decision import Decision
-from hedgerow.dispatcher.journal import Placement
-from hedgerow.dispatcher.report import DispatcherReport, Report
-from hedgerow.dispatcher.service import DispatchService
+from hedgerow.dispatcher.control.pending import Placement
+from hedgerow.dispatcher.control.service import DispatchService
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.stream.decision import Decision
+from hedgerow.dispatcher.stream.report import DispatcherReport, Report
 
 
 class FakeStream:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hedgerow.common.gtid import MysqlGtidSet
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position, least
-from hedgerow.dispatcher.feed import Feed, Target
-from hedgerow.dispatcher.router import Router
+from hedgerow.common.binlog.gtid import MysqlGtidSet
+from hedgerow.common.binlog.position import Position, least
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.dispatcher.stream.intake import Feed, Target
+from hedgerow.dispatcher.stream.router import Router
 from tests.unit.dispatcher.binlog import SOURCE, Binlog
 from tests.unit.dispatcher.test_router import FILE, MANY, Collected, classify
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedgerow.common.epoch import Owner
-from hedgerow.dispatcher.journal import Journal, Kind, Placement
+from hedgerow.dispatcher.control.pending import Journal, Kind, Placement
 
 FIRST, SECOND = Owner(1, "a"), Owner(2, "b")
 

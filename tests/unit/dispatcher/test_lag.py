@@ -7,8 +7,8 @@ import math
 import pytest
 
 from hedgerow.common.lag import Lag
-from hedgerow.dispatcher.lag import SILENT_SECONDS, StreamLag, Undone, distance
 from hedgerow.dispatcher.source.clock import Clock
+from hedgerow.dispatcher.stream.lag import SILENT_SECONDS, StreamLag, Undone, distance
 
 MYSQL, MARIADB = Clock(-1000.0, 0.0), Clock(-1000.0, 1.0)  # commit time 1100 is at 100 here
 START = ("binlog.000001", 4)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import TableUnreplicated
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.feed import Target
-from hedgerow.dispatcher.router import Router
+from hedgerow.dispatcher.stream.intake import Target
+from hedgerow.dispatcher.stream.router import Router
 from tests.unit.dispatcher.test_router import FILE, FLAVOURS, MANY, Setup, classify
 
 

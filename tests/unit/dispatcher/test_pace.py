@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.pace import ANY_SECONDS, FOREIGN_BYTES, FOREIGN_SECONDS, MANY, MANY_SECONDS, Pace, Read
+from hedgerow.common.binlog.position import Position
+from hedgerow.dispatcher.stream.idle_advance import (
+    ANY_SECONDS,
+    FOREIGN_BYTES,
+    FOREIGN_SECONDS,
+    MANY,
+    MANY_SECONDS,
+    Pace,
+    Read,
+)
 
 DAY = 86_400
 START = Read(file="b.000001", offset=500, source_id="s")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.port import Port
-from hedgerow.dispatcher.sink.batch import Batch
+from hedgerow.dispatcher.sink.binlog.batch import Batch
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.wake import Wake
+from hedgerow.dispatcher.stream.lane_queue import Port
+from hedgerow.dispatcher.stream.wake import Wake
 
 
 def spec_in(directory: Path) -> Spec:
@@ -53,7 +53,7 @@ class GivenTo:
 
 def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lane that updates a row which is deleted takes itself for fenced."""
-    monkeypatch.setattr("hedgerow.dispatcher.port.Lane", GivenTo)
+    monkeypatch.setattr("hedgerow.dispatcher.stream.lane_queue.Lane", GivenTo)
     wake = Wake()
     port = Port(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
     wake.close()
@@ -67,7 +67,7 @@ def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeyp
 
 
 def test_a_lane_is_at_work_from_what_it_was_given_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hedgerow.dispatcher.port.Lane", GivenTo)
+    monkeypatch.setattr("hedgerow.dispatcher.stream.lane_queue.Lane", GivenTo)
     wake = Wake()
     port = Port(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
     assert port.at_work(time.monotonic() + 100) == 0

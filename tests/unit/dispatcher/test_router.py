@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import UnsupportedEvent
-from hedgerow.common.mysql import Flavour
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.feed import Feed, Target
-from hedgerow.dispatcher.router import Router
 from hedgerow.dispatcher.source.statements import Statement
+from hedgerow.dispatcher.stream.intake import Feed, Target
+from hedgerow.dispatcher.stream.router import Router
 from tests.unit.dispatcher.binlog import Binlog
 
 FILE = "binlog.000001"

@@ -11,8 +11,8 @@ import pytest
 from hedgerow.common.errors import BadInput, SessionLost
 from hedgerow.common.pb.v1 import dispatch_pb2, model_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher import manager
-from hedgerow.dispatcher.service import DispatchService
+from hedgerow.dispatcher.control import manager
+from hedgerow.dispatcher.control.service import DispatchService
 from tests.unit.dispatcher.fakes import Caller, Streams
 
 ALL = ("bootstrap", "schedule", "heartbeat", "barrier", "close")
@@ -366,7 +366,7 @@ async def test_no_exception_leaves_a_lock_held(service: DispatchService, monkeyp
         ("bootstrap", "take_over"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"hedgerow.dispatcher.manager.Manager.{method}", _fails)
+            patch.setattr(f"hedgerow.dispatcher.control.manager.Manager.{method}", _fails)
             with pytest.raises(ZeroDivisionError):
                 await owner.call(handler)
     async with asyncio.timeout(1):

@@ -1,6 +1,6 @@
 """One coordinator of one term: the real reconciler and the real edits, over a view of etcd that may be old.
 
-It mirrors coordinator/reign.py, executor.py and operations.py: decide from the view, write guarded, send only what etcd
+It mirrors coordinator/term.py, executor.py and operations.py: decide from the view, write guarded, send only what etcd
 holds. A deposed one does not know it until etcd or a node tells.
 """
 
@@ -15,8 +15,8 @@ from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import IllegalTransition, TermLost
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.changefeed import Change, Feed
 from hedgerow.coordinator.decisions import Decision, DeleteKeys, MarkClosed, SendAdd, SendRemove, change_for
-from hedgerow.coordinator.feed import Change, Feed
 from hedgerow.coordinator.reconcile import Node as NodeView
 from hedgerow.coordinator.reconcile import World, reconcile
 from tests.unit.fence.defects import Defect

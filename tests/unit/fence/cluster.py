@@ -12,8 +12,8 @@ from random import Random
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator import feed as edits
-from hedgerow.coordinator.feed import Change, Feed, Revisions
+from hedgerow.coordinator import changefeed as edits
+from hedgerow.coordinator.changefeed import Change, Feed, Revisions
 from hedgerow.maintainer.registry import Worker
 from tests.unit.fence.chief import Chief, Edit
 from tests.unit.fence.defects import Defect

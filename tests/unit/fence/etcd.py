@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hedgerow.common.errors import TermLost
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.feed import Change, Feed, Revisions
+from hedgerow.coordinator.changefeed import Change, Feed, Revisions
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """The dispatchers of one changefeed on one node, and the stream that serves them.
 
-It mirrors dispatcher/manager.py and dispatcher/stream.py with dispatcher/cycle.py, step by step instead of in threads;
-the journal, the board and the writer are the real ones. A lane is one session in the sink with one transaction at a
-time: claim, begin, commit are three steps, and anything may happen in between.
+It mirrors dispatcher/control/manager.py and dispatcher/stream/stream.py with dispatcher/stream/attempt.py, step by step
+instead of in threads; the journal, the board and the writer are the real ones. A lane is one session in the sink with
+one transaction at a time: claim, begin, commit are three steps, and anything may happen in between.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from random import Random
 from hedgerow.common.epoch import Owner
 from hedgerow.common.errors import Fenced, HedgerowError, SinkUnavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.board import Dispatcher
-from hedgerow.dispatcher.journal import Journal, Kind, Placement
-from hedgerow.dispatcher.report import DispatcherReport
+from hedgerow.dispatcher.control.board import Dispatcher
+from hedgerow.dispatcher.control.pending import Journal, Kind, Placement
 from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.stream.report import DispatcherReport
 from tests.unit.fence.sink import Locked, Session, Sink, Transaction
 from tests.unit.fence.source import at
 

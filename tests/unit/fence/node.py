@@ -1,7 +1,7 @@
 """One node: the Dispatch service over the real records, and the real MaintainerHost service over model maintainers.
 
-The handlers of Dispatch mirror dispatcher/service.py. Every time one obeys, invariant 4 is checked against all that
-this node has obeyed before.
+The handlers of Dispatch mirror dispatcher/control/service.py. Every time one obeys, invariant 4 is checked against all
+that this node has obeyed before.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from hedgerow.common.errors import HedgerowError
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.journal import Placement
-from hedgerow.dispatcher.registry import Record
+from hedgerow.dispatcher.control.pending import Placement
+from hedgerow.dispatcher.control.registry import Record
 from hedgerow.maintainer.host import HostService
 from hedgerow.maintainer.registry import Record as HostRecord
 from hedgerow.maintainer.registry import Worker

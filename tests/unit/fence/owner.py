@@ -1,6 +1,6 @@
 """A maintainer and a closing owner, as step machines around the real `Core`.
 
-The order mirrors maintainer/maintainer.py, maintainer/nodes.py and maintainer/closing.py: Bootstrap to all, then the
+The order mirrors maintainer/maintainer.py, maintainer/link.py and maintainer/closing.py: Bootstrap to all, then the
 fence, then adoption, then orders; Close to all, then the fence, then CLOSED. A wait that may end by a deadline ends
 here whenever the caller's chance says so (`impatience`).
 """
@@ -22,8 +22,8 @@ from hedgerow.maintainer.bootstrap import Inventory
 from hedgerow.maintainer.closing import Closing
 from hedgerow.maintainer.core import Core
 from hedgerow.maintainer.fleet import Orders
+from hedgerow.maintainer.link import Link, check_response, sequence
 from hedgerow.maintainer.maintainer import Maintainer
-from hedgerow.maintainer.nodes import Link, check_response, sequence
 from hedgerow.maintainer.reporting import report_error
 from hedgerow.maintainer.store import View
 from tests.unit.fence.defects import Defect

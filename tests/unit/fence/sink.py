@@ -1,4 +1,4 @@
-"""A sink with sessions, transactions and row locks, and the rules of common/sinktables.py on it.
+"""A sink with sessions, transactions and row locks, and the rules of common/ledger/progress.py on it.
 
 The statements are SQL there, so what each one does is restated here, in the same order, under the same name; the
 verdict on the fence row is the real `judge_fence`. A session lives until somebody kills it or the server drops it, also
@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import Fenced, SinkUnavailable
-from hedgerow.common.position import Position
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER, ProgressRow, SessionRecord, judge_fence
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, ProgressRow, SessionRecord, judge_fence
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.source import Source
 
@@ -115,7 +115,7 @@ class Sink:
             if not is_free():
                 raise SinkUnavailable("a lock in the sink was not released")
 
-    # The functions of common/sinktables.py.
+    # The functions of common/ledger/progress.py.
 
     def raise_fence(self, uid: str, epoch: int, owner: str, *, closes: bool = False) -> None:
         rows = self.progress.get(uid, {}).values()
@@ -168,7 +168,7 @@ class Sink:
             rows[key] = replace(rows[key], epoch=epoch, generation=generation, session=session.record)
         return {key: rows[key].position for key in generations}
 
-    # The sink transaction of dispatcher/sink/apply.py.
+    # The sink transaction of dispatcher/sink/binlog/apply.py.
 
     def begin(
         self, session: Session, uid: str, epoch: int, recorded: Mapping[str, tuple[int, int]], position: Position

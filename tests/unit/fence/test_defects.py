@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from hedgerow.common.epoch import Owner
-from hedgerow.dispatcher.journal import Placement
+from hedgerow.dispatcher.control.pending import Placement
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.machine import FenceMachine
 from tests.unit.fence.manager import Manager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
-from hedgerow.maintainer.barrier import Barrier
 from hedgerow.maintainer.fleet import Orders
+from hedgerow.maintainer.operations.barrier import Barrier
 from hedgerow.maintainer.store import View
 from tests.unit.maintainer.builders import at
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hedgerow.common.ddlscope import created, ddl_id, dropped, exactly_touched, touched
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
-from hedgerow.maintainer.barrier import Barrier
 from hedgerow.maintainer.bootstrap import Inventory
 from hedgerow.maintainer.core import Core
+from hedgerow.maintainer.operations.barrier import Barrier
 from hedgerow.maintainer.store import View
 from tests.unit.maintainer.barrier_parts import Dispatcher, Entry, Node, Sink
 from tests.unit.maintainer.builders import at, ddl_at

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.ledger.progress import ProgressRow, SessionRecord
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.common.sinktables import ProgressRow, SessionRecord
 
 FILE = "binlog.000001"
 SOURCE = "1"

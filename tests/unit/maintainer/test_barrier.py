@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedgerow.common.ddlscope import dropped, touched
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER
-from hedgerow.maintainer.barrier import Barrier, Placed, SentBarriers, decide, list_version
+from hedgerow.maintainer.operations.barrier import Barrier, Placed, SentBarriers, decide, list_version
 from tests.unit.maintainer.builders import at, ddl_at, status
 
 K = ddl_at(10, "s.a")

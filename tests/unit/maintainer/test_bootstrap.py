@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.bootstrap import Inventory, adopt
+from hedgerow.maintainer.colocation import Unit, make_units
 from hedgerow.maintainer.fleet import Fleet
 from hedgerow.maintainer.placement import Home
-from hedgerow.maintainer.units import Unit, make_units
 from tests.unit.maintainer.builders import row, status
 
 UNITS = make_units(["s.a", "s.b"], [], pb.TABLE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
 from hedgerow.maintainer.checkpoint import Applied, Checkpoint
 from tests.unit.maintainer.builders import at, status
 

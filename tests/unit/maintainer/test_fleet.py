@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.bootstrap import Inventory, adopt
+from hedgerow.maintainer.colocation import Unit, make_units
 from hedgerow.maintainer.fleet import Fleet, Orders
-from hedgerow.maintainer.units import Unit, make_units
 from tests.unit.maintainer.builders import row, status
 
 NODES = ["n1", "n2", "n3"]

@@ -7,10 +7,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.sinktables import SCHEMA_DISPATCHER
+from hedgerow.maintainer.colocation import Unit, make_units
 from hedgerow.maintainer.placement import Home, choose_homes
-from hedgerow.maintainer.units import Unit, make_units
 
 NODES = ["a", "b", "c", "d"]
 TABLES = [f"s.t{number}" for number in range(12)]

@@ -11,9 +11,9 @@ import pytest
 
 from hedgerow import node
 from hedgerow.common.config import NodeConfig
+from hedgerow.common.control.membership import Membership
 from hedgerow.common.errors import EtcdUnavailable, SessionLost
 from hedgerow.common.etcd import Etcd, EtcdRefused, LeaseNotFound
-from hedgerow.common.membership import Membership
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 FULL = EtcdRefused("etcd 127.0.0.1:2379 refused: mvcc: database space exceeded")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import SinkRefused
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.sink.batch import Batch, Decided, Prepared
-from hedgerow.dispatcher.sink.coalesce import FLAGS, KINDS, STMT_END_F, TABLE_ID, TYPE, Coalescer, table_name
+from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
+from hedgerow.dispatcher.sink.binlog.coalesce import FLAGS, KINDS, STMT_END_F, TABLE_ID, TYPE, Coalescer, table_name
 
 PACKET = 1000
 

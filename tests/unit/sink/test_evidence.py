@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.common.names import TableName
-from hedgerow.dispatcher.sink.evidence import Statement, Verdict, judge
-from hedgerow.dispatcher.sink.fingerprint import Fingerprint
-from hedgerow.dispatcher.sink.logged import Logged
+from hedgerow.common.mysql.names import TableName
+from hedgerow.dispatcher.sink.ddl.evidence import Statement, Verdict, judge
+from hedgerow.dispatcher.sink.ddl.fingerprint import Fingerprint
+from hedgerow.dispatcher.sink.ddl.logged import Logged
 
 A, B, C = (TableName("s", name) for name in "abc")
 NAMES = {"a": A, "b": B, "c": C}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hedgerow.dispatcher.sink import kept
-from hedgerow.dispatcher.sink.kept import KeptSession
+from hedgerow.dispatcher.sink.ddl import kept
+from hedgerow.dispatcher.sink.ddl.kept import KeptSession
 
 
 class Fake:

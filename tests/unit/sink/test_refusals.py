@@ -6,8 +6,8 @@ import pymysql
 import pytest
 
 from hedgerow.common.errors import HedgerowError, SinkRefused, SinkUnavailable
-from hedgerow.common.names import TableName
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.names import TableName
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.refusals import refusal
 
 URI = ServerUri.parse("mysql://u@h/")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common.names import TableName
-from hedgerow.dispatcher.sink.storage import by_any_method, rebuild
+from hedgerow.common.mysql.names import TableName
+from hedgerow.dispatcher.sink.ddl.storage import by_any_method, rebuild
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymysql.constants import COMMAND
 
-from hedgerow.dispatcher.sink import wire
-from hedgerow.dispatcher.sink.wire import Wire
+from hedgerow.dispatcher.sink.binlog import wire
+from hedgerow.dispatcher.sink.binlog.wire import Wire
 
 LONGEST = 7
 

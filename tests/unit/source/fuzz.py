@@ -17,19 +17,19 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import HedgerowError
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import TableName
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.position import Position
-from hedgerow.common.sinkschema import SCHEMA_DISPATCHER
-from hedgerow.dispatcher.feed import Feed, Target
-from hedgerow.dispatcher.router import Router
-from hedgerow.dispatcher.sink.coalesce import Coalescer
-from hedgerow.dispatcher.source import events as e
+from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 from hedgerow.dispatcher.source.framing import Framer, StreamEnded
 from hedgerow.dispatcher.source.statements import Statement
-from hedgerow.dispatcher.undo import RolledBack
+from hedgerow.dispatcher.stream.intake import Feed, Target
+from hedgerow.dispatcher.stream.router import Router
+from hedgerow.dispatcher.stream.undo import RolledBack
 from tests.data.record_binlogs import BINLOGS, FILE
 from tests.unit.source.packets import make_event, packets, sealed
 from tests.unit.source.story import events_of_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.binlog import events as e
 from hedgerow.dispatcher.source.framing import Framer, StreamEnded
 
 LONGEST = 0xFFFFFF

@@ -10,8 +10,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.errors import BinlogCorrupt
-from hedgerow.dispatcher.source import events as e
 from hedgerow.dispatcher.source.compression import unwrap
 from hedgerow.dispatcher.source.framing import CUT, Framer
 from tests.unit.source.packets import description, frame, make_event, sealed, stream

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
-from hedgerow.dispatcher.source import events as e
 from hedgerow.dispatcher.source.framing import CAPACITY, MOST_COMPRESSED, Framer
 from tests.unit.source.packets import LONGEST, description, frame, make_event, packets, sealed, stream
 

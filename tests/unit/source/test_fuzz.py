@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.errors import BinlogCorrupt
-from hedgerow.dispatcher.source import events as e
 from hedgerow.dispatcher.source.framing import Framer
 from tests.unit.source.fuzz import attempt
 from tests.unit.source.packets import LONGEST

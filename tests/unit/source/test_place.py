@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from hedgerow.common.mark import Mark
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position
+from hedgerow.common.binlog.mark import Mark
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher.source.history import has_place
 
 UUID = "00000000-0000-0000-0000-000000000001"

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import SourceUnavailable
-from hedgerow.common.position import Position
-from hedgerow.common.uri import ServerUri
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.source.reader import Reader
 
 

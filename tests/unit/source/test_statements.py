@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.position import Position
-from hedgerow.dispatcher.source import events as e
+from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher.source import transactions as t
 from hedgerow.dispatcher.source.charsets import UNKNOWN, charset_of, decode, encode
 from hedgerow.dispatcher.source.statements import Statement, read_statement

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.skips import Skip
 from hedgerow.common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged, UnsupportedEvent
-from hedgerow.common.position import Position
-from hedgerow.common.skips import Skip
-from hedgerow.dispatcher.source import events as e
 from hedgerow.dispatcher.source import transactions as t
 from hedgerow.dispatcher.source.gtid_events import tagged_gtid
 from hedgerow.dispatcher.source.refusals import mariadb_missing, refusal

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import TableName
 from tests.storm.generator import ACTIONS, GROUPS, Generator, Step
 from tests.storm.turn import EVERYTHING
 from tests.storm.world import Table, World

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hedgerow.common.catalog import Column, ForeignKey, Table
-from hedgerow.common.filter import TableFilter
-from hedgerow.common.mysql import Flavour, ServerInfo
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.catalog import Column, ForeignKey, Table
+from hedgerow.common.mysql.connect import Flavour, ServerInfo
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.names import TableName
 from hedgerow.coordinator.preflight.facts import Facts, Tables
 from hedgerow.coordinator.preflight.grants import parse_grants
 from hedgerow.coordinator.preflight.servers import (

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from hedgerow.common.mysql import Flavour
-from hedgerow.common.names import TableName
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.ddl import Classified, Kind, classify
 from hedgerow.dispatcher.ddl.lexer import ANSI_QUOTES, MSSQL, NO_BACKSLASH_ESCAPES, Token, tokens

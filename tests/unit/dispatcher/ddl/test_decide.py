@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common.filter import TableFilter
+from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.dispatcher.ddl import Action, apply_filter, classify
 
 SKIP, EXECUTE, REFUSE = Action.SKIP, Action.EXECUTE, Action.REFUSE

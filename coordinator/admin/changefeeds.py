@@ -1,0 +1,374 @@
+"""What users ask of the coordinator about changefeeds, on one term of it.
+
+An operation writes to etcd what it wants; the reconciler sees to the rest, and the operation waits until the outcome
+shows. So it can be asked again: a second call finds what is written, and waits for the same. `deadline` is on
+time.monotonic(). Every operation raises TermLost when the term ends under it, and EtcdUnavailable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.skips import Skip, one_gtid, place, table_key
+from hedgerow.common.binlog.startpoint import split_start
+from hedgerow.common.errors import (
+    AlreadyExists,
+    BadInput,
+    IllegalTransition,
+    NodeUnavailable,
+    NotFound,
+    PreflightFailed,
+    Problem,
+    TermLost,
+)
+from hedgerow.common.ids import changefeed_name, new_changefeed_uid
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator import changefeed as edits
+from hedgerow.coordinator import metrics
+from hedgerow.coordinator.admin.chains import chain_problems
+from hedgerow.coordinator.admin.nodes import NodeOperations
+from hedgerow.coordinator.admin.options import (
+    DEFAULTS,
+    reaches_other_data,
+    read_filter,
+    read_options,
+    read_source_and_sink,
+    updated_spec,
+    with_skip,
+)
+from hedgerow.coordinator.admin.overlaps import overlap_problems
+from hedgerow.coordinator.admin.skipping import find
+from hedgerow.coordinator.changefeed import Change, Feed, timestamp
+from hedgerow.coordinator.preflight.progress import has_progress, joining
+from hedgerow.coordinator.reconcile import newer_checkpoint
+from hedgerow.coordinator.states import Event, next_state
+from hedgerow.coordinator.store import Written
+from hedgerow.coordinator.term import Reign, left
+
+log = structlog.get_logger()
+
+# An operation that is written is confirmed by what the nodes do next; this long it is worth a user's wait.
+_SHOW_SECONDS = 3.0
+
+
+class Resolved(Protocol):
+    """What the operations need of a preflight's result."""
+
+    @property
+    def flavour(self) -> str: ...
+
+    @property
+    def start_position(self) -> Position: ...
+
+    @property
+    def warnings(self) -> Sequence[Problem]: ...
+
+
+class Preflight(Protocol):
+    """Looks at source and sink for changefeed `name`; `names`: of this cluster's changefeeds, by uid. Blocking. Raises
+    PreflightFailed, SourceUnavailable, SinkUnavailable, BadInput."""
+
+    def __call__(
+        self,
+        source: ServerUri,
+        sink: ServerUri,
+        table_filter: TableFilter,
+        start: str,
+        name: str,
+        names: Mapping[str, str],
+    ) -> Resolved: ...
+
+
+class Operations:
+    """A view on a reign; make one for each call."""
+
+    def __init__(self, reign: Reign, preflight: Preflight) -> None:
+        self._reign = reign
+        self._preflight = preflight
+        self.nodes = NodeOperations(reign)
+
+    def get(self, name: str) -> apb.Changefeed:
+        """Raises NotFound."""
+        return self._render(self._feed(name))
+
+    def list(self) -> apb.ListResponse:
+        feeds = self._reign.table.feeds
+        return apb.ListResponse(changefeeds=[self._render(feeds[name]) for name in sorted(feeds)])
+
+    async def create(self, request: apb.CreateChangefeedRequest, deadline: float) -> apb.Changefeed:
+        """Raises BadInput, AlreadyExists, PreflightFailed, NodeUnavailable."""
+        name = changefeed_name(request.name)
+        rules = read_filter(request.filter)
+        source, sink = read_source_and_sink(request.source, request.sink)
+        options = read_options(request.options, DEFAULTS)
+        if (taken := self._reign.table.feeds.get(name)) is not None:
+            state = "is being removed" if taken.status.state == pb.REMOVED else "exists"
+            raise AlreadyExists(f"a changefeed named {name} {state}; choose another name")
+        start = request.start or "now"
+        split_start(start)
+        resolved = await self._look(name, source, sink, rules, start)
+        now = time.time()
+        spec = pb.ChangefeedSpec(
+            name=name,
+            uid=new_changefeed_uid(),
+            source=str(source),
+            sink=str(sink),
+            filter=rules,
+            start=start,
+            start_position=resolved.start_position.write(),
+            flavour=resolved.flavour,
+            options=options,
+            created=timestamp(now),
+            warnings=edits.warnings(resolved.warnings),
+        )
+        ownership = edits.first_ownership(spec.uid, self._any_node(), "created by user", now)
+        status = pb.ChangefeedStatus(state=next_state(name, None, Event.CREATE))
+        feed = await self._reign.store.create(spec, ownership, status, timeout=left(deadline))
+        self._wrote(feed)
+        metrics.OWNERSHIP_CHANGES.labels("created").inc()
+        return await self._shown(feed, deadline)
+
+    async def pause(self, name: str, deadline: float) -> apb.Changefeed:
+        """Returns when the stop is confirmed. Raises NotFound, IllegalTransition, NodeUnavailable where the deadline
+        comes first."""
+        reign = self._reign
+
+        def decide(feed: Feed) -> Change:
+            checkpoint = newer_checkpoint(feed, reign.live(feed))
+            return edits.pause(feed, self._executor(feed), checkpoint, time.time())
+
+        written = await self._edit(name, decide, deadline, "paused")
+
+        def stopped() -> Feed | None:
+            feed = self._feed(name)
+            return feed if feed.ownership.closed or feed.running or feed.uid != written.uid else None
+
+        feed = await reign.until(stopped, left(deadline))
+        if feed is None:
+            why = self._why_not_closed(self._feed(name))
+            raise NodeUnavailable(f"changefeed {name} is paused, but its stop is not confirmed yet: {why}")
+        return self._render(feed)
+
+    async def resume(self, name: str, deadline: float) -> apb.Changefeed:
+        """Raises NotFound, IllegalTransition, NodeUnavailable."""
+
+        def decide(feed: Feed) -> Change:
+            return edits.resume(feed, self._any_node(feed.ownership.node), time.time())
+
+        return await self._shown(await self._edit(name, decide, deadline, "resumed"), deadline)
+
+    async def update(self, request: apb.UpdateChangefeedRequest, deadline: float) -> apb.Changefeed:
+        """Raises NotFound, BadInput, PreflightFailed, IllegalTransition; SinkUnavailable where the sink is another."""
+        feed = self._feed(request.name)
+        next_state(feed.name, feed.status.state, Event.UPDATE)
+        spec = updated_spec(feed.spec, request)
+        self._check_move(feed, spec)
+        warnings = list(feed.spec.warnings)
+        if reaches_other_data(feed.spec, spec):
+            source, sink = read_source_and_sink(spec.source, spec.sink)
+            resolved = await self._look(feed.name, source, sink, spec.filter, "now")
+            found = list(resolved.warnings)
+            if feed.begun and list(spec.filter) != list(feed.spec.filter):
+                filters = TableFilter.parse(feed.spec.filter), TableFilter.parse(spec.filter)
+                found = [*await asyncio.to_thread(joining, sink, feed.uid, *filters), *found]
+            warnings = edits.warnings(found)
+            if resolved.flavour != spec.flavour:
+                raise BadInput(
+                    f"changefeed {feed.name} replicates {spec.flavour}; the new servers are {resolved.flavour}"
+                )
+            if spec.sink != feed.spec.sink and feed.begun:
+                await self._check_known(feed, sink)
+
+        def decide(found: Feed) -> Change:
+            changed = updated_spec(found.spec, request)
+            self._check_move(found, changed)
+            del changed.warnings[:]
+            changed.warnings.extend(warnings)
+            return edits.update(found, changed, time.time()) if changed != found.spec else Change()
+
+        return await self._shown(await self._edit(request.name, decide, deadline, "updated"), deadline)
+
+    def _check_move(self, feed: Feed, changed: pb.ChangefeedSpec) -> None:
+        """Servers change only while nobody writes: an owner that goes on in the former sink is fenced there by the
+        close, and by nothing else. Raises IllegalTransition."""
+        if (changed.source, changed.sink) == (feed.spec.source, feed.spec.sink) or feed.ownership.closed:
+            return
+        if feed.running:
+            raise IllegalTransition(
+                f"changefeed {feed.name} runs: its source and sink can be changed only while it is stopped. Pause it "
+                "(hedgerow changefeed pause), update it, and resume it"
+            )
+        why = self._why_not_closed(feed)
+        raise IllegalTransition(
+            f"changefeed {feed.name} still stops ({why}): its servers can be changed when that is confirmed"
+        )
+
+    async def _check_known(self, feed: Feed, sink: ServerUri) -> None:
+        """Raises BadInput where the sink is not one that this changefeed has written to, SinkUnavailable."""
+        if not await asyncio.to_thread(has_progress, sink, feed.uid):
+            raise BadInput(
+                f"sink {sink.address} has no progress of changefeed {feed.name} (uid {feed.uid}) in schema hedgerow: "
+                "it is another server than the one that was replicated to, or a copy without that schema. Create a new "
+                "changefeed for it, with --start at the position that its tables are at"
+            )
+
+    async def skip(self, request: apb.SkipRequest, deadline: float) -> apb.Changefeed:
+        """Leaves one transaction of the source out, from the next resume on. Raises NotFound, IllegalTransition,
+        BadInput, SourceUnavailable."""
+        feed = self._feed(request.name)
+        self._check_skippable(feed)
+        at = place(request.at) if request.at else ("", 0)
+        if bool(request.at) == bool(request.transaction):
+            raise BadInput("name the transaction: either by --transaction GTID, or by --at FILE:OFFSET")
+        flavour: Flavour = "mariadb" if feed.spec.flavour == "mariadb" else "mysql"
+        gtid = one_gtid(flavour, request.transaction) if request.transaction else ""
+        tables = [table_key(table, TableFilter.parse(feed.spec.filter)) for table in request.tables]
+        begin = feed.status.checkpoint if feed.begun else feed.spec.start_position
+        start = Position.read(begin)
+        if gtid and start.gtid_set and Skip(gtid).is_before(start, flavour):
+            raise BadInput(f"changefeed {feed.name} is past transaction {gtid} already: its checkpoint is {start}")
+        found = await asyncio.to_thread(find, ServerUri.parse(feed.spec.source), start, gtid, at)
+        skip = pb.Skip(
+            gtid=found.gtid,
+            file="" if found.gtid else found.file,
+            offset=0 if found.gtid else found.offset,
+            tables=tables,
+            at=timestamp(time.time()),
+            by=request.by[:200],
+            what=found.what[:1000],
+        )
+
+        def is_past(each: pb.Skip) -> bool:
+            return Skip.read(each).is_before(start, flavour)
+
+        def decide(current: Feed) -> Change:
+            self._check_skippable(current)
+            changed = with_skip(current.spec, skip, is_past)
+            return edits.update(current, changed, time.time()) if changed != current.spec else Change()
+
+        log.warning("transaction-to-leave-out", changefeed=feed.name, gtid=skip.gtid, by=skip.by, what=skip.what)
+        return self._render(await self._edit(request.name, decide, deadline, "updated"))
+
+    @staticmethod
+    def _check_skippable(feed: Feed) -> None:
+        if feed.status.state == pb.NORMAL:
+            raise IllegalTransition(
+                f"changefeed {feed.name} runs: a transaction is left out where it stops at one. Pause it first, if you "
+                "mean one that is still to come"
+            )
+        next_state(feed.name, feed.status.state, Event.UPDATE)
+
+    async def remove(self, name: str, deadline: float) -> None:
+        """Returns when nothing is left of it but the fence's tombstone. Raises NotFound, NodeUnavailable."""
+
+        def decide(feed: Feed) -> Change:
+            return edits.remove(feed, self._executor(feed), time.time())
+
+        written = await self._edit(name, decide, deadline, "removed")
+
+        def gone() -> bool | None:
+            feed = self._reign.table.feeds.get(name)
+            return True if feed is None or feed.uid != written.uid else None
+
+        if not await self._reign.until(gone, left(deadline)):
+            why = self._why_not_closed(self._feed(name))
+            raise NodeUnavailable(f"changefeed {name} is being removed, but that is not confirmed yet: {why}")
+
+    async def move_maintainer(self, name: str, node: str, deadline: float) -> apb.Changefeed:
+        """Raises NotFound, IllegalTransition, NodeUnavailable where that node may not be given work."""
+        watch = self.nodes.find(node)
+        target = watch.info.id
+        if watch.suspected or watch.info.liveness != pb.ALIVE:
+            state = "does not answer" if watch.suspected else f"is {pb.Liveness.Name(watch.info.liveness).lower()}"
+            raise NodeUnavailable(f"node {target} {state}; choose another one (hedgerow node list)")
+
+        def decide(feed: Feed) -> Change:
+            return edits.move(feed, target, "moved by user", time.time())
+
+        return await self._shown(await self._edit(name, decide, deadline, "moved"), deadline)
+
+    async def move_dispatcher(self, request: apb.MoveDispatcherRequest, deadline: float) -> apb.Changefeed:
+        """As NodeOperations.place_dispatcher."""
+        await self.nodes.place_dispatcher(self._feed(request.name), request.dispatcher, request.node, deadline)
+        return self.get(request.name)
+
+    async def _look(self, name: str, source: ServerUri, sink: ServerUri, rules: Sequence[str], start: str) -> Resolved:
+        feeds = self._reign.table.feeds.values()
+        others = [feed.spec for feed in feeds if feed.status.state != pb.REMOVED]
+        problems = chain_problems(name, source, sink, others) + overlap_problems(name, sink, rules, others)
+        if problems:
+            raise PreflightFailed(problems)
+        names = {spec.uid: spec.name for spec in others}
+        resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start, name, names)
+        for warning in resolved.warnings:
+            log.warning("preflight-warning", changefeed=name, found=warning.found, mend=warning.mend)
+        return resolved
+
+    def _feed(self, name: str) -> Feed:
+        feed = self._reign.table.feeds.get(name)
+        if feed is None:
+            raise NotFound(f"there is no changefeed named {name}")
+        return feed
+
+    async def _edit(self, name: str, decide: Callable[[Feed], Change], deadline: float, cause: str) -> Feed:
+        before = self._feed(name).epoch
+
+        def decided(feed: Feed) -> Change:
+            return edits.as_of(decide(feed), self._reign.lags.current_as_of(feed))
+
+        feed = await self._reign.store.edit(name, decided, timeout=left(deadline))
+        self._wrote(feed)
+        if feed.epoch > before:
+            metrics.OWNERSHIP_CHANGES.labels(cause).inc()
+        return feed
+
+    def _wrote(self, feed: Feed) -> None:
+        self._reign.table.wrote(feed.name, Written(True, feed, feed.revisions.newest))
+
+    def _any_node(self, preferred: str = "") -> str:
+        node = self._reign.place(preferred)
+        if node is None:
+            raise NodeUnavailable("no node is alive and answers: start one (hedgerow node)")
+        return node
+
+    def _executor(self, feed: Feed) -> str:
+        """Who carries a stop out. Where nobody can, the owner on record, until the reconciler finds somebody."""
+        return self._reign.place(feed.ownership.node) or feed.ownership.node
+
+    def _why_not_closed(self, feed: Feed) -> str:
+        status = self._reign.live(feed)
+        watch = self._reign.watches.get(feed.ownership.node)
+        if status is not None and status.HasField("error"):
+            return f"node {feed.ownership.node} met {status.error.message}"
+        if watch is None or watch.suspected:
+            return f"node {feed.ownership.node} does not answer, and no other one has taken over"
+        return f"node {feed.ownership.node} has not finished"
+
+    async def _shown(self, feed: Feed, deadline: float) -> apb.Changefeed:
+        """Waits a moment for the maintainer's first report: the change is made with or without it."""
+        if feed.running:
+            with contextlib.suppress(TermLost):
+                await self._reign.until(lambda: self._reign.live(feed), min(_SHOW_SECONDS, left(deadline)))
+        return self._render(self._reign.table.feeds.get(feed.name, feed))
+
+    def _render(self, feed: Feed) -> apb.Changefeed:
+        live = self._reign.live(feed)
+        shown = apb.Changefeed(spec=feed.spec, ownership=feed.ownership, status=feed.status, live=live)
+        now = time.time()
+        lag = self._reign.lags.of(feed, live, now)
+        if lag is not None:
+            shown.lag.CopyFrom(lag.write())
+            if not lag.is_known:
+                shown.lag_unknown_since.CopyFrom(timestamp(now - lag.seconds))
+        return shown

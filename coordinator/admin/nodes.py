@@ -1,0 +1,94 @@
+"""What users ask of the coordinator about nodes, on one term of it. Deadlines are on time.monotonic()."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from hedgerow.common.control.rpc import to_error
+from hedgerow.common.errors import BadInput, IllegalTransition, NodeUnavailable, NotFound, Rejected, TermLost
+from hedgerow.common.pb.v1 import admin_pb2 as apb
+from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.coordinator.changefeed import Feed
+from hedgerow.coordinator.states import state_name
+from hedgerow.coordinator.term import Reign, left
+from hedgerow.coordinator.watch.nodes import NodeWatch
+
+# A node that drains says so in etcd; this long it is worth a user's wait.
+_SHOW_SECONDS = 3.0
+
+
+class NodeOperations:
+    """A view on a reign; make one for each call."""
+
+    def __init__(self, reign: Reign) -> None:
+        self._reign = reign
+
+    async def drain(self, node: str, deadline: float) -> apb.Node:
+        """Returns when the node is DRAINING. Raises NotFound, IllegalTransition for the last node that is ALIVE."""
+        watch = self.find(node)
+        others = [each for each in self._reign.watches.values() if each is not watch]
+        if not any(each.info.liveness == pb.ALIVE and not each.suspected for each in others):
+            raise IllegalTransition(f"node {watch.info.id} is the last one that is alive: start another one first")
+        if watch.info.liveness == pb.ALIVE:
+            request = mpb.DrainRequest(term=self._reign.term)
+            answer = await self._call(watch, watch.host().Drain(request, timeout=left(deadline)))
+            self._check(watch, answer.rejection if answer.HasField("rejection") else None)
+        await self._reign.until(lambda: watch.info.liveness != pb.ALIVE or None, min(_SHOW_SECONDS, left(deadline)))
+        return self._render(watch)
+
+    def list(self) -> apb.ListNodesResponse:
+        watches = self._reign.watches
+        return apb.ListNodesResponse(nodes=[self._render(watches[node]) for node in sorted(watches)])
+
+    def find(self, text: str) -> NodeWatch:
+        """The node with this id, or the only one whose id begins so. Raises NotFound, BadInput."""
+        watches = self._reign.watches
+        found = [text] if text in watches else sorted(node for node in watches if text and node.startswith(text))
+        if not found:
+            raise NotFound(f"there is no node {text!r}; the nodes are {', '.join(sorted(watches)) or 'none'}")
+        if len(found) > 1:
+            raise BadInput(f"{text!r} may be any of {', '.join(found)}; write more of the id")
+        return watches[found[0]]
+
+    async def place_dispatcher(self, feed: Feed, dispatcher: str, node: str, deadline: float) -> None:
+        """Asks the owner. Raises NotFound, IllegalTransition, NodeUnavailable, Rejected, and what the owner raises."""
+        target = self.find(node)
+        owner = self._reign.watches.get(feed.ownership.node)
+        if not feed.running:
+            raise IllegalTransition(f"changefeed {feed.name} is {state_name(feed.status.state)}: it has no dispatchers")
+        if owner is None or owner.suspected:
+            raise NodeUnavailable(f"node {feed.ownership.node}, which owns changefeed {feed.name}, does not answer")
+        placement = mpb.PlaceDispatcherRequest(
+            stamp=feed.stamp(self._reign.term).write(), dispatcher=dispatcher, node=target.info.id
+        )
+        answer = await self._call(owner, owner.host().PlaceDispatcher(placement, timeout=left(deadline)))
+        self._check(owner, answer.rejection if answer.HasField("rejection") else None)
+
+    def _render(self, watch: NodeWatch) -> apb.Node:
+        feeds = self._reign.table.feeds
+        return apb.Node(
+            info=watch.info.write(),
+            coordinator=watch.info.id == self._reign.membership.node,
+            reachable=not watch.suspected and watch.report is not None,
+            maintains=sorted(name for name, f in feeds.items() if f.running and f.ownership.node == watch.info.id),
+            dispatchers=watch.dispatchers,
+        )
+
+    async def _call(self, watch: NodeWatch, call: Any) -> Any:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise to_error(error, watch.info.address) from None
+
+    def _check(self, watch: NodeWatch, rejection: pb.Rejection | None) -> None:
+        if rejection is None:
+            return
+        if rejection.term > self._reign.term:
+            raise TermLost(f"node {watch.info.id} obeys the coordinator of term {rejection.term}")
+        raise Rejected(
+            f"node {watch.info.id} refused ({pb.Verdict.Name(rejection.verdict).lower()}): it obeys epoch "
+            f"{rejection.current.epoch} of node {rejection.current.node or 'nobody'}; try again in a moment"
+        )

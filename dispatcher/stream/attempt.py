@@ -1,0 +1,376 @@
+"""One life of a stream's connections: claim, read, route, hand over; until it is cancelled or something fails.
+
+Everything here runs in the stream's thread, but for `abort`. The order of closing: the reader, then the lanes, which
+first finish what they have (for a short while, and not after an error of their own).
+
+Flushing adapts by itself. A lane that is idle gets what is pending at once; while it is busy, transactions are
+collected up to the batch limits; when those are reached and its slot is taken, nothing more is read, and the source's
+socket holds the rest back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+
+from hedgerow.common.binlog.position import Position, farthest, least, readable
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.sink.ddl.kept import KeptSession
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.source.reader import Reader
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.stream.barrier import Barrier
+from hedgerow.dispatcher.stream.decision import Decisions
+from hedgerow.dispatcher.stream.lag import StreamLag
+from hedgerow.dispatcher.stream.lane_queue import Port
+from hedgerow.dispatcher.stream.lanes import Ports
+from hedgerow.dispatcher.stream.left_out import learn, route
+from hedgerow.dispatcher.stream.net import Net
+from hedgerow.dispatcher.stream.reading import Reading
+from hedgerow.dispatcher.stream.router import Router
+from hedgerow.dispatcher.stream.stall import Silence
+from hedgerow.dispatcher.stream.standing import Standing
+from hedgerow.dispatcher.stream.statements import Classifier
+from hedgerow.dispatcher.stream.undo import RolledBack, Undone
+from hedgerow.dispatcher.stream.wake import Wake
+
+WAIT_SECONDS = 1.0  # at most between two looks at everything
+PUBLISH_SECONDS = 0.5  # between two reports, where nothing but positions and counts has changed
+CREATED_SECONDS = 0.1  # the same, where tables were created: their dispatchers are to be placed
+ADVANCE_SECONDS = 3.0
+PROOF_SECONDS = 2.0
+WAITED_SECONDS = 0.001  # for events, so that they came just now
+
+
+class Cancelled(Exception):
+    """The stream is to end; nothing is wrong."""
+
+
+class Cycle:
+    def __init__(
+        self,
+        spec: Spec,
+        writer: Writer,
+        standings: Mapping[str, Standing],
+        *,
+        server_id: int,
+        until: float,
+        wake: Wake,
+        cancelled: threading.Event,
+        decisions: Decisions,
+        publish: Callable[[], None],
+        lag: StreamLag,
+        undone: Undone | None = None,
+    ) -> None:
+        """`standings`: the dispatchers to serve. `until` (monotonic): when it is over, because others join. `publish`
+        sends a report of them; `lag` and `undone` (rows that are known not to hold) outlive the cycle."""
+        self._spec = spec
+        self._writer = writer
+        self._standings = dict(standings)
+        self._server_id = server_id
+        self._until = until
+        self._wake = wake
+        self._cancelled = cancelled
+        self._decisions = decisions
+        self._publish = publish
+        self._lag = lag
+        self._undone = Undone() if undone is None else undone
+        self._ports = Ports(spec, writer, self._standings, wake)
+        self._reader: Reader | None = None
+        self._router: Router | None = None
+        self._reading = Reading(lag)
+        self._description = b""
+        self._published_at = 0.0
+        self._unpublished = False
+        self._advance_at = time.monotonic() + ADVANCE_SECONDS
+        self._kept = KeptSession()
+        self._unproven: list[Port] = []  # of dispatchers whose lane has failed before
+        self._silence = Silence(spec.sink.address)
+        self._prove_at = 0.0
+        self.has_begun = False  # all connections are made
+        self.has_worked = False  # something was read from the source: the errors before are over
+
+    def run(self) -> None:
+        """Raises Cancelled, LaneFailed, LaneStopped, HedgerowError; never returns otherwise, but when every dispatcher
+        is broken."""
+        starts = self._ports.open(self._look)
+        if not starts:
+            return
+        flavour, positions = self._spec.flavour, list(starts.values())
+        start = least(positions, flavour)
+        applied = farthest(positions, flavour)
+        reader = self._reader = Reader(
+            self._spec.source, flavour, readable(start), server_id=self._server_id, applied=applied
+        )
+        self._check()
+        reader.connect()
+        assert reader.clock is not None
+        self._lag.connected(reader.clock, reader.source_id)
+        if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
+            start = replace(start, gtid_set="")
+        net = Net(self._spec, self._writer, self._ports.ask) if SCHEMA_DISPATCHER in starts else None
+        targets, classify, prepared = self._ports.targets, Classifier(self._spec), self._ports.prepared()
+        undone, skips = self._undone, self._spec.skips
+        self._router = Router(flavour, start, reader.source_id, targets, classify, prepared, net, undone, skips)
+        reader.reached = self._router.tracker.position
+        self._reading.begin(start.offset, self._router.tracker)
+        self._ports.connect(self._description)
+        self._ports.look_again(self._router.position, time.monotonic())
+        for key in starts:
+            if not self._standings[key].failures:
+                self._standings[key].run()
+        self._unproven = [port for port in self._ports if any(self._standings[key].failures for key in port.keys)]
+        self._prove_at = time.monotonic() + PROOF_SECONDS
+        self.has_begun = True
+        self._tell(0.0)
+        try:
+            self._pump(self._router, reader)
+        except RolledBack as found:  # of what was read of that transaction nothing is committed: it is read again
+            learn(self._undone, self._spec, found, self._router.tracker.gtid)
+            self._leave(self._router)
+            raise Cancelled from None
+        except Cancelled:
+            self._leave(self._router)
+            raise
+
+    def abort(self) -> None:
+        """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
+        self._ports.cut()
+        reader = self._reader
+        if reader is not None:
+            threading.Thread(target=reader.close, name="reader-close", daemon=True).start()
+
+    def close(self) -> None:
+        """Awaits everything."""
+        if self._reader is not None:
+            self._reader.close()
+        self._kept.close()
+        self._ports.close()
+
+    # The loop.
+
+    def _pump(self, router: Router, reader: Reader) -> None:
+        events: list[bytes] = []
+        at = 0
+        while True:
+            self._check()
+            if at < len(events):
+                if not self._ports.have_room:
+                    self._wake.wait(self._timeout())
+                else:
+                    router.commit_floor = self._lag.commit_floor
+                    at = route(router, self._spec.name, events, at, *self._ports.room())
+                    self._reading.note(router.tracker, events, at, reader.ready)
+                    if router.description:
+                        self._flush_all(router)
+                        self._description = router.accept_description()
+                        for port in self._ports:
+                            port.describe(self._description)
+                    elif router.ddl is not None:
+                        self._decide(router, router.ddl)
+            else:
+                asked = time.monotonic()
+                events, at = reader.read(self._timeout(), self._wake.fd), 0
+                if events:
+                    now = time.monotonic()
+                    if now - asked > WAITED_SECONDS:
+                        self._lag.arrived(now)
+                    self.has_worked = True
+                else:
+                    self._wake.clear()
+            self._advance(router)
+            for port in self._ports:
+                if port.pending:
+                    self._hand_over(port, router)
+            self._tell(PUBLISH_SECONDS)
+
+    def _check(self) -> None:
+        if self._cancelled.is_set() or self._ports.is_cut:
+            raise Cancelled
+        self._ports.check()
+        if time.monotonic() >= self._until:
+            raise Cancelled
+
+    def _look(self) -> None:
+        self._check()
+        self._tell(0.0)
+
+    def _hand_over(self, port: Port, router: Router) -> None:
+        if (self._ports.is_full(port) or (port.idle and not port.feed.open)) and port.has_room:
+            port.give(router.position)
+
+    def _advance(self, router: Router) -> None:
+        """Now and then, so that a restart need not read again what concerned others."""
+        now = time.monotonic()
+        if now >= self._advance_at:
+            self._advance_at = now + ADVANCE_SECONDS
+            self._ports.look_again(router.position, now)
+            for port in self._ports:
+                port.advance(router.position, router.foreign + router.tracker.files, router.own, now)
+
+    def _leave(self, router: Router) -> None:
+        """Hands over what was collected, and moves those without rows to where the stream is: whoever takes them over
+        begins at the least position of all. What has no room is read again."""
+        if self._ports.is_cut or router.ddl is not None:  # some may be past the DDL already
+            return
+        for port in self._ports:
+            port.advance(
+                router.position, router.foreign + router.tracker.files, router.own, time.monotonic(), leaving=True
+            )
+            if port.pending and port.has_room and not port.feed.open:
+                port.give(router.position)
+
+    def _timeout(self) -> float:
+        return PUBLISH_SECONDS if self._unpublished else WAIT_SECONDS
+
+    # Waiting for lanes.
+
+    def _flush_all(self, router: Router) -> None:
+        """Hands over everything and waits until it is durable."""
+        for port in self._ports:
+            while port.pending and not port.has_room:
+                self._pause()
+            if port.pending:
+                port.give(router.position)
+        while not self._ports.idle:
+            self._pause()
+        self._check()
+
+    def _pause(self) -> None:
+        """Until a lane has finished something, or it is time to look again. Raises when the waiting is over."""
+        self._check()
+        self._tell(PUBLISH_SECONDS)
+        self._wake.wait(self._timeout())
+
+    # DDL.
+
+    def _decide(self, router: Router, ddl: pb.Ddl) -> None:
+        statement = router.tracker.statement
+        assert statement is not None
+        # Rows that follow the DDL in its own transaction are before no position: dispatchers get them after a PASS
+        # like any others, from before the transaction on. Only the schema dispatcher, which has no rows, is past it.
+        rows_follow = router.rows_follow
+        behind = router.position_behind_ddl()
+        begin = router.position if rows_follow else behind
+        barrier = Barrier(self._spec, self._writer, ddl, behind, begin, statement, self._kept)
+        blocked = barrier.block(target for target in router.targets() if not target.covered)
+        if blocked == {SCHEMA_DISPATCHER} and barrier.only_creates and self._write(barrier, router.position, {}):
+            # Nobody waits for it, as the sink has confirmed: there is nothing for a maintainer to decide.
+            self._pass_written(router, barrier)
+            blocked = set()
+            self._unpublished = True
+            self._tell(CREATED_SECONDS)
+        if blocked:
+            self._flush_all(router)
+            for key in blocked:
+                self._standings[key].block(ddl)
+            self._tell(0.0)
+            while blocked:
+                write, passed = barrier.read(self._decisions.take(ddl, self._writer.epoch), blocked)
+                written = write is not None and self._write(barrier, router.position, write.flushed)
+                for key in passed & barrier.dropped:
+                    router.drop(key)
+                    self._ports.drop(key)
+                    self._standings[key].finish(barrier.position)
+                if not rows_follow:
+                    self._reach(passed - barrier.dropped, barrier.position)
+                if written:
+                    self._pass_written(router, barrier)
+                done = passed | ({SCHEMA_DISPATCHER} if written else set())
+                for key in done - barrier.dropped:
+                    self._standings[key].run()
+                blocked -= done
+                if done:
+                    self._tell(0.0)
+                elif blocked:
+                    self._pause()
+        router.end_ddl()
+        if barrier.was_decided:
+            self._ports.connect(self._description, ddl)
+
+    def _pass_written(self, router: Router, barrier: Barrier) -> None:
+        self._standings[SCHEMA_DISPATCHER].execute(barrier.position)
+        if router.rows_follow:
+            router.overtake(SCHEMA_DISPATCHER, barrier.position)
+
+    def _write(self, barrier: Barrier, before: Position, flushed: Mapping[str, int]) -> bool:
+        """Executes the DDL in a thread of its own, so that reports go on meanwhile. An abort cuts its connections; what
+        the server makes of the statement then is judged by whoever takes the changefeed's DDL lock next. Does nothing,
+        and returns False, where the sink says that it touches others than those `flushed`."""
+        # A takeover may have raised the epoch since the row was written. The lane raises it, for it has to know it.
+        self._reach({SCHEMA_DISPATCHER}, before)
+        generation = self._standings[SCHEMA_DISPATCHER].placement.generation
+        execution: Future[bool] = Future()
+
+        def execute() -> None:
+            try:
+                execution.set_result(barrier.write(generation, flushed, self._ports.others))
+            except BaseException as error:
+                execution.set_exception(error)
+            self._wake.set()
+
+        thread = threading.Thread(target=execute, name="ddl", daemon=True)
+        thread.start()
+        while not execution.done():
+            self._tell(PUBLISH_SECONDS)
+            self._wake.wait(self._timeout())
+        thread.join()
+        if self._ports.is_cut:
+            raise Cancelled
+        return execution.result()
+
+    def _reach(self, keys: Collection[str], position: Position) -> None:
+        """Makes `position` durable for these dispatchers."""
+        concerned = [port for port in self._ports if not port.keys.isdisjoint(keys)]
+        for port in concerned:
+            while not port.has_room:
+                self._pause()
+            port.advance_to(port.keys & frozenset(keys), position)
+            port.give(position)
+        while not all(port.idle for port in concerned):
+            self._pause()
+        self._check()
+
+    # Telling.
+
+    @property
+    def rows(self) -> int:
+        """That were changed in the sink."""
+        return self._ports.rows
+
+    def _judge_lag(self, now: float) -> None:
+        if self._router is not None:
+            undone = [undone for port in self._ports if (undone := port.undone) is not None]
+            self._reading.judge(self._router.tracker, undone, now)
+
+    def _prove(self) -> None:
+        """A lane that had failed works when it has applied a batch, or if it has none for a while."""
+        for port in list(self._unproven):
+            is_quiet = port.idle and not port.pending and time.monotonic() >= self._prove_at
+            if port.lane.applied.batches or is_quiet:
+                self._unproven.remove(port)
+                self._unpublished = True
+                for key in port.keys:
+                    self._standings[key].recover()
+
+    def _tell(self, least_seconds: float) -> None:
+        """Sends a report if something changed and the last one is `least_seconds` old. 0: in any case."""
+        for port in self._ports:
+            if port.harvest(self._standings):
+                self._unpublished = True
+        if self._silence.look(self._ports, self._standings, time.monotonic()):
+            self._unpublished = True
+        if self._unproven:
+            self._prove()
+        now = time.monotonic()
+        self._judge_lag(now)
+        waited = now - self._published_at
+        overdue = waited >= WAIT_SECONDS and not self._lag.is_current(now)
+        if not least_seconds or overdue or (self._unpublished and waited >= least_seconds):
+            self._published_at = now
+            self._unpublished = False
+            self._publish()

@@ -1,0 +1,137 @@
+"""A stream at a DDL: which of its dispatchers wait for the maintainer, and how its decisions are carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.skips import way_past
+from hedgerow.common.ddlscope import created, dropped, exactly_touched, touched
+from hedgerow.common.errors import DdlFailed, DdlUncertain, Fenced, HedgerowError, UnsupportedEvent
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.metrics import rejected
+from hedgerow.common.pb.v1 import dispatch_pb2
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.sink.ddl.execute import NotFlushed, execute_ddl
+from hedgerow.dispatcher.sink.ddl.kept import KeptSession
+from hedgerow.dispatcher.sink.ddl.survey import unlisted
+from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.source.statements import Statement
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.stream.decision import Decision
+from hedgerow.dispatcher.stream.intake import Target
+from hedgerow.dispatcher.stream.lane_queue import LaneFailed
+from hedgerow.dispatcher.stream.origin import completed
+
+
+class Barrier:
+    """One DDL. `position` is its end, and counts the whole of a transaction that it begins. `begin` is where the
+    dispatchers that it creates begin. `dropped`: keys of the stream's dispatchers that end with it."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        writer: Writer,
+        ddl: pb.Ddl,
+        position: Position,
+        begin: Position,
+        statement: Statement,
+        kept: KeptSession | None = None,
+    ) -> None:
+        """`kept`: a session with the sink, from one DDL to the next."""
+        self._kept = kept
+        self._spec = spec
+        self._writer = writer
+        self._ddl = ddl
+        self._statement = statement
+        self.position = position
+        self._begin = begin
+        self.dropped: frozenset[str] = frozenset()
+        self.was_decided = False
+
+    def block(self, targets: Iterable[Target]) -> set[str]:
+        """Which of these dispatchers wait: those that the DDL touches, and the one that executes it."""
+        keys = {target.key for target in targets}
+        self.dropped = dropped(self._ddl, keys)
+        return {*touched(self._ddl, keys), *self.dropped, *(keys & {SCHEMA_DISPATCHER})}
+
+    @property
+    def only_creates(self) -> bool:
+        """Whether it touches only what it creates: tables that most likely have no dispatcher yet."""
+        keys = exactly_touched(self._ddl)
+        return bool(keys) and keys == created(self._ddl)
+
+    def read(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[Decision | None, set[str]]:
+        """(the decision that the schema dispatcher is to write the DDL, dispatchers that are to pass)."""
+        write: Decision | None = None
+        passed: set[str] = set()
+        for decision in decisions:
+            about = decision.dispatchers & set(blocked)
+            if decision.action == dispatch_pb2.PASS:
+                passed |= about
+            elif SCHEMA_DISPATCHER in about:
+                write = decision  # the last one: who decided it knew most
+        self.was_decided = self.was_decided or write is not None or bool(passed)
+        return write, passed - {SCHEMA_DISPATCHER} if write is not None else passed
+
+    def write(self, generation: int, flushed: Mapping[str, int], cut: Cut) -> bool:
+        """Executes the DDL in the sink, unless it came from there; blocks as long as it takes, or until `cut`. False
+        where the sink has other dispatchers that it touches than those `flushed`: then nothing was done, and another
+        decision is to come. `generation`: the schema dispatcher's.
+
+        Raises LaneFailed, about the schema dispatcher.
+        """
+        try:
+            execute_ddl(
+                self._spec.sink,
+                self._spec.flavour,
+                self._writer,
+                generation,
+                self._to_execute(cut),
+                self.position,
+                completed(self._statement.session, self._statement.text, self._spec.source),
+                begin=self._begin,
+                cut=cut,
+                executed=self._statement.is_ours or self._ddl.skipped,
+                raw=_edited(self._statement.raw, self._ddl.edits),
+                error_code=self._statement.error_code,
+                flushed=flushed,
+                kept=self._kept,
+            )
+        except NotFlushed as error:
+            if self.was_decided:  # else it was only tried
+                rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
+            return False
+        except HedgerowError as error:
+            if isinstance(error, Fenced):
+                rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
+            if isinstance(error, DdlFailed | DdlUncertain | UnsupportedEvent):
+                error = type(error)(f"{error}. {self._way_past}")
+            raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
+        return True
+
+    def _to_execute(self, cut: Cut) -> pb.Ddl:
+        """Raises UnsupportedEvent where it is refused: here, everything before it is applied, as the user finds it."""
+        ddl = self._ddl
+        if ddl.refusal:
+            raise UnsupportedEvent(ddl.refusal)
+        if ddl.skipped and ddl.scope == pb.EVERYTHING:
+            found = unlisted(self._spec.sink, self._spec.flavour, self._writer.uid, self._spec.filter, cut)
+            ddl = pb.Ddl()
+            ddl.CopyFrom(self._ddl)
+            ddl.creates.extend(name.write() for name in found)
+        return ddl
+
+    @property
+    def _way_past(self) -> str:
+        place = self._ddl.position
+        return way_past(self._spec.name, self._statement.gtid, place.file, place.offset)
+
+
+def _edited(raw: bytes, edits: Iterable[pb.Edit]) -> bytes:
+    pieces, done = [], 0
+    for edit in edits:
+        pieces += [raw[done : edit.at], edit.text]
+        done = edit.until
+    return b"".join(pieces) + raw[done:]

@@ -1,0 +1,239 @@
+"""The lanes of one cycle together: opening them, how much fits into them, what is asked of their sink, ending them.
+
+Used by the stream's thread, but for `cut`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+import pymysql
+import structlog
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from hedgerow.common.binlog.position import Position
+from hedgerow.common.ddlscope import dropped, touched
+from hedgerow.common.errors import Fenced, HedgerowError
+from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, list_progress
+from hedgerow.common.ledger.xa import list_prepared
+from hedgerow.common.mysql.catalog import charsets_by_collation, foreign_key_edges
+from hedgerow.common.mysql.connect import connect
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.sink.columns.shapes import Shapes
+from hedgerow.dispatcher.sink.columns.tables import read_shapes
+from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.refusals import refusal
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.stream.definitions import Definitions
+from hedgerow.dispatcher.stream.intake import Target
+from hedgerow.dispatcher.stream.lane_queue import Port
+from hedgerow.dispatcher.stream.standing import Standing
+from hedgerow.dispatcher.stream.wake import Wake
+
+log = structlog.get_logger()
+
+QUESTION_SECONDS = 10.0
+LOOK_AGAIN_SECONDS = 300.0  # between two readings of the tables' columns, without a DDL
+_AT_ONCE = 100  # tables whose columns are read together
+ASK_AGAIN_SECONDS = 30.0  # where a server did not answer
+FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
+
+
+class Ports:
+    """Iterates over the lanes that have claimed. `others` are the connections to the sink that are no lanes'."""
+
+    def __init__(self, spec: Spec, writer: Writer, standings: Mapping[str, Standing], wake: Wake) -> None:
+        self._spec = spec
+        self._writer = writer
+        self._standings = standings
+        self._wake = wake
+        self._all: list[Port] = []
+        self._opening: list[Port] = []  # has not claimed yet
+        self._shapes: Shapes | None = None
+        self._definitions = Definitions(spec, self.ask)
+        self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
+        self._ask_again_at = 0.0
+        self.others = Cut()
+
+    def __iter__(self) -> Iterator[Port]:
+        return iter(self._all)
+
+    @property
+    def targets(self) -> list[Target]:
+        return [target for port in self._all for target in port.targets.values()]
+
+    # Opening.
+
+    def open(self, between: Callable[[], None]) -> dict[str, Position]:
+        """Claims every dispatcher that can be claimed; the others are broken. `between` is called around each claim
+        and raises when the opening is to end. Raises LaneFailed, LaneStopped, SinkUnavailable, SinkRefused."""
+        lanes: dict[int, dict[str, int]] = {}
+        for key, standing in self._standings.items():
+            lanes.setdefault(standing.placement.lane % self._spec.lanes, {})[key] = standing.placement.generation
+        starts: dict[str, Position] = {}
+        for number, generations in sorted(lanes.items()):
+            starts.update(self._open(number, generations, between))
+        return starts
+
+    def _open(self, number: int, generations: dict[str, int], between: Callable[[], None]) -> Mapping[str, Position]:
+        while generations:
+            between()
+            port = Port(number, self._spec, self._writer, self._wake)
+            self._opening = [port]
+            between()  # a cut from here on sees the lane
+            try:
+                positions = port.claim(generations)
+            except Fenced as error:
+                port.lane.stop()
+                lost = self._find_lost(generations) or generations.keys()
+                for key in lost:
+                    self._standings[key].give_up(error)
+                generations = {key: value for key, value in generations.items() if key not in lost}
+                continue
+            self._all.append(port)
+            self._opening = []
+            for key, position in positions.items():
+                if key == SCHEMA_DISPATCHER:
+                    self._standings[key].execute(position)
+                else:
+                    self._standings[key].reach(position)
+            return positions
+        return {}
+
+    def _find_lost(self, generations: Mapping[str, int]) -> set[str]:
+        """Those that another has claimed, or whose progress row is gone."""
+        with self.ask() as connection:
+            rows = {row.dispatcher: (row.epoch, row.generation) for row in list_progress(connection, self._spec.uid)}
+        epoch = self._writer.epoch
+        return {key for key, generation in generations.items() if rows.get(key, (epoch + 1, 0)) > (epoch, generation)}
+
+    def prepared(self) -> dict[str, set[str]]:
+        """Of the XA transactions that have rows in the sink, by xid, the dispatchers concerned."""
+        with self.ask() as connection:
+            return list_prepared(connection, self._spec.uid)
+
+    def connect(self, description: bytes, ddl: pb.Ddl | None = None) -> None:
+        """Tells the lanes what the sink's tables are like now: which ones foreign keys tie to others, because the
+        sink's engine carries out the cascades, and what columns they have: first those of some tables, of others when
+        their first rows come, and after a DDL those of the tables that it has touched. The source's are compared."""
+        with self.ask() as connection:
+            tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
+            if self._shapes is None:
+                self._shapes = Shapes(self._spec.flavour, charsets_by_collation(connection), self._learn)
+        known = self._shapes.known
+        changed = self._some() if ddl is None else touched(ddl, known) | dropped(ddl, known)
+        self._read_columns(changed)
+        for port in self._all:
+            port.connect(tied, self._shapes.check, description)
+
+    def _learn(self, key: str) -> None:
+        """A table's first rows come: its columns are read, with some that may be next."""
+        self._read_columns(self._some() | {key})
+
+    def _some(self) -> set[str]:
+        """Of those not known yet: a stream may have thousands, and begins anew with each that is created."""
+        assert self._shapes is not None
+        keys = {key for port in self._all for key in port.targets} - {SCHEMA_DISPATCHER}
+        return set(sorted(keys - self._shapes.known)[:_AT_ONCE])
+
+    def _read_columns(self, keys: Collection[str]) -> None:
+        if not keys:
+            return
+        assert self._shapes is not None
+        with self.ask() as connection:
+            self._shapes.update(read_shapes(connection, self._spec.flavour, keys))
+        self._definitions.compare(keys)
+
+    def look_again(self, position: Position, now: float) -> None:
+        """At columns: those that somebody may have changed in the sink, now and then, and those that differ from the
+        source's, when the stream is at `position`. `now` is monotonic. Raises SinkRefused. A server that does not
+        answer is asked again later: whatever needs it says so."""
+        if self._shapes is None or now < self._ask_again_at:
+            return
+        try:
+            for key, found in self._definitions.judge(position):
+                self._shapes.forbid(key, found)
+            if now >= self._look_again_at:
+                self._read_columns(self._shapes.known)
+                self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
+        except HedgerowError as error:
+            if not error.retriable:
+                raise
+            self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS
+            log.warning("columns-not-compared", changefeed=self._spec.name, error=str(error))
+
+    @contextmanager
+    def ask(self) -> Iterator[Connection[Cursor]]:
+        """A connection for a question or two."""
+        try:
+            with connect(self._spec.sink, "sink", read_timeout=QUESTION_SECONDS) as connection:
+                self.others.attach(connection)
+                yield connection
+        except (pymysql.MySQLError, OSError) as error:
+            raise refusal(self._spec.sink, self._spec.flavour, error) from error
+
+    def drop(self, key: str) -> None:
+        """This dispatcher is gone: its progress row is not there any more. Nothing is pending."""
+        for port in self._all:
+            port.drop(key)
+
+    # Filling.
+
+    @property
+    def idle(self) -> bool:
+        return all(port.idle for port in self._all)
+
+    def check(self) -> None:
+        """Raises LaneFailed where one has ended."""
+        for port in self._all:
+            port.check()
+
+    def is_full(self, port: Port) -> bool:
+        """A batch ends where a source transaction ends, but for one that fills a batch alone."""
+        if port.feed.open:
+            return port.open_bytes >= self._spec.batch_bytes
+        return port.transactions >= self._spec.batch_transactions or port.bytes >= self._spec.batch_bytes
+
+    @property
+    def rows(self) -> int:
+        """That the sink's server has changed for the lanes."""
+        return sum(port.lane.applied.rows for port in self._all)
+
+    @property
+    def have_room(self) -> bool:
+        return not any(self.is_full(port) for port in self._all)
+
+    def room(self) -> tuple[int, int]:
+        """Transactions and bytes that can be routed before a batch is full; only to the end of the transaction where
+        one has enough bytes."""
+        over = [port for port in self._all if port.bytes >= self._spec.batch_bytes]
+        transactions = min(self._spec.batch_transactions - port.transactions for port in self._all)
+        size = min(self._spec.batch_bytes - (port.open_bytes if port in over else port.bytes) for port in self._all)
+        return 1 if over else transactions, size
+
+    # Ending.
+
+    @property
+    def is_cut(self) -> bool:
+        return self.others.is_done
+
+    def cut(self) -> None:
+        """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
+        self.others.cut()
+        for port in (*self._opening, *self._all):
+            port.lane.cancel()
+
+    def close(self) -> None:
+        """Lets the lanes finish what they have, for a short while, and awaits their threads."""
+        for port in self._opening:
+            port.lane.stop()
+        deadline = time.monotonic() + FINISH_SECONDS
+        for port in self._all:
+            while not (self.is_cut or port.idle or port.lane.error) and time.monotonic() < deadline:
+                self._wake.wait(deadline - time.monotonic())
+            port.lane.stop()
+            port.harvest(self._standings)

@@ -1,0 +1,231 @@
+"""The stream of one changefeed on one node: a thread that lives through connections, errors and retries.
+
+It owns what `Cycle` opens, one cycle at a time, and always resumes from the progress rows that the lanes claim, so that
+whatever is retried is applied exactly once. An error that a retry may mend is retried for ever, visibly; where one lane
+met it, the others go on without that lane until it is tried again, so it holds them up for no longer than its try. A
+dispatcher that is fenced, or that met an error that stops the changefeed, is broken and is not served again; the others
+go on.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+import structlog
+
+from hedgerow.common.errors import Fenced, HedgerowError, ReplicationError
+from hedgerow.common.lag import Lag
+from hedgerow.dispatcher import metrics
+from hedgerow.dispatcher.control.pending import Placement
+from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
+from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.spec import Spec
+from hedgerow.dispatcher.stream.attempt import Cancelled, Cycle
+from hedgerow.dispatcher.stream.decision import Decision, Decisions
+from hedgerow.dispatcher.stream.lag import StreamLag, distance
+from hedgerow.dispatcher.stream.lane_queue import LaneFailed
+from hedgerow.dispatcher.stream.report import Report
+from hedgerow.dispatcher.stream.source_end import SourceEnd
+from hedgerow.dispatcher.stream.standing import Standing
+from hedgerow.dispatcher.stream.undo import Undone
+from hedgerow.dispatcher.stream.wake import Wake
+
+log = structlog.get_logger()
+
+LEAST_BACKOFF_SECONDS = 0.2
+MOST_BACKOFF_SECONDS = 5.0
+ASK_FROM_SECONDS = 2.0  # of lag, from which on the source is asked where its binlog ends
+
+
+class Stream:
+    """Every method may be called from any thread and returns at once."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        writer: Writer,
+        placements: tuple[Placement, ...],
+        *,
+        post: Callable[[Report], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """`post` gets reports; `ended` is called last, when all threads have ended. Both in the stream's thread."""
+        self._spec = spec
+        self._writer = writer
+        self._standings = {placement.dispatcher: Standing(placement) for placement in placements}
+        self._post = post
+        self._ended = ended
+        self._wake = Wake()
+        self._cancelled = threading.Event()
+        self._aborted = False
+        self._decisions = Decisions(self._wake.set)
+        self._undone = Undone()
+        self._cycle: Cycle | None = None
+        self._lag = StreamLag()
+        self._source_end = SourceEnd(spec.source)
+        self._rows = 0  # of cycles that have ended
+        self._log = log.bind(changefeed=spec.name, uid=spec.uid)
+        self._thread = threading.Thread(target=self._run, name=f"stream-{spec.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """It ends soon: lanes finish what they were given, for a second at most."""
+        self._cancelled.set()
+        self._wake.set()
+
+    def abort(self) -> None:
+        """It ends now: the lanes' connections are cut, and what they had not committed is rolled back."""
+        self._aborted = True
+        self._cancelled.set()
+        cycle = self._cycle
+        if cycle is not None:
+            cycle.abort()
+        self._wake.set()
+
+    def decide(self, decision: Decision) -> None:
+        self._decisions.put(decision)
+
+    def lag(self) -> Lag | None:
+        now = time.monotonic()
+        lag = self._lag.at(now)
+        if lag is None:
+            return None
+        span = self._lag.span
+        if not lag.seconds:
+            size: int | None = 0
+        elif lag.is_known and lag.seconds <= ASK_FROM_SECONDS:  # what was read is as good as all there is
+            size = distance(*span, {}) if span else None
+        else:
+            size = self._source_end.bytes(span, self._lag.source_id, now)
+        return replace(lag, bytes=size)
+
+    # The thread.
+
+    def _run(self) -> None:
+        try:
+            self._live()
+        except Exception as error:
+            self._log.exception("stream-defect")
+            self._give_up_all(error)
+        finally:
+            self._publish()
+            self._source_end.close()
+            self._wake.close()
+            self._ended()
+
+    def _live(self) -> None:
+        failures = 0
+        while not self._cancelled.is_set():
+            alive = {key: one for key, one in self._standings.items() if not one.is_broken and not one.finished}
+            if not alive:
+                return
+            now = time.monotonic()
+            standings = {key: one for key, one in alive.items() if one.rests_until <= now}
+            until = min((one.rests_until for one in alive.values() if one.rests_until > now), default=math.inf)
+            if not standings:
+                self._sleep(until - now)
+                continue
+            cycle = self._open(standings, until)
+            delay = 0.0
+            try:
+                cycle.run()
+            except (Cancelled, LaneStopped):
+                pass
+            except LaneFailed as failure:
+                if cycle.has_begun and failure.error.retriable:
+                    self._rest(failure)
+                else:
+                    delay = self._fail(failure.error, failure.keys, failures)
+            except HedgerowError as error:
+                delay = self._fail(error, standings.keys(), failures)
+            finally:
+                cycle.close()
+                self._cycle = None
+                self._rows += cycle.rows
+            failures = 0 if cycle.has_worked else failures + 1
+            self._publish()
+            self._sleep(delay)
+
+    def _give_up_all(self, error: Exception) -> None:
+        known = ReplicationError(f"the node failed with {type(error).__name__}: {error}; see its log, and report it")
+        for standing in self._standings.values():
+            if not standing.is_broken:
+                standing.give_up(known)
+
+    def _open(self, standings: dict[str, Standing], until: float) -> Cycle:
+        self._lag.release(standings.keys())
+        for standing in standings.values():
+            standing.begin()
+        cycle = Cycle(
+            self._spec,
+            self._writer,
+            standings,
+            # The source ends an older dump of the same id. Real servers have small ids by convention.
+            server_id=random.randrange(1 << 30, 1 << 32),
+            until=until,
+            wake=self._wake,
+            cancelled=self._cancelled,
+            decisions=self._decisions,
+            publish=self._publish,
+            lag=self._lag,
+            undone=self._undone,
+        )
+        self._cycle = cycle
+        if self._aborted:  # it came meanwhile, and did not see this cycle
+            cycle.abort()
+        return cycle
+
+    def _fail(self, error: HedgerowError, keys: Collection[str], failures: int) -> float:
+        """Marks the dispatchers concerned; returns the seconds to wait before the next attempt."""
+        if self._aborted:
+            return 0.0  # it is about a connection that the abort has cut
+        if isinstance(error, Fenced):
+            # The next claim tells which of the lane's dispatchers another has: those are broken then, and only those.
+            self._log.warning("stream-fenced", error=str(error))
+            return LEAST_BACKOFF_SECONDS if failures else 0.0
+        if not error.retriable:
+            self._log.error("stream-broken", code=error.code, error=str(error))
+            self._lag.hold(keys, time.monotonic())
+            for key in keys:
+                self._standings[key].give_up(error)
+            return 0.0
+        delay = self._backoff(error, failures)
+        for standing in self._standings.values():
+            if not standing.is_broken and not standing.finished:
+                standing.retry(error)
+        return delay
+
+    def _rest(self, failure: LaneFailed) -> None:
+        """A lane that worked before has failed: its dispatchers rest, and the others go on without them."""
+        if self._aborted:
+            return
+        standings = [self._standings[key] for key in failure.keys]
+        delay = self._backoff(failure.error, max(standing.failures for standing in standings))
+        self._lag.hold(failure.keys, time.monotonic())
+        for standing in standings:
+            standing.rest(failure.error, delay)
+
+    def _backoff(self, error: HedgerowError, failures: int) -> float:
+        metrics.RETRIES.labels(self._spec.name, error.code).inc()
+        delay = min(MOST_BACKOFF_SECONDS, LEAST_BACKOFF_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.75, 1.25)
+        self._log.warning("stream-retrying", code=error.code, error=str(error), seconds=round(delay, 2))
+        return delay
+
+    def _sleep(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._cancelled.is_set() and (rest := deadline - time.monotonic()) > 0:
+            self._wake.wait(rest)
+
+    def _publish(self) -> None:
+        lag = self.lag()
+        if lag is not None and lag.seconds > ASK_FROM_SECONDS:
+            self._source_end.want(time.monotonic())
+        rows = self._rows + (self._cycle.rows if self._cycle else 0)
+        self._post(Report(tuple(standing.report() for standing in self._standings.values()), rows))
