@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Bell:
+class Signal:
     def __init__(self) -> None:
         self.rung = 0
         self._event = asyncio.Event()

@@ -10,30 +10,30 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from hedgerow.common.etcd import Mirror, Snapshot
-from hedgerow.coordinator.changefeed import Feed
+from hedgerow.coordinator.changefeed import Changefeed
 from hedgerow.coordinator.store import Written, read_feeds
 
 
-class FeedTable:
+class ChangefeedCache:
     """`changed` is called after every change. `follow` runs as one task of the term."""
 
     def __init__(self, mirror: Mirror, directory: str, changed: Callable[[], None]) -> None:
         self._mirror = mirror
         self._directory = directory
         self._changed = changed
-        self._mine: dict[str, tuple[int, Feed | None]] = {}  # name: the revision of our write, and what it left
+        self._mine: dict[str, tuple[int, Changefeed | None]] = {}  # name: the revision of our write, and what it left
         self._seen = mirror.snapshot.revision
-        self._feeds: Mapping[str, Feed] = MappingProxyType({})
+        self._changefeeds: Mapping[str, Changefeed] = MappingProxyType({})
         self._merge(mirror.snapshot)
 
     @property
-    def feeds(self) -> Mapping[str, Feed]:
-        return self._feeds
+    def changefeeds(self) -> Mapping[str, Changefeed]:
+        return self._changefeeds
 
     def wrote(self, name: str, written: Written) -> None:
         """After each write of our own, also one that was refused: then it tells what is there."""
         if written.revision > self._seen and written.revision > self._mine.get(name, (0, None))[0]:
-            self._mine[name] = (written.revision, written.feed)
+            self._mine[name] = (written.revision, written.changefeed)
             self._merge(self._mirror.snapshot)
             self._changed()
 
@@ -47,10 +47,10 @@ class FeedTable:
             self._changed()
 
     def _merge(self, snapshot: Snapshot) -> None:
-        feeds = read_feeds(self._directory, snapshot.items, self._feeds)
-        for name, (_, feed) in self._mine.items():
-            if feed is None:
-                feeds.pop(name, None)
+        changefeeds = read_feeds(self._directory, snapshot.items, self._changefeeds)
+        for name, (_, changefeed) in self._mine.items():
+            if changefeed is None:
+                changefeeds.pop(name, None)
             else:
-                feeds[name] = feed
-        self._feeds = MappingProxyType(feeds)
+                changefeeds[name] = changefeed
+        self._changefeeds = MappingProxyType(changefeeds)

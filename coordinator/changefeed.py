@@ -1,7 +1,7 @@
 """A changefeed as it was read from etcd, and the edits that the coordinator makes to it. Pure.
 
-A `Feed` is immutable by agreement: its messages are never changed in place, every edit copies. It carries the revisions
-it was read at, and the store writes only where they still hold.
+A `Changefeed` is immutable by agreement: its messages are never changed in place, every edit copies. It carries the
+revisions it was read at, and the store writes only where they still hold.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import Problem
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.states import Event, next_state
+from hedgerow.coordinator.states import Trigger, next_state
 
 CHANGES_KEPT = 20
 WARNINGS_KEPT = 50
@@ -35,7 +35,7 @@ class Revisions:
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class Changefeed:
     """One changefeed at one moment."""
 
     spec: pb.ChangefeedSpec
@@ -127,50 +127,51 @@ def with_state(status: pb.ChangefeedStatus, state: pb.ChangefeedState) -> pb.Cha
     return changed
 
 
-def pause(feed: Feed, executor: str, checkpoint: pb.Position | None, now: float) -> Change:
+def pause(changefeed: Changefeed, executor: str, checkpoint: pb.Position | None, now: float) -> Change:
     """Stops it: the stop has its own epoch, so that it is fenced too. Nothing to write where it is stopped already."""
-    state = next_state(feed.name, feed.status.state, Event.PAUSE)
-    if feed.status.state == state:
+    state = next_state(changefeed.name, changefeed.status.state, Trigger.PAUSE)
+    if changefeed.status.state == state:
         return Change()
-    ownership = advance(feed.ownership, executor, pb.CLOSE, "paused by user", now)
-    return Change(ownership=ownership, status=with_checkpoint(with_state(feed.status, state), checkpoint))
+    ownership = advance(changefeed.ownership, executor, pb.CLOSE, "paused by user", now)
+    return Change(ownership=ownership, status=with_checkpoint(with_state(changefeed.status, state), checkpoint))
 
 
-def resume(feed: Feed, node: str, now: float) -> Change:
-    state = next_state(feed.name, feed.status.state, Event.RESUME)
+def resume(changefeed: Changefeed, node: str, now: float) -> Change:
+    state = next_state(changefeed.name, changefeed.status.state, Trigger.RESUME)
     return Change(
-        ownership=advance(feed.ownership, node, pb.RUN, "resumed by user", now), status=with_state(feed.status, state)
+        ownership=advance(changefeed.ownership, node, pb.RUN, "resumed by user", now),
+        status=with_state(changefeed.status, state),
     )
 
 
-def remove(feed: Feed, executor: str, now: float) -> Change:
-    state = next_state(feed.name, feed.status.state, Event.REMOVE)
-    if feed.status.state == state:
+def remove(changefeed: Changefeed, executor: str, now: float) -> Change:
+    state = next_state(changefeed.name, changefeed.status.state, Trigger.REMOVE)
+    if changefeed.status.state == state:
         return Change()
     return Change(
-        ownership=advance(feed.ownership, executor, pb.REMOVE, "removed by user", now),
-        status=with_state(feed.status, state),
+        ownership=advance(changefeed.ownership, executor, pb.REMOVE, "removed by user", now),
+        status=with_state(changefeed.status, state),
     )
 
 
-def update(feed: Feed, spec: pb.ChangefeedSpec, now: float) -> Change:
+def update(changefeed: Changefeed, spec: pb.ChangefeedSpec, now: float) -> Change:
     """Another spec. A running changefeed starts anew on the same node; another one is only edited."""
-    state = next_state(feed.name, feed.status.state, Event.UPDATE)
-    if not feed.running:
+    state = next_state(changefeed.name, changefeed.status.state, Trigger.UPDATE)
+    if not changefeed.running:
         return Change(spec=spec)
-    ownership = advance(feed.ownership, feed.ownership.node, pb.RUN, "updated by user", now)
-    return Change(spec=spec, ownership=ownership, status=with_state(feed.status, state))
+    ownership = advance(changefeed.ownership, changefeed.ownership.node, pb.RUN, "updated by user", now)
+    return Change(spec=spec, ownership=ownership, status=with_state(changefeed.status, state))
 
 
-def move(feed: Feed, node: str, reason: str, now: float) -> Change:
+def move(changefeed: Changefeed, node: str, reason: str, now: float) -> Change:
     """The same work on another node. Nothing to write where it is there already."""
-    next_state(feed.name, feed.status.state, Event.MOVE)
-    if feed.ownership.node == node:
+    next_state(changefeed.name, changefeed.status.state, Trigger.MOVE)
+    if changefeed.ownership.node == node:
         return Change()
     status = pb.ChangefeedStatus()
-    status.CopyFrom(feed.status)
+    status.CopyFrom(changefeed.status)
     status.ClearField("retry_at")
-    return Change(ownership=advance(feed.ownership, node, pb.RUN, reason, now), status=status)
+    return Change(ownership=advance(changefeed.ownership, node, pb.RUN, reason, now), status=status)
 
 
 def as_of(change: Change, current_as_of: float | None) -> Change:

@@ -1,6 +1,6 @@
 """A node's candidacy for coordinator, for as long as its session lasts.
 
-Campaign, reign, resign, and again. What ends a term (a lost term, an etcd that does not answer or refuses, a defect)
+Campaign, term, resign, and again. What ends a term (a lost term, an etcd that does not answer or refuses, a defect)
 ends only the term; a lost session ends `run`, because the node must fence itself and come back as a new one. While
 another node coordinates, this one watches it (probe.py).
 """
@@ -19,7 +19,7 @@ from hedgerow.common.etcd import Etcd, EtcdRefused, Leadership, Mirror
 from hedgerow.common.etcd import prefix as keys_under
 from hedgerow.coordinator import metrics
 from hedgerow.coordinator.store import directory
-from hedgerow.coordinator.term import CoordinatorConfig, Reign, first_cause
+from hedgerow.coordinator.term import CoordinatorConfig, Term, first_cause
 from hedgerow.coordinator.watch.probe import probe_coordinator
 
 log = structlog.get_logger()
@@ -43,12 +43,12 @@ class Coordinator:
         self._etcd = etcd
         self._prefix = prefix
         self._peers = peers
-        self._reign: Reign | None = None
+        self._term: Term | None = None
 
     @property
-    def reign(self) -> Reign | None:
+    def term(self) -> Term | None:
         """The present term, while this node coordinates and knows the members."""
-        return self._reign if self._reign is not None and self._reign.ready else None
+        return self._term if self._term is not None and self._term.ready else None
 
     async def run(self) -> None:
         """Campaigns for ever. Cancelled, it resigns. Raises SessionLost when the node's session is over."""
@@ -94,10 +94,10 @@ class Coordinator:
         log.info("elected", node=self._membership.node, term=leadership.term)
         mirror = await Mirror.open(self._etcd, keys_under(directory(self._prefix)))
         try:
-            self._reign = Reign(self._membership, leadership, mirror, self._prefix, self._peers, self.config)
+            self._term = Term(self._membership, leadership, mirror, self._prefix, self._peers, self.config)
             metrics.TERM.set(leadership.term)
-            await self._reign.run()
+            await self._term.run()
         finally:
-            self._reign = None
+            self._term = None
             metrics.TERM.set(0)
             await mirror.close()

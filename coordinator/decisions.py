@@ -1,8 +1,8 @@
 """What the coordinator may decide about a changefeed, and what each decision writes. Pure.
 
-A decision that writes is carried out against the very `Feed` that it was made from: the store refuses it where
+A decision that writes is carried out against the very `Changefeed` that it was made from: the store refuses it where
 anything changed in between, and the coordinator decides anew. A decision that sends (`SendAdd`, `SendRemove`) names no
-epoch: the feed's own, which is in etcd, is the only one that a message may carry.
+epoch: the changefeed's own, which is in etcd, is the only one that a message may carry.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.changefeed import Change, Feed, advance, timestamp, with_checkpoint, with_state
-from hedgerow.coordinator.states import Event, next_state
+from hedgerow.coordinator.changefeed import Change, Changefeed, advance, timestamp, with_checkpoint, with_state
+from hedgerow.coordinator.states import Trigger, next_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +100,26 @@ Send = SendAdd | SendRemove
 Decision = Write | Send
 
 
-def change_for(feed: Feed, decision: Write, now: float) -> Change:
+def change_for(changefeed: Changefeed, decision: Write, now: float) -> Change:
     """What `decision` writes. Raises IllegalTransition where the state does not allow it."""
     match decision:
         case Advance(_, node, reason, _, above):
             status = pb.ChangefeedStatus()
-            status.CopyFrom(feed.status)
+            status.CopyFrom(changefeed.status)
             status.ClearField("retry_at")
-            ownership = advance(feed.ownership, node, feed.ownership.role, reason, now, above=above)
+            ownership = advance(changefeed.ownership, node, changefeed.ownership.role, reason, now, above=above)
             return Change(ownership=ownership, status=status)
         case SetFailed(_, node, error):
-            status = with_state(feed.status, next_state(feed.name, feed.status.state, Event.ERROR_FATAL))
+            status = with_state(
+                changefeed.status, next_state(changefeed.name, changefeed.status.state, Trigger.ERROR_FATAL)
+            )
             status.error.CopyFrom(error)
             reason = f"failed: {error.code}"
-            return Change(ownership=advance(feed.ownership, node, pb.CLOSE, reason, now), status=status)
+            return Change(ownership=advance(changefeed.ownership, node, pb.CLOSE, reason, now), status=status)
         case SetWarning(_, error, attempts, retry_at):
-            status = with_state(feed.status, next_state(feed.name, feed.status.state, Event.ERROR_RETRIABLE))
+            status = with_state(
+                changefeed.status, next_state(changefeed.name, changefeed.status.state, Trigger.ERROR_RETRIABLE)
+            )
             status.error.CopyFrom(error)
             status.attempts = attempts
             if retry_at is not None:
@@ -123,22 +127,24 @@ def change_for(feed: Feed, decision: Write, now: float) -> Change:
             return Change(status=status)
         case Postpone(_, attempts, retry_at):
             status = pb.ChangefeedStatus()
-            status.CopyFrom(feed.status)
+            status.CopyFrom(changefeed.status)
             status.attempts = attempts
             status.retry_at.CopyFrom(timestamp(retry_at))
             return Change(status=status)
         case SetNormal():
-            status = with_state(feed.status, next_state(feed.name, feed.status.state, Event.RECOVERED))
-            status.attempts = feed.status.attempts
+            status = with_state(
+                changefeed.status, next_state(changefeed.name, changefeed.status.state, Trigger.RECOVERED)
+            )
+            status.attempts = changefeed.status.attempts
             return Change(status=status)
         case SaveCheckpoint(_, checkpoint):
-            return Change(status=with_checkpoint(feed.status, checkpoint))
+            return Change(status=with_checkpoint(changefeed.status, checkpoint))
         case MarkClosed(_, checkpoint):
             ownership = pb.Ownership()
-            ownership.CopyFrom(feed.ownership)
+            ownership.CopyFrom(changefeed.ownership)
             ownership.closed = True
             status = pb.ChangefeedStatus()
-            status.CopyFrom(feed.status)
+            status.CopyFrom(changefeed.status)
             status.ClearField("attempts")
             status.ClearField("retry_at")
             return Change(ownership=ownership, status=with_checkpoint(status, checkpoint))

@@ -23,8 +23,8 @@ from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.common.pb.v1.maintainer_pb2_grpc import MaintainerHostStub
 from hedgerow.coordinator import metrics
-from hedgerow.coordinator.cache import FeedTable
-from hedgerow.coordinator.changefeed import Feed, as_of
+from hedgerow.coordinator.cache import ChangefeedCache
+from hedgerow.coordinator.changefeed import Changefeed, as_of
 from hedgerow.coordinator.decisions import (
     Advance,
     Decision,
@@ -35,7 +35,7 @@ from hedgerow.coordinator.decisions import (
     SetFailed,
     change_for,
 )
-from hedgerow.coordinator.store import Store, Written
+from hedgerow.coordinator.store import ChangefeedStore, Written
 from hedgerow.coordinator.watch.nodes import NodeWatch
 
 log = structlog.get_logger()
@@ -56,13 +56,13 @@ class Executor:
 
     def __init__(
         self,
-        store: Store,
-        table: FeedTable,
+        store: ChangefeedStore,
+        table: ChangefeedCache,
         nodes: Callable[[str], NodeWatch | None],
         group: asyncio.TaskGroup,
         wake: Callable[[], None],
         call_timeout: float,
-        current_as_of: Callable[[Feed], float | None] = lambda _: None,
+        current_as_of: Callable[[Changefeed], float | None] = lambda _: None,
     ) -> None:
         """`current_as_of`: of a changefeed, what is known of it (seconds since 1970)."""
         self.refused: dict[str, int] = {}
@@ -77,18 +77,19 @@ class Executor:
         self._busy: dict[str, _Running] = {}
         self._sent: dict[str, tuple[int, float]] = {}  # name: epoch and monotonic time of the latest message
 
-    def start(self, feed: Feed, decision: Decision) -> None:
-        """Begins to carry `decision`, which was made from `feed`, out; unless the changefeed is busy with another."""
+    def start(self, changefeed: Changefeed, decision: Decision) -> None:
+        """Begins to carry `decision`, which was made from `changefeed`, out; unless the changefeed is busy with "
+        "another."""
         sends = isinstance(decision, SendAdd | SendRemove)
-        running = self._busy.get(feed.name)
+        running = self._busy.get(changefeed.name)
         if running is not None:
-            if not running.sends or (sends and running.epoch >= feed.epoch):
+            if not running.sends or (sends and running.epoch >= changefeed.epoch):
                 return
             running.task.cancel()
-        elif sends and self._sent_lately(feed):
+        elif sends and self._sent_lately(changefeed):
             return
-        task = self._group.create_task(self._carry_out(feed, decision), name=f"decision-{feed.name}")
-        self._busy[feed.name] = _Running(task, sends, feed.epoch)
+        task = self._group.create_task(self._carry_out(changefeed, decision), name=f"decision-{changefeed.name}")
+        self._busy[changefeed.name] = _Running(task, sends, changefeed.epoch)
 
     def forget(self, uids: set[str], names: set[str]) -> None:
         """Drops what is remembered of changefeeds that are not among these any more."""
@@ -96,41 +97,43 @@ class Executor:
         self.saved_at = {name: at for name, at in self.saved_at.items() if name in names}
         self._sent = {name: sent for name, sent in self._sent.items() if name in names}
 
-    def _sent_lately(self, feed: Feed) -> bool:
-        epoch, at = self._sent.get(feed.name, (0, 0.0))
-        return epoch == feed.epoch and time.monotonic() - at < REPEAT_SECONDS
+    def _sent_lately(self, changefeed: Changefeed) -> bool:
+        epoch, at = self._sent.get(changefeed.name, (0, 0.0))
+        return epoch == changefeed.epoch and time.monotonic() - at < REPEAT_SECONDS
 
-    async def _carry_out(self, feed: Feed, decision: Decision) -> None:
+    async def _carry_out(self, changefeed: Changefeed, decision: Decision) -> None:
         try:
             match decision:
                 case SendAdd():
-                    await self._add(feed)
+                    await self._add(changefeed)
                 case SendRemove():
-                    await self._remove(feed)
+                    await self._remove(changefeed)
                 case _:
-                    await self._write(feed, decision)
+                    await self._write(changefeed, decision)
         except (EtcdUnavailable, EtcdRefused, NodeUnavailable, IllegalTransition) as error:
-            log.warning("decision-failed", changefeed=feed.name, decision=type(decision).__name__, error=str(error))
+            log.warning(
+                "decision-failed", changefeed=changefeed.name, decision=type(decision).__name__, error=str(error)
+            )
             await asyncio.sleep(REPEAT_SECONDS)
         finally:
-            running = self._busy.get(feed.name)
+            running = self._busy.get(changefeed.name)
             if running is not None and running.task is asyncio.current_task():
-                del self._busy[feed.name]
+                del self._busy[changefeed.name]
                 self._wake()
 
-    async def _write(self, feed: Feed, decision: Decision) -> None:
+    async def _write(self, changefeed: Changefeed, decision: Decision) -> None:
         assert not isinstance(decision, SendAdd | SendRemove)
-        change = as_of(change_for(feed, decision, time.time()), self._current_as_of(feed))
-        written = await self._store.write(feed, change, timeout=self._call_timeout)
-        self._table.wrote(feed.name, written)
+        change = as_of(change_for(changefeed, decision, time.time()), self._current_as_of(changefeed))
+        written = await self._store.write(changefeed, change, timeout=self._call_timeout)
+        self._table.wrote(changefeed.name, written)
         if not written.done:
             return
         if isinstance(decision, SaveCheckpoint | MarkClosed):
-            self.saved_at[feed.name] = time.time()
-        self._tell(feed, decision, written)
+            self.saved_at[changefeed.name] = time.time()
+        self._tell(changefeed, decision, written)
 
-    def _tell(self, feed: Feed, decision: Decision, written: Written) -> None:
-        after = written.feed
+    def _tell(self, changefeed: Changefeed, decision: Decision, written: Written) -> None:
+        after = written.changefeed
         if isinstance(decision, SaveCheckpoint):
             return
         fields = {"epoch": after.epoch, "owner": after.ownership.node} if after is not None else {}
@@ -140,39 +143,43 @@ class Executor:
         elif isinstance(decision, SetFailed):
             metrics.OWNERSHIP_CHANGES.labels("failed").inc()
             fields["error"] = decision.error.message
-        log.info("changefeed-decided", changefeed=feed.name, decision=type(decision).__name__, **fields)
+        log.info("changefeed-decided", changefeed=changefeed.name, decision=type(decision).__name__, **fields)
 
-    async def _add(self, feed: Feed) -> None:
-        request = mpb.AddMaintainerRequest(stamp=feed.stamp(self._store.term).write(), spec=feed.spec, begun=feed.begun)
-        await self._call(feed, lambda host: host.AddMaintainer(request, timeout=self._call_timeout))
-
-    async def _remove(self, feed: Feed) -> None:
-        request = mpb.RemoveMaintainerRequest(
-            stamp=feed.stamp(self._store.term).write(), spec=feed.spec, forget=feed.ownership.role == pb.REMOVE
+    async def _add(self, changefeed: Changefeed) -> None:
+        request = mpb.AddMaintainerRequest(
+            stamp=changefeed.stamp(self._store.term).write(), spec=changefeed.spec, begun=changefeed.begun
         )
-        await self._call(feed, lambda host: host.RemoveMaintainer(request, timeout=self._call_timeout))
+        await self._call(changefeed, lambda host: host.AddMaintainer(request, timeout=self._call_timeout))
 
-    async def _call(self, feed: Feed, call: Callable[[MaintainerHostStub], Any]) -> None:
-        node = self._nodes(feed.ownership.node)
+    async def _remove(self, changefeed: Changefeed) -> None:
+        request = mpb.RemoveMaintainerRequest(
+            stamp=changefeed.stamp(self._store.term).write(),
+            spec=changefeed.spec,
+            forget=changefeed.ownership.role == pb.REMOVE,
+        )
+        await self._call(changefeed, lambda host: host.RemoveMaintainer(request, timeout=self._call_timeout))
+
+    async def _call(self, changefeed: Changefeed, call: Callable[[MaintainerHostStub], Any]) -> None:
+        node = self._nodes(changefeed.ownership.node)
         if node is None:
             return
-        self._sent[feed.name] = (feed.epoch, time.monotonic())
+        self._sent[changefeed.name] = (changefeed.epoch, time.monotonic())
         try:
             answer = await call(node.host())
         except grpc.aio.AioRpcError as error:
             raise NodeUnavailable(str(to_error(error, node.info.address))) from None
-        self._judge(feed, answer)
+        self._judge(changefeed, answer)
 
-    def _judge(self, feed: Feed, answer: mpb.AddMaintainerResponse | mpb.RemoveMaintainerResponse) -> None:
+    def _judge(self, changefeed: Changefeed, answer: mpb.AddMaintainerResponse | mpb.RemoveMaintainerResponse) -> None:
         """A refusal tells who is obeyed there. The next epoch will be above it."""
         if not answer.HasField("rejection"):
             return
         rejection = answer.rejection
         log.warning(
             "owner-refused",
-            changefeed=feed.name,
-            node=feed.ownership.node,
-            epoch=feed.epoch,
+            changefeed=changefeed.name,
+            node=changefeed.ownership.node,
+            epoch=changefeed.epoch,
             verdict=pb.Verdict.Name(rejection.verdict),
             current_epoch=rejection.current.epoch,
             current_node=rejection.current.node,
@@ -180,6 +187,6 @@ class Executor:
             term=rejection.term,
         )
         if rejection.term > self._store.term:
-            raise TermLost(f"node {feed.ownership.node} obeys the coordinator of term {rejection.term}")
+            raise TermLost(f"node {changefeed.ownership.node} obeys the coordinator of term {rejection.term}")
         highest = max(rejection.current.epoch, rejection.closed)
-        self.refused[feed.uid] = max(highest, self.refused.get(feed.uid, 0))
+        self.refused[changefeed.uid] = max(highest, self.refused.get(changefeed.uid, 0))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import Counter, Gauge
 
 from hedgerow.common.lag import Lag
-from hedgerow.coordinator.changefeed import Feed
+from hedgerow.coordinator.changefeed import Changefeed
 from hedgerow.coordinator.states import state_name
 
 EPOCH = Gauge("hedgerow_changefeed_epoch", "Epoch on record, and the node that owns it", ["changefeed", "node"])
@@ -30,10 +30,10 @@ TERM = Gauge("hedgerow_coordinator_term", "The term of this node as coordinator;
 _shown: dict[Gauge, set[tuple[str, ...]]] = {EPOCH: set(), STATE: set(), LAG: set(), LAG_BYTES: set()}
 
 
-def show(feeds: Mapping[str, Feed], lags: Mapping[str, Lag | None]) -> None:
+def show(changefeeds: Mapping[str, Changefeed], lags: Mapping[str, Lag | None]) -> None:
     """Sets the gauges of all changefeeds, by name."""
-    _set(EPOCH, {(name, feed.ownership.node): feed.epoch for name, feed in feeds.items()})
-    _set(STATE, {(name, state_name(feed.status.state)): 1 for name, feed in feeds.items()})
+    _set(EPOCH, {(name, changefeed.ownership.node): changefeed.epoch for name, changefeed in changefeeds.items()})
+    _set(STATE, {(name, state_name(changefeed.status.state)): 1 for name, changefeed in changefeeds.items()})
     _set(LAG, {(name,): lag.seconds for name, lag in lags.items() if lag is not None})
     _set(LAG_BYTES, {(name,): lag.bytes for name, lag in lags.items() if lag is not None and lag.bytes is not None})
 

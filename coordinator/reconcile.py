@@ -14,7 +14,7 @@ from hedgerow.common import errors
 from hedgerow.common.backoff import backoff, jitter_of
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.changefeed import Feed, seconds
+from hedgerow.coordinator.changefeed import Changefeed, seconds
 from hedgerow.coordinator.checkpoint import advances
 from hedgerow.coordinator.decisions import (
     Advance,
@@ -54,7 +54,7 @@ class Node:
 class World:
     """Everything that a decision depends on."""
 
-    feeds: Mapping[str, Feed]
+    changefeeds: Mapping[str, Changefeed]
     nodes: Mapping[str, Node]
     now: float  # wall clock, seconds
     saved_at: Mapping[str, float] = field(default_factory=dict)  # name: when its checkpoint was last written
@@ -66,16 +66,16 @@ def reconcile(world: World) -> list[Decision]:
     """The next step of every changefeed that needs one."""
     loads = node_loads(world)
     decisions: list[Decision] = []
-    for name in sorted(world.feeds):
-        feed = world.feeds[name]
-        decision = _run(world, feed, loads) if feed.running else _stop(world, feed, loads)
+    for name in sorted(world.changefeeds):
+        changefeed = world.changefeeds[name]
+        decision = _run(world, changefeed, loads) if changefeed.running else _stop(world, changefeed, loads)
         if decision is None:
             continue
         decisions.append(decision)
-        if isinstance(decision, Advance) and feed.running:
+        if isinstance(decision, Advance) and changefeed.running:
             loads[decision.node] += 1
-            if feed.ownership.node in loads:
-                loads[feed.ownership.node] -= 1
+            if changefeed.ownership.node in loads:
+                loads[changefeed.ownership.node] -= 1
     if world.rebalance and (step := _balance(world, loads)) is not None:
         decisions = [decision for decision in decisions if decision.name != step.name] + [step]
     return decisions
@@ -86,95 +86,99 @@ def node_loads(world: World) -> dict[str, int]:
     usable = [node for node in world.nodes.values() if node.usable]
     answered = [node for node in usable if node.report is not None]
     loads = {node.id: 0 for node in answered or usable}
-    for feed in world.feeds.values():
-        if feed.running and feed.ownership.node in loads:
-            loads[feed.ownership.node] += 1
+    for changefeed in world.changefeeds.values():
+        if changefeed.running and changefeed.ownership.node in loads:
+            loads[changefeed.ownership.node] += 1
     return loads
 
 
-def reported(world: World, feed: Feed) -> mpb.MaintainerStatus | None:
+def reported(world: World, changefeed: Changefeed) -> mpb.MaintainerStatus | None:
     """The report of the owner on record, at the epoch on record; None where there is none."""
-    node = world.nodes.get(feed.ownership.node)
-    return current_status(node.report, feed) if node is not None else None
+    node = world.nodes.get(changefeed.ownership.node)
+    return current_status(node.report, changefeed) if node is not None else None
 
 
-def current_status(report: Mapping[str, mpb.MaintainerStatus] | None, feed: Feed) -> mpb.MaintainerStatus | None:
+def current_status(
+    report: Mapping[str, mpb.MaintainerStatus] | None, changefeed: Changefeed
+) -> mpb.MaintainerStatus | None:
     """What the owner's report says of the changefeed at the epoch on record."""
-    status = report.get(feed.uid) if report is not None else None
-    return status if status is not None and status.stamp.epoch == feed.epoch else None
+    status = report.get(changefeed.uid) if report is not None else None
+    return status if status is not None and status.stamp.epoch == changefeed.epoch else None
 
 
 def settled(world: World) -> bool:
     """Nobody is suspected, drains or is silent, and every running changefeed is maintained without an error."""
     return all(node.usable and node.report is not None for node in world.nodes.values()) and all(
-        feed.status.state == pb.NORMAL and _maintained(world, feed) for feed in world.feeds.values() if feed.running
+        changefeed.status.state == pb.NORMAL and _maintained(world, changefeed)
+        for changefeed in world.changefeeds.values()
+        if changefeed.running
     )
 
 
-def _maintained(world: World, feed: Feed) -> bool:
-    status = reported(world, feed)
+def _maintained(world: World, changefeed: Changefeed) -> bool:
+    status = reported(world, changefeed)
     return status is not None and status.phase == mpb.MAINTAINING
 
 
-def _run(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None:
-    if (first := _first_checkpoint(world, feed)) is not None:
+def _run(world: World, changefeed: Changefeed, loads: Mapping[str, int]) -> Decision | None:
+    if (first := _first_checkpoint(world, changefeed)) is not None:
         return first
-    if feed.status.HasField("retry_at"):
-        if world.now < seconds(feed.status.retry_at):
+    if changefeed.status.HasField("retry_at"):
+        if world.now < seconds(changefeed.status.retry_at):
             return None
-        owner = _retry_on(feed, loads)
+        owner = _retry_on(changefeed, loads)
         if owner is None:
             return None
-        above = max(world.refused.get(feed.uid, 0), _told(reported(world, feed)))
-        return Advance(feed.name, owner, f"retry after {feed.status.error.code}", "retry", above=above)
-    if (moved := _replace_owner(world, feed, loads)) is not None:
+        above = max(world.refused.get(changefeed.uid, 0), _told(reported(world, changefeed)))
+        return Advance(changefeed.name, owner, f"retry after {changefeed.status.error.code}", "retry", above=above)
+    if (moved := _replace_owner(world, changefeed, loads)) is not None:
         return moved
-    node = world.nodes.get(feed.ownership.node)
+    node = world.nodes.get(changefeed.ownership.node)
     if node is None or node.suspected or node.report is None:
         return None
-    status = reported(world, feed)
+    status = reported(world, changefeed)
     if status is None:
-        return _add(world, feed, node)
-    return _judge(world, feed, status, loads)
+        return _add(world, changefeed, node)
+    return _judge(world, changefeed, status, loads)
 
 
-def _retry_on(feed: Feed, loads: Mapping[str, int]) -> str | None:
+def _retry_on(changefeed: Changefeed, loads: Mapping[str, int]) -> str | None:
     """The same node at first; every second time another one, as it may be the node that is at fault."""
-    owner = feed.ownership.node
+    owner = changefeed.ownership.node
     other = choose(loads, avoid=[owner])
-    return owner if owner in loads and (other is None or feed.status.attempts % 2) else other
+    return owner if owner in loads and (other is None or changefeed.status.attempts % 2) else other
 
 
-def _replace_owner(world: World, feed: Feed, loads: Mapping[str, int]) -> Advance | None:
+def _replace_owner(world: World, changefeed: Changefeed, loads: Mapping[str, int]) -> Advance | None:
     """Another owner where the one on record is gone, suspected or leaving, and there is one."""
-    node = world.nodes.get(feed.ownership.node)
+    node = world.nodes.get(changefeed.ownership.node)
     if node is not None and node.usable:
         return None
-    successor = choose(loads, avoid=[feed.ownership.node])
+    successor = choose(loads, avoid=[changefeed.ownership.node])
     if successor is None:
         return None
     if node is None:
-        return Advance(feed.name, successor, f"node {feed.ownership.node} is gone", "node-gone")
+        return Advance(changefeed.name, successor, f"node {changefeed.ownership.node} is gone", "node-gone")
     if node.suspected:
-        return Advance(feed.name, successor, f"node {node.id} does not answer", "node-suspected")
-    if not feed.running and node.liveness == pb.DRAINING:
+        return Advance(changefeed.name, successor, f"node {node.id} does not answer", "node-suspected")
+    if not changefeed.running and node.liveness == pb.DRAINING:
         return None  # it closes what it has begun to close
-    return Advance(feed.name, successor, f"node {node.id} is leaving", "node-leaving")
+    return Advance(changefeed.name, successor, f"node {node.id} is leaving", "node-leaving")
 
 
-def _add(world: World, feed: Feed, node: Node) -> Decision:
-    highest = _highest_seen(world, feed, node)
-    if highest >= feed.epoch:
+def _add(world: World, changefeed: Changefeed, node: Node) -> Decision:
+    highest = _highest_seen(world, changefeed, node)
+    if highest >= changefeed.epoch:
         reason = f"epoch {highest} was seen on node {node.id}, above what is recorded"
-        return Advance(feed.name, node.id, reason, "epoch-behind", above=highest)
-    return SendAdd(feed.name)
+        return Advance(changefeed.name, node.id, reason, "epoch-behind", above=highest)
+    return SendAdd(changefeed.name)
 
 
-def _highest_seen(world: World, feed: Feed, node: Node) -> int:
+def _highest_seen(world: World, changefeed: Changefeed, node: Node) -> int:
     """The highest epoch the executor knows of that is not the one on record. Above it only if etcd was set back."""
-    status = node.report.get(feed.uid) if node.report is not None else None
+    status = node.report.get(changefeed.uid) if node.report is not None else None
     reports = status.stamp.epoch if status is not None else 0
-    return max(reports, _told(status), world.refused.get(feed.uid, 0))
+    return max(reports, _told(status), world.refused.get(changefeed.uid, 0))
 
 
 def _told(status: mpb.MaintainerStatus | None) -> int:
@@ -182,31 +186,33 @@ def _told(status: mpb.MaintainerStatus | None) -> int:
     return status.seen_epoch if status is not None else 0
 
 
-def _judge(world: World, feed: Feed, status: mpb.MaintainerStatus, loads: Mapping[str, int]) -> Decision | None:
+def _judge(
+    world: World, changefeed: Changefeed, status: mpb.MaintainerStatus, loads: Mapping[str, int]
+) -> Decision | None:
     """What the owner's report means for the changefeed's state."""
     error = status.error if status.HasField("error") else None
     if status.phase in (mpb.ERRED, mpb.SUPERSEDED, mpb.CLOSED):
         error = error or _gave_up(status)
         if fails(error):
-            return _fail(feed, error, loads)
-        attempts = _failures(world, feed) + 1
-        wait = backoff(attempts, jitter_of(feed.uid, attempts))
-        return SetWarning(feed.name, error, attempts, world.now + wait)
+            return _fail(changefeed, error, loads)
+        attempts = _failures(world, changefeed) + 1
+        wait = backoff(attempts, jitter_of(changefeed.uid, attempts))
+        return SetWarning(changefeed.name, error, attempts, world.now + wait)
     if error is not None and fails(error):
-        return _fail(feed, error, loads)
+        return _fail(changefeed, error, loads)
     if error is not None and error.retriable:
-        shown = feed.status.error
-        if feed.status.state != pb.WARNING or (shown.code, shown.message) != (error.code, error.message):
-            return SetWarning(feed.name, error, _failures(world, feed), None)
-    elif feed.status.state == pb.WARNING and status.phase == mpb.MAINTAINING:
-        return SetNormal(feed.name)
-    return _save(world, feed, status)
+        shown = changefeed.status.error
+        if changefeed.status.state != pb.WARNING or (shown.code, shown.message) != (error.code, error.message):
+            return SetWarning(changefeed.name, error, _failures(world, changefeed), None)
+    elif changefeed.status.state == pb.WARNING and status.phase == mpb.MAINTAINING:
+        return SetNormal(changefeed.name)
+    return _save(world, changefeed, status)
 
 
-def _failures(world: World, feed: Feed) -> int:
+def _failures(world: World, changefeed: Changefeed) -> int:
     """In a row: an owner that has recovered, and that began long enough ago, has ended the row."""
-    lasted = world.now - seconds(feed.ownership.changes[-1].at) if feed.ownership.changes else 0.0
-    return 0 if feed.status.state == pb.NORMAL and lasted >= HEALTHY_SECONDS else feed.status.attempts
+    lasted = world.now - seconds(changefeed.ownership.changes[-1].at) if changefeed.ownership.changes else 0.0
+    return 0 if changefeed.status.state == pb.NORMAL and lasted >= HEALTHY_SECONDS else changefeed.status.attempts
 
 
 def _gave_up(status: mpb.MaintainerStatus) -> pb.ChangefeedError:
@@ -223,62 +229,65 @@ def fails(error: pb.ChangefeedError) -> bool:
     return not error.retriable
 
 
-def _fail(feed: Feed, error: pb.ChangefeedError, loads: Mapping[str, int]) -> Decision:
-    executor = feed.ownership.node if feed.ownership.node in loads else choose(loads)
-    return SetFailed(feed.name, executor or feed.ownership.node, error)
+def _fail(changefeed: Changefeed, error: pb.ChangefeedError, loads: Mapping[str, int]) -> Decision:
+    executor = changefeed.ownership.node if changefeed.ownership.node in loads else choose(loads)
+    return SetFailed(changefeed.name, executor or changefeed.ownership.node, error)
 
 
-def _first_checkpoint(world: World, feed: Feed) -> SaveCheckpoint | None:
-    """Before everything else, and of any report: from now on a sink without progress has lost it (`Feed.begun`)."""
-    status = reported(world, feed)
-    if feed.begun or status is None or not status.HasField("checkpoint"):
+def _first_checkpoint(world: World, changefeed: Changefeed) -> SaveCheckpoint | None:
+    """Before everything else, and of any report: from now on a sink without progress has lost it "
+    "(`Changefeed.begun`)."""
+    status = reported(world, changefeed)
+    if changefeed.begun or status is None or not status.HasField("checkpoint"):
         return None
-    return SaveCheckpoint(feed.name, status.checkpoint)
+    return SaveCheckpoint(changefeed.name, status.checkpoint)
 
 
-def _save(world: World, feed: Feed, status: mpb.MaintainerStatus) -> SaveCheckpoint | None:
-    if world.now - world.saved_at.get(feed.name, float("-inf")) < CHECKPOINT_SECONDS:
+def _save(world: World, changefeed: Changefeed, status: mpb.MaintainerStatus) -> SaveCheckpoint | None:
+    if world.now - world.saved_at.get(changefeed.name, float("-inf")) < CHECKPOINT_SECONDS:
         return None
-    checkpoint = newer_checkpoint(feed, status)
-    return SaveCheckpoint(feed.name, checkpoint) if checkpoint is not None else None
+    checkpoint = newer_checkpoint(changefeed, status)
+    return SaveCheckpoint(changefeed.name, checkpoint) if checkpoint is not None else None
 
 
-def newer_checkpoint(feed: Feed, status: mpb.MaintainerStatus | None) -> pb.Position | None:
+def newer_checkpoint(changefeed: Changefeed, status: mpb.MaintainerStatus | None) -> pb.Position | None:
     """The reported checkpoint where it is ahead of the recorded one; None elsewhere."""
     if status is None or not status.HasField("checkpoint"):
         return None
-    recorded = feed.status.checkpoint if feed.status.HasField("checkpoint") else None
-    return status.checkpoint if advances(recorded, status.checkpoint, feed.spec.flavour) else None
+    recorded = changefeed.status.checkpoint if changefeed.status.HasField("checkpoint") else None
+    return status.checkpoint if advances(recorded, status.checkpoint, changefeed.spec.flavour) else None
 
 
-def _stop(world: World, feed: Feed, loads: Mapping[str, int]) -> Decision | None:
-    if feed.ownership.closed:
+def _stop(world: World, changefeed: Changefeed, loads: Mapping[str, int]) -> Decision | None:
+    if changefeed.ownership.closed:
         return None
-    status = reported(world, feed)
+    status = reported(world, changefeed)
     if status is not None and status.phase == mpb.CLOSED:
-        if feed.ownership.role == pb.REMOVE:
-            return DeleteKeys(feed.name)
-        return MarkClosed(feed.name, newer_checkpoint(feed, status))
-    if (moved := _replace_owner(world, feed, loads)) is not None:
+        if changefeed.ownership.role == pb.REMOVE:
+            return DeleteKeys(changefeed.name)
+        return MarkClosed(changefeed.name, newer_checkpoint(changefeed, status))
+    if (moved := _replace_owner(world, changefeed, loads)) is not None:
         return moved
-    node = world.nodes.get(feed.ownership.node)
+    node = world.nodes.get(changefeed.ownership.node)
     if node is None or node.suspected or node.report is None:
         return None
     if status is not None and status.phase == mpb.CLOSING:
         return None
-    highest = _highest_seen(world, feed, node)
+    highest = _highest_seen(world, changefeed, node)
     if status is not None and status.phase == mpb.SUPERSEDED:
-        if not feed.status.HasField("retry_at"):
-            attempts = feed.status.attempts + 1
-            return Postpone(feed.name, attempts, world.now + backoff(attempts, jitter_of(feed.uid, attempts)))
-        if world.now < seconds(feed.status.retry_at):
+        if not changefeed.status.HasField("retry_at"):
+            attempts = changefeed.status.attempts + 1
+            return Postpone(
+                changefeed.name, attempts, world.now + backoff(attempts, jitter_of(changefeed.uid, attempts))
+            )
+        if world.now < seconds(changefeed.status.retry_at):
             return None
         reason = f"node {node.id} found a higher epoch in charge"
-        return Advance(feed.name, node.id, reason, "epoch-behind", above=highest)
-    if status is None and highest >= feed.epoch:
+        return Advance(changefeed.name, node.id, reason, "epoch-behind", above=highest)
+    if status is None and highest >= changefeed.epoch:
         reason = f"epoch {highest} was seen on node {node.id}, above what is recorded"
-        return Advance(feed.name, node.id, reason, "epoch-behind", above=highest)
-    return SendRemove(feed.name)
+        return Advance(changefeed.name, node.id, reason, "epoch-behind", above=highest)
+    return SendRemove(changefeed.name)
 
 
 def _balance(world: World, loads: Mapping[str, int]) -> Advance | None:
@@ -286,9 +295,13 @@ def _balance(world: World, loads: Mapping[str, int]) -> Advance | None:
     if step is None:
         return None
     source, target = step
-    there = [feed for feed in world.feeds.values() if feed.running and feed.ownership.node in step]
-    well = [feed for feed in there if feed.status.state == pb.NORMAL]
-    name = min((feed.name for feed in well if feed.ownership.node == source), default=None)
-    if name is None or not all(_maintained(world, feed) for feed in well):
+    there = [
+        changefeed
+        for changefeed in world.changefeeds.values()
+        if changefeed.running and changefeed.ownership.node in step
+    ]
+    well = [changefeed for changefeed in there if changefeed.status.state == pb.NORMAL]
+    name = min((changefeed.name for changefeed in well if changefeed.ownership.node == source), default=None)
+    if name is None or not all(_maintained(world, changefeed) for changefeed in well):
         return None  # one at a time: what was moved before is maintained again
     return Advance(name, target, f"balance: node {target} has fewer maintainers", "balance")

@@ -12,7 +12,7 @@ from hedgerow.common.errors import IllegalTransition
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
-class Event(enum.Enum):
+class Trigger(enum.Enum):
     """What moves a changefeed. The value is how a user is told of it."""
 
     CREATE = "create"
@@ -27,41 +27,41 @@ class Event(enum.Enum):
 
 
 # What a user may ask for, in the order in which an error lists it.
-_COMMANDS = (Event.PAUSE, Event.RESUME, Event.UPDATE, Event.MOVE, Event.REMOVE)
+_COMMANDS = (Trigger.PAUSE, Trigger.RESUME, Trigger.UPDATE, Trigger.MOVE, Trigger.REMOVE)
 
 State = pb.ChangefeedState
 
 # Pause, remove and update may be asked again: the second call waits for the same end. An update of a running changefeed
 # starts it anew, so a warning ends; a changefeed that does not run is edited where it stands. To resume one that waits
 # for its next try is to try now.
-_TABLE: dict[tuple[State | None, Event], State] = {
-    (None, Event.CREATE): pb.NORMAL,
-    (pb.NORMAL, Event.PAUSE): pb.STOPPED,
-    (pb.NORMAL, Event.UPDATE): pb.NORMAL,
-    (pb.NORMAL, Event.MOVE): pb.NORMAL,
-    (pb.NORMAL, Event.REMOVE): pb.REMOVED,
-    (pb.NORMAL, Event.ERROR_RETRIABLE): pb.WARNING,
-    (pb.NORMAL, Event.ERROR_FATAL): pb.FAILED,
-    (pb.WARNING, Event.PAUSE): pb.STOPPED,
-    (pb.WARNING, Event.RESUME): pb.NORMAL,
-    (pb.WARNING, Event.UPDATE): pb.NORMAL,
-    (pb.WARNING, Event.MOVE): pb.WARNING,
-    (pb.WARNING, Event.REMOVE): pb.REMOVED,
-    (pb.WARNING, Event.ERROR_RETRIABLE): pb.WARNING,
-    (pb.WARNING, Event.ERROR_FATAL): pb.FAILED,
-    (pb.WARNING, Event.RECOVERED): pb.NORMAL,
-    (pb.FAILED, Event.RESUME): pb.NORMAL,
-    (pb.FAILED, Event.UPDATE): pb.FAILED,
-    (pb.FAILED, Event.REMOVE): pb.REMOVED,
-    (pb.STOPPED, Event.PAUSE): pb.STOPPED,
-    (pb.STOPPED, Event.RESUME): pb.NORMAL,
-    (pb.STOPPED, Event.UPDATE): pb.STOPPED,
-    (pb.STOPPED, Event.REMOVE): pb.REMOVED,
-    (pb.REMOVED, Event.REMOVE): pb.REMOVED,
+_TABLE: dict[tuple[State | None, Trigger], State] = {
+    (None, Trigger.CREATE): pb.NORMAL,
+    (pb.NORMAL, Trigger.PAUSE): pb.STOPPED,
+    (pb.NORMAL, Trigger.UPDATE): pb.NORMAL,
+    (pb.NORMAL, Trigger.MOVE): pb.NORMAL,
+    (pb.NORMAL, Trigger.REMOVE): pb.REMOVED,
+    (pb.NORMAL, Trigger.ERROR_RETRIABLE): pb.WARNING,
+    (pb.NORMAL, Trigger.ERROR_FATAL): pb.FAILED,
+    (pb.WARNING, Trigger.PAUSE): pb.STOPPED,
+    (pb.WARNING, Trigger.RESUME): pb.NORMAL,
+    (pb.WARNING, Trigger.UPDATE): pb.NORMAL,
+    (pb.WARNING, Trigger.MOVE): pb.WARNING,
+    (pb.WARNING, Trigger.REMOVE): pb.REMOVED,
+    (pb.WARNING, Trigger.ERROR_RETRIABLE): pb.WARNING,
+    (pb.WARNING, Trigger.ERROR_FATAL): pb.FAILED,
+    (pb.WARNING, Trigger.RECOVERED): pb.NORMAL,
+    (pb.FAILED, Trigger.RESUME): pb.NORMAL,
+    (pb.FAILED, Trigger.UPDATE): pb.FAILED,
+    (pb.FAILED, Trigger.REMOVE): pb.REMOVED,
+    (pb.STOPPED, Trigger.PAUSE): pb.STOPPED,
+    (pb.STOPPED, Trigger.RESUME): pb.NORMAL,
+    (pb.STOPPED, Trigger.UPDATE): pb.STOPPED,
+    (pb.STOPPED, Trigger.REMOVE): pb.REMOVED,
+    (pb.REMOVED, Trigger.REMOVE): pb.REMOVED,
 }
 
 
-def next_state(name: str, state: State | None, event: Event) -> State:
+def next_state(name: str, state: State | None, event: Trigger) -> State:
     """The state after `event`; None is a changefeed that does not exist. Raises IllegalTransition."""
     following = _TABLE.get((state, event))
     if following is None:
@@ -69,7 +69,7 @@ def next_state(name: str, state: State | None, event: Event) -> State:
     return following
 
 
-def possible(state: State | None) -> list[Event]:
+def possible(state: State | None) -> list[Trigger]:
     """The commands that a user may give in this state."""
     return [event for event in _COMMANDS if (state, event) in _TABLE]
 
@@ -78,6 +78,6 @@ def state_name(state: State | None) -> str:
     return "absent" if state is None else pb.ChangefeedState.Name(state).lower()
 
 
-def _refusal(name: str, state: State | None, event: Event) -> str:
+def _refusal(name: str, state: State | None, event: Trigger) -> str:
     commands = ", ".join(command.value for command in possible(state)) or "nothing"
     return f"changefeed {name} is {state_name(state)}: {event.value} is not possible; possible now: {commands}"

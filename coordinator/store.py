@@ -34,7 +34,7 @@ from hedgerow.common.etcd import (
 from hedgerow.common.etcd.errors import Ambiguous
 from hedgerow.common.metrics import rejected
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.changefeed import Change, Feed, Revisions
+from hedgerow.coordinator.changefeed import Change, Changefeed, Revisions
 
 log = structlog.get_logger()
 
@@ -44,11 +44,11 @@ _M = TypeVar("_M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How a write ended, at etcd's `revision`. Where it was refused, `feed` is what was found instead; None: the
+    """How a write ended, at etcd's `revision`. Where it was refused, `changefeed` is what was found instead; None: the
     changefeed is gone."""
 
     done: bool
-    feed: Feed | None
+    changefeed: Changefeed | None
     revision: int
 
 
@@ -68,26 +68,26 @@ def decode(value: bytes, message: _M) -> _M:
     return message
 
 
-def read_feeds(under: str, items: Mapping[str, KeyValue], known: Mapping[str, Feed]) -> dict[str, Feed]:
+def read_feeds(under: str, items: Mapping[str, KeyValue], known: Mapping[str, Changefeed]) -> dict[str, Changefeed]:
     """All changefeeds of a range that was read at one revision. One whose keys are not complete was damaged by hand: it
     is left out, and said. What is `known` at the same revisions is not parsed again."""
     by_name: dict[str, dict[str, KeyValue]] = {}
     for key, item in items.items():
         name, _, part = key.removeprefix(under).partition("/")
         by_name.setdefault(name, {})[part] = item
-    feeds = {}
+    changefeeds = {}
     for name, parts in by_name.items():
         former = known.get(name)
         if former is not None and former.revisions == _revisions(parts):
-            feeds[name] = former
+            changefeeds[name] = former
             continue
         try:
-            feed = _read_feed(parts)
+            changefeed = _read_changefeed(parts)
         except (KeyError, json_format.ParseError) as error:
             log.error("changefeed-unreadable", changefeed=name, keys=sorted(parts), error=repr(error))
             continue
-        feeds[name] = feed
-    return feeds
+        changefeeds[name] = changefeed
+    return changefeeds
 
 
 def _revisions(parts: Mapping[str, KeyValue]) -> Revisions:
@@ -95,9 +95,9 @@ def _revisions(parts: Mapping[str, KeyValue]) -> Revisions:
     return Revisions(spec, ownership, status)
 
 
-def _read_feed(parts: Mapping[str, KeyValue]) -> Feed:
+def _read_changefeed(parts: Mapping[str, KeyValue]) -> Changefeed:
     spec, ownership, status = (parts[part] for part in KEYS)
-    return Feed(
+    return Changefeed(
         decode(spec.value, pb.ChangefeedSpec()),
         decode(ownership.value, pb.Ownership()),
         decode(status.value, pb.ChangefeedStatus()),
@@ -105,7 +105,7 @@ def _read_feed(parts: Mapping[str, KeyValue]) -> Feed:
     )
 
 
-class Store:
+class ChangefeedStore:
     """The changefeeds of a cluster, for one term of one coordinator."""
 
     def __init__(self, leadership: Leadership, cluster_prefix: str) -> None:
@@ -116,14 +116,14 @@ class Store:
     def term(self) -> int:
         return self._leadership.term
 
-    async def get(self, name: str, *, timeout: float) -> Feed | None:
+    async def get(self, name: str, *, timeout: float) -> Changefeed | None:
         """Raises EtcdUnavailable."""
         snapshot = await self._leadership.etcd.range(prefix(self._key(name, "")), timeout=timeout)
         return read_feeds(self.directory, snapshot.items, {}).get(name)
 
     async def create(
         self, spec: pb.ChangefeedSpec, ownership: pb.Ownership, status: pb.ChangefeedStatus, *, timeout: float
-    ) -> Feed:
+    ) -> Changefeed:
         """Raises AlreadyExists, TermLost, EtcdUnavailable."""
         values = dict(zip(KEYS, (spec, ownership, status), strict=True))
         compares = [absent(self._key(spec.name, part)) for part in KEYS]
@@ -140,30 +140,31 @@ class Store:
                     raise
                 return found
             if result.succeeded:
-                return Feed(spec, ownership, status, Revisions(result.revision, result.revision, result.revision))
+                return Changefeed(spec, ownership, status, Revisions(result.revision, result.revision, result.revision))
             found = self._refused(spec.name, result.found)
             if found is not None and found.uid == spec.uid:
                 return found
             raise AlreadyExists(f"a changefeed named {spec.name} exists; remove it first, or choose another name")
 
-    async def write(self, feed: Feed, change: Change, *, timeout: float) -> Written:
-        """Writes `change` if nothing of the changefeed has changed since `feed` was read.
+    async def write(self, changefeed: Changefeed, change: Change, *, timeout: float) -> Written:
+        """Writes `change` if nothing of the changefeed has changed since `changefeed` was read.
 
         Raises TermLost; EtcdUnavailable, whose kind Ambiguous means that it may have been written.
         """
-        operations = self._operations(feed.name, change)
+        operations = self._operations(changefeed.name, change)
         if not operations:
-            return Written(True, feed, feed.revisions.newest)
-        revisions = (feed.revisions.spec, feed.revisions.ownership, feed.revisions.status)
+            return Written(True, changefeed, changefeed.revisions.newest)
+        revisions = (changefeed.revisions.spec, changefeed.revisions.ownership, changefeed.revisions.status)
         compares = [
-            modified_at(self._key(feed.name, part), revision) for part, revision in zip(KEYS, revisions, strict=True)
+            modified_at(self._key(changefeed.name, part), revision)
+            for part, revision in zip(KEYS, revisions, strict=True)
         ]
         result = await self._txn(compares, operations, timeout)
         if not result.succeeded:
-            return Written(False, self._refused(feed.name, result.found), result.revision)
-        return Written(True, None if change.delete else _after(feed, change, result.revision), result.revision)
+            return Written(False, self._refused(changefeed.name, result.found), result.revision)
+        return Written(True, None if change.delete else _after(changefeed, change, result.revision), result.revision)
 
-    async def edit(self, name: str, decide: Callable[[Feed], Change], *, timeout: float) -> Feed:
+    async def edit(self, name: str, decide: Callable[[Changefeed], Change], *, timeout: float) -> Changefeed:
         """Reads, decides and writes until nobody else wrote in between; `decide` may be called several times.
 
         Raises NotFound, TermLost, EtcdUnavailable, and what `decide` raises.
@@ -188,8 +189,8 @@ class Store:
                     return found
                 continue
             if written.done:
-                return written.feed or found
-            found = written.feed
+                return written.changefeed or found
+            found = written.changefeed
 
     def _key(self, name: str, part: str) -> str:
         return f"{self.directory}{name}/{part}"
@@ -207,28 +208,28 @@ class Store:
             rejected("etcd", "term", term=self.term, reason=str(error))
             raise
 
-    def _refused(self, name: str, found: Mapping[str, KeyValue | None]) -> Feed | None:
+    def _refused(self, name: str, found: Mapping[str, KeyValue | None]) -> Changefeed | None:
         """What is there instead of what was read."""
         rejected("etcd", "revision", changefeed=name, term=self.term)
         parts = {part: item for part in KEYS if (item := found[self._key(name, part)]) is not None}
-        return _read_feed(parts) if len(parts) == len(KEYS) else None
+        return _read_changefeed(parts) if len(parts) == len(KEYS) else None
 
 
-def _holds(found: Feed, change: Change) -> bool:
+def _holds(found: Changefeed, change: Change) -> bool:
     """Whether `change`, whose answer was lost, was written: an epoch is handed out once, with its time and reason."""
     if change.ownership is not None and change.ownership.changes:
         return change.ownership.changes[-1] in found.ownership.changes
     return change.spec is not None and found.spec == change.spec
 
 
-def _after(feed: Feed, change: Change, revision: int) -> Feed:
-    return Feed(
-        change.spec or feed.spec,
-        change.ownership or feed.ownership,
-        change.status or feed.status,
+def _after(changefeed: Changefeed, change: Change, revision: int) -> Changefeed:
+    return Changefeed(
+        change.spec or changefeed.spec,
+        change.ownership or changefeed.ownership,
+        change.status or changefeed.status,
         Revisions(
-            feed.revisions.spec if change.spec is None else revision,
-            feed.revisions.ownership if change.ownership is None else revision,
-            feed.revisions.status if change.status is None else revision,
+            changefeed.revisions.spec if change.spec is None else revision,
+            changefeed.revisions.ownership if change.ownership is None else revision,
+            changefeed.revisions.status if change.status is None else revision,
         ),
     )

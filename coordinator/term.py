@@ -21,15 +21,15 @@ from hedgerow.common.control.rpc import Peers
 from hedgerow.common.errors import HedgerowError, TermLost
 from hedgerow.common.etcd import Leadership, Mirror
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
-from hedgerow.common.signal import Bell
+from hedgerow.common.signal import Signal
 from hedgerow.coordinator import metrics
-from hedgerow.coordinator.cache import FeedTable
-from hedgerow.coordinator.changefeed import Feed
+from hedgerow.coordinator.cache import ChangefeedCache
+from hedgerow.coordinator.changefeed import Changefeed
 from hedgerow.coordinator.executor import Executor
 from hedgerow.coordinator.placement import choose, imbalance
 from hedgerow.coordinator.reconcile import Node, World, current_status, node_loads, reconcile, reported, settled
-from hedgerow.coordinator.store import Store, directory
-from hedgerow.coordinator.watch.lags import Lags
+from hedgerow.coordinator.store import ChangefeedStore, directory
+from hedgerow.coordinator.watch.lags import ClusterLags
 from hedgerow.coordinator.watch.nodes import NodeWatch, WatchConfig
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ class CoordinatorConfig:
     tick: float = 0.5  # decide at least this often: a retry may have become due
 
 
-class Reign:
+class Term:
     """Valid while `run` runs."""
 
     def __init__(
@@ -61,14 +61,14 @@ class Reign:
         config: CoordinatorConfig,
     ) -> None:
         """`mirror` covers the changefeeds, and was opened after the election was won."""
-        self.term = leadership.term
+        self.number = leadership.term
         self.membership = membership
         self.config = config
-        self.store = Store(leadership, prefix)
-        self.bell = Bell()
-        self.table = FeedTable(mirror, directory(prefix), self.bell.ring)
+        self.store = ChangefeedStore(leadership, prefix)
+        self.signal = Signal()
+        self.table = ChangefeedCache(mirror, directory(prefix), self.signal.ring)
         self.watches: dict[str, NodeWatch] = {}
-        self.lags = Lags()
+        self.lags = ClusterLags()
         self._leadership = leadership
         self._peers = peers
         self.ready = False  # the members are known
@@ -85,11 +85,11 @@ class Reign:
                     self.table,
                     self.watches.get,
                     group,
-                    self.bell.ring,
+                    self.signal.ring,
                     self.config.call_timeout,
                     self.lags.current_as_of,
                 )
-                group.create_task(self.table.follow(), name="coordinator-feeds")
+                group.create_task(self.table.follow(), name="coordinator-changefeeds")
                 group.create_task(self._follow_members(group), name="coordinator-members")
                 group.create_task(self._end_with_term(), name="coordinator-term")
                 group.create_task(self._decide(self._executor), name="coordinator-decide")
@@ -97,7 +97,7 @@ class Reign:
             raise first_cause(failed) from None
         finally:
             self._over = True
-            self.bell.ring()
+            self.signal.ring()
             metrics.clear()
 
     def world(self) -> World:
@@ -110,7 +110,7 @@ class Reign:
         }
         executor = self._executor
         return World(
-            self.table.feeds,
+            self.table.changefeeds,
             nodes,
             time.time(),
             saved_at=executor.saved_at if executor else {},
@@ -118,10 +118,10 @@ class Reign:
             rebalance=self._rebalance,
         )
 
-    def live(self, feed: Feed) -> mpb.MaintainerStatus | None:
+    def live(self, changefeed: Changefeed) -> mpb.MaintainerStatus | None:
         """What the owner on record reports at the epoch on record."""
-        watch = self.watches.get(feed.ownership.node)
-        return current_status(watch.report, feed) if watch is not None else None
+        watch = self.watches.get(changefeed.ownership.node)
+        return current_status(watch.report, changefeed) if watch is not None else None
 
     def place(self, preferred: str = "") -> str | None:
         """A node for new work: `preferred` where it may be given work, else the one with the fewest maintainers."""
@@ -133,37 +133,44 @@ class Reign:
         deadline = time.monotonic() + timeout
         while True:
             if self._over:
-                raise TermLost(f"term {self.term} ended while waiting")
-            seen = self.bell.rung
+                raise TermLost(f"term {self.number} ended while waiting")
+            seen = self.signal.rung
             if (found := look()) is not None:
                 return found
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            await self.bell.wait(seen, left)
+            await self.signal.wait(seen, left)
 
     async def _decide(self, executor: Executor) -> None:
         shown = 0.0
         while True:
-            seen = self.bell.rung
+            seen = self.signal.rung
             world = self.world()
-            uids = {feed.uid for feed in world.feeds.values()}
-            executor.forget(uids, set(world.feeds))
+            uids = {changefeed.uid for changefeed in world.changefeeds.values()}
+            executor.forget(uids, set(world.changefeeds))
             self.lags.forget(uids)
-            live = {name: status for name, feed in world.feeds.items() if (status := reported(world, feed))}
+            live = {
+                name: status
+                for name, changefeed in world.changefeeds.items()
+                if (status := reported(world, changefeed))
+            }
             for name, status in live.items():
-                feed = world.feeds[name]
-                self.lags.take(feed, status, self.watches[feed.ownership.node].reported_at)
+                changefeed = world.changefeeds[name]
+                self.lags.take(changefeed, status, self.watches[changefeed.ownership.node].reported_at)
             for decision in reconcile(world):
-                executor.start(world.feeds[decision.name], decision)
+                executor.start(world.changefeeds[decision.name], decision)
             if self._rebalance and settled(world) and imbalance(node_loads(world)) is None:
                 self._rebalance = False
             if time.monotonic() - shown >= self.config.tick:
                 shown = time.monotonic()
                 now = time.time()
-                lags = {name: self.lags.of(feed, live.get(name), now) for name, feed in world.feeds.items()}
-                metrics.show(world.feeds, lags)
-            await self.bell.wait(seen, self.config.tick)
+                lags = {
+                    name: self.lags.of(changefeed, live.get(name), now)
+                    for name, changefeed in world.changefeeds.items()
+                }
+                metrics.show(world.changefeeds, lags)
+            await self.signal.wait(seen, self.config.tick)
             await asyncio.sleep(_GATHER_SECONDS)
 
     async def _follow_members(self, group: asyncio.TaskGroup) -> None:
@@ -182,7 +189,7 @@ class Reign:
                 tasks.pop(node).cancel()
                 del self.watches[node]
             self.ready = True
-            self.bell.ring()
+            self.signal.ring()
             members = await self.membership.changed(members.revision)
 
     def _watch(self, node: str) -> NodeWatch:
@@ -192,12 +199,12 @@ class Reign:
                     await self.membership.suspect_dead(node)
 
         info = self.membership.members.nodes[node]
-        return NodeWatch(info, self.term, self._peers, self.bell.ring, refused, self.config.watch)
+        return NodeWatch(info, self.number, self._peers, self.signal.ring, refused, self.config.watch)
 
     async def _end_with_term(self) -> None:
         await self.membership.election.over(self._leadership)
         self._leadership.session.check()
-        raise TermLost(f"term {self.term} is over: the election key is gone")
+        raise TermLost(f"term {self.number} is over: the election key is gone")
 
 
 def left(deadline: float) -> float:

@@ -25,7 +25,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.link import Timing, check_response, unavailable
 from hedgerow.maintainer.members import Channels, MembersSource
 from hedgerow.maintainer.reporting import report_error
-from hedgerow.maintainer.store import Store
+from hedgerow.maintainer.store import SinkStore
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ class Closing:
         self._on_change = on_change
         self._forget = forget
         self._timing = timing or Timing()
-        self._store = Store(spec, stamp)
+        self._store = SinkStore(spec, stamp)
         self._phase: maintainer_pb2.MaintainerPhase = maintainer_pb2.CLOSING
         self._error: pb.ChangefeedError | None = None
         self._seen_epoch = 0

@@ -27,7 +27,7 @@ from hedgerow.maintainer.link import Timing
 from hedgerow.maintainer.maintainer import Maintainer
 from hedgerow.maintainer.members import Channels, MembersSource
 from hedgerow.maintainer.registry import ENDED, Record, Registry, Worker
-from hedgerow.maintainer.store import Store
+from hedgerow.maintainer.store import SinkStore
 
 log = structlog.get_logger()
 
@@ -191,7 +191,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
         if spec is not None and spec.uid != stamp.uid:
             raise BadInput(f"the stamp is of changefeed {stamp.uid!r}, the spec of {spec.uid!r}")
         if spec is not None:
-            Store(spec, stamp)  # reads its URIs and its filter
+            SinkStore(spec, stamp)  # reads its URIs and its filter
         return stamp
 
     def _check_serving(self) -> None:

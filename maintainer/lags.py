@@ -11,7 +11,7 @@ from hedgerow.common.pb.v1 import dispatch_pb2
 SILENT_SECONDS = 5.0  # that a node's word stands; nodes are asked every second
 
 
-class Lags:
+class ChangefeedLags:
     """Owned by one maintainer."""
 
     def __init__(self) -> None:

@@ -24,12 +24,12 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.bootstrap import Inventory
 from hedgerow.maintainer.core import Core
 from hedgerow.maintainer.fleet import Orders
-from hedgerow.maintainer.lags import Lags
+from hedgerow.maintainer.lags import ChangefeedLags
 from hedgerow.maintainer.link import Timing, sequence
 from hedgerow.maintainer.links import Links
 from hedgerow.maintainer.members import Channels, MembersSource
 from hedgerow.maintainer.reporting import as_retriable, report_error, worst
-from hedgerow.maintainer.store import Store, View
+from hedgerow.maintainer.store import SinkStore, View
 
 log = structlog.get_logger()
 
@@ -59,15 +59,15 @@ class Maintainer:
         begun: bool = False,
         timing: Timing | None = None,
     ) -> None:
-        """`begun`: as for Store. Raises BadInput where the spec cannot be used."""
+        """`begun`: as for SinkStore. Raises BadInput where the spec cannot be used."""
         self._stamp = stamp
         self._spec = spec
         self._members = members
         self._on_change = on_change
         self._timing = timing or Timing()
-        self._store = Store(spec, stamp, begun=begun)
+        self._store = SinkStore(spec, stamp, begun=begun)
         self._core = Core(stamp.uid, spec.options, self._store.flavour, self._timing.repeat)
-        self._lags = Lags()
+        self._lags = ChangefeedLags()
         self._seqs = sequence()
         self._links = Links(stamp, spec, members, channels, self, self._seqs, self._timing)
         self._read: asyncio.Task[View] | None = None

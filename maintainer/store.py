@@ -63,7 +63,7 @@ class View:
     edges: tuple[tuple[str, str], ...]
 
 
-class Store:
+class SinkStore:
     """One changefeed's sink, for one owner."""
 
     def __init__(self, spec: pb.ChangefeedSpec, stamp: Stamp, *, begun: bool = False) -> None:

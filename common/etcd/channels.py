@@ -131,7 +131,7 @@ def silent(seconds: float) -> StreamBroken:
     return StreamBroken(f"no answer within {seconds:g} s", (grpc.StatusCode.DEADLINE_EXCEEDED, ""))
 
 
-class Stream:
+class EtcdStream:
     """A bidirectional stream whose reader can time out without losing a message, and that leaves no task behind.
 
     Cancelling a read of grpc.aio cancels the call, so a read that timed out goes on and is picked up by the next one.

@@ -21,7 +21,7 @@ from typing import Any, Self
 from grpc.aio import AioRpcError
 
 from hedgerow.common.etcd.attempts import Attempts
-from hedgerow.common.etcd.channels import Channels, Endpoint, Metadata, Stream, StreamBroken
+from hedgerow.common.etcd.channels import Channels, Endpoint, EtcdStream, Metadata, StreamBroken
 from hedgerow.common.etcd.config import EtcdConfig
 from hedgerow.common.etcd.errors import Judgement, judge
 from hedgerow.common.etcd.values import (
@@ -116,7 +116,7 @@ class Etcd:
         request = rpc_pb2.LeaseRevokeRequest(ID=lease)
         await self._call(f"revoke of lease {lease:x}", lambda e: e.lease.LeaseRevoke, request, timeout)
 
-    async def open_stream(self, method: Callable[[Endpoint], Any], timeout: float) -> Stream:
+    async def open_stream(self, method: Callable[[Endpoint], Any], timeout: float) -> EtcdStream:
         """A stream at the current endpoint; it connects at the first write. Raises StreamBroken if the login fails."""
         endpoint = self._channels.current
         try:
@@ -125,9 +125,9 @@ class Etcd:
             details = error.details() or error.code().name
             self._channels.rotate(endpoint, details)
             raise StreamBroken(details, (error.code(), details)) from None
-        return Stream(endpoint, metadata, method(endpoint)(metadata=metadata))
+        return EtcdStream(endpoint, metadata, method(endpoint)(metadata=metadata))
 
-    def stream_failed(self, stream: Stream, broken: StreamBroken) -> None:
+    def stream_failed(self, stream: EtcdStream, broken: StreamBroken) -> None:
         """The next stream is opened elsewhere, with a new login where the old one was refused."""
         if judge(*broken.status) is Judgement.LOGIN:
             self._channels.forget_token(stream.metadata)

@@ -20,7 +20,7 @@ from typing import Self
 import structlog
 
 from hedgerow.common.errors import EtcdUnavailable, HedgerowError, SessionLost
-from hedgerow.common.etcd.channels import Stream, StreamBroken, silent
+from hedgerow.common.etcd.channels import EtcdStream, StreamBroken, silent
 from hedgerow.common.etcd.client import Etcd
 from hedgerow.common.etcd.errors import EtcdRefused
 from hedgerow.common.pb.etcd import rpc_pb2
@@ -131,7 +131,7 @@ class Session:
     async def _keep_alive(self) -> None:
         beat = self.ttl / _BEATS_PER_TTL
         while self.valid:
-            stream: Stream | None = None
+            stream: EtcdStream | None = None
             try:
                 stream = await self._etcd.open_stream(lambda endpoint: endpoint.lease.LeaseKeepAlive, beat)
                 while self.valid:
@@ -149,7 +149,7 @@ class Session:
                     await stream.close()
         self._declare_late()
 
-    async def _beat(self, stream: Stream, timeout: float) -> None:
+    async def _beat(self, stream: EtcdStream, timeout: float) -> None:
         sent = self._clock()
         await stream.write(rpc_pb2.LeaseKeepAliveRequest(ID=self.lease), timeout)
         answer = await stream.read(timeout)

@@ -51,7 +51,7 @@ class Snapshot:
     def of(cls, revision: int, items: Iterable[KeyValue]) -> Snapshot:
         return cls(revision, MappingProxyType({item.key: item for item in items}))
 
-    def after(self, revision: int, events: Iterable[Event]) -> Snapshot:
+    def after(self, revision: int, events: Iterable[WatchEvent]) -> Snapshot:
         """The same range after these events, the last of which happened at `revision`."""
         items = dict(self.items)
         for event in events:
@@ -63,7 +63,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class WatchEvent:
     """One change of one key. `now` is None where the key was deleted or its lease ended."""
 
     key: str
@@ -71,7 +71,7 @@ class Event:
     now: KeyValue | None
 
     @classmethod
-    def read(cls, message: kv_pb2.Event) -> Event:
+    def read(cls, message: kv_pb2.Event) -> WatchEvent:
         deleted = message.type == kv_pb2.Event.DELETE
         now = None if deleted else KeyValue.read(message.kv)
         return cls(message.kv.key.decode(), message.kv.mod_revision, now)

@@ -19,10 +19,10 @@ from typing import Self
 import grpc
 import structlog
 
-from hedgerow.common.etcd.channels import Stream, StreamBroken, silent
+from hedgerow.common.etcd.channels import EtcdStream, StreamBroken, silent
 from hedgerow.common.etcd.client import Etcd
 from hedgerow.common.etcd.errors import Compacted, Judgement, judge, refusal
-from hedgerow.common.etcd.values import Event, KeyRange
+from hedgerow.common.etcd.values import KeyRange, WatchEvent
 from hedgerow.common.pb.etcd import rpc_pb2
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ class WatchBatch:
     """`revision` is that of the last event; there is at least one."""
 
     revision: int
-    events: tuple[Event, ...]
+    events: tuple[WatchEvent, ...]
 
 
 class Watch(AsyncIterator[WatchBatch]):
@@ -53,7 +53,7 @@ class Watch(AsyncIterator[WatchBatch]):
         self._etcd = etcd
         self._keys = keys
         self._next = revision
-        self._stream: Stream | None = None
+        self._stream: EtcdStream | None = None
         self._failures = 0
         self._refusals = 0
 
@@ -81,12 +81,12 @@ class Watch(AsyncIterator[WatchBatch]):
                 await self._give_up_stream(broken)
                 continue
             self._failures = self._refusals = 0
-            fresh = tuple(event for event in map(Event.read, answer.events) if event.revision >= self._next)
+            fresh = tuple(event for event in map(WatchEvent.read, answer.events) if event.revision >= self._next)
             if fresh:
                 self._next = fresh[-1].revision + 1
                 return WatchBatch(fresh[-1].revision, fresh)
 
-    async def _open(self) -> Stream:
+    async def _open(self) -> EtcdStream:
         stream = await self._etcd.open_stream(lambda endpoint: endpoint.watch.Watch, _CONNECT)
         # From the revision before, which exists: a watcher of a future revision gets no answer to progress requests
         # (etcd issue 20242). Its events are dropped.
@@ -97,7 +97,7 @@ class Watch(AsyncIterator[WatchBatch]):
         await stream.write(rpc_pb2.WatchRequest(create_request=request), _CONNECT)
         return stream
 
-    async def _read(self, stream: Stream) -> rpc_pb2.WatchResponse:
+    async def _read(self, stream: EtcdStream) -> rpc_pb2.WatchResponse:
         """The next answer, whatever it holds. Raises StreamBroken, Compacted, EtcdRefused."""
         answer = await stream.read(_SILENCE)
         for _ in range(_PROBES):
@@ -111,7 +111,7 @@ class Watch(AsyncIterator[WatchBatch]):
         assert isinstance(answer, rpc_pb2.WatchResponse)
         return answer
 
-    def _canceled(self, stream: Stream, answer: rpc_pb2.WatchResponse) -> Exception:
+    def _canceled(self, stream: EtcdStream, answer: rpc_pb2.WatchResponse) -> Exception:
         if answer.compact_revision:
             return Compacted(self._next, answer.compact_revision)
         reason = answer.cancel_reason.rpartition("desc = ")[2]

@@ -49,12 +49,12 @@ from hedgerow.coordinator.admin.options import (
 )
 from hedgerow.coordinator.admin.overlaps import overlap_problems
 from hedgerow.coordinator.admin.skipping import find
-from hedgerow.coordinator.changefeed import Change, Feed, timestamp
+from hedgerow.coordinator.changefeed import Change, Changefeed, timestamp
 from hedgerow.coordinator.preflight.progress import has_progress, joining
 from hedgerow.coordinator.reconcile import newer_checkpoint
-from hedgerow.coordinator.states import Event, next_state
+from hedgerow.coordinator.states import Trigger, next_state
 from hedgerow.coordinator.store import Written
-from hedgerow.coordinator.term import Reign, left
+from hedgerow.coordinator.term import Term, left
 
 log = structlog.get_logger()
 
@@ -91,20 +91,20 @@ class Preflight(Protocol):
 
 
 class Operations:
-    """A view on a reign; make one for each call."""
+    """A view on a term; make one for each call."""
 
-    def __init__(self, reign: Reign, preflight: Preflight) -> None:
-        self._reign = reign
+    def __init__(self, term: Term, preflight: Preflight) -> None:
+        self._term = term
         self._preflight = preflight
-        self.nodes = NodeOperations(reign)
+        self.nodes = NodeOperations(term)
 
     def get(self, name: str) -> apb.Changefeed:
         """Raises NotFound."""
-        return self._render(self._feed(name))
+        return self._render(self._changefeed(name))
 
     def list(self) -> apb.ListResponse:
-        feeds = self._reign.table.feeds
-        return apb.ListResponse(changefeeds=[self._render(feeds[name]) for name in sorted(feeds)])
+        changefeeds = self._term.table.changefeeds
+        return apb.ListResponse(changefeeds=[self._render(changefeeds[name]) for name in sorted(changefeeds)])
 
     async def create(self, request: apb.CreateChangefeedRequest, deadline: float) -> apb.Changefeed:
         """Raises BadInput, AlreadyExists, PreflightFailed, NodeUnavailable."""
@@ -112,7 +112,7 @@ class Operations:
         rules = read_filter(request.filter)
         source, sink = read_source_and_sink(request.source, request.sink)
         options = read_options(request.options, DEFAULTS)
-        if (taken := self._reign.table.feeds.get(name)) is not None:
+        if (taken := self._term.table.changefeeds.get(name)) is not None:
             state = "is being removed" if taken.status.state == pb.REMOVED else "exists"
             raise AlreadyExists(f"a changefeed named {name} {state}; choose another name")
         start = request.start or "now"
@@ -133,64 +133,68 @@ class Operations:
             warnings=edits.warnings(resolved.warnings),
         )
         ownership = edits.first_ownership(spec.uid, self._any_node(), "created by user", now)
-        status = pb.ChangefeedStatus(state=next_state(name, None, Event.CREATE))
-        feed = await self._reign.store.create(spec, ownership, status, timeout=left(deadline))
-        self._wrote(feed)
+        status = pb.ChangefeedStatus(state=next_state(name, None, Trigger.CREATE))
+        changefeed = await self._term.store.create(spec, ownership, status, timeout=left(deadline))
+        self._wrote(changefeed)
         metrics.OWNERSHIP_CHANGES.labels("created").inc()
-        return await self._shown(feed, deadline)
+        return await self._shown(changefeed, deadline)
 
     async def pause(self, name: str, deadline: float) -> apb.Changefeed:
         """Returns when the stop is confirmed. Raises NotFound, IllegalTransition, NodeUnavailable where the deadline
         comes first."""
-        reign = self._reign
+        term = self._term
 
-        def decide(feed: Feed) -> Change:
-            checkpoint = newer_checkpoint(feed, reign.live(feed))
-            return edits.pause(feed, self._executor(feed), checkpoint, time.time())
+        def decide(changefeed: Changefeed) -> Change:
+            checkpoint = newer_checkpoint(changefeed, term.live(changefeed))
+            return edits.pause(changefeed, self._executor(changefeed), checkpoint, time.time())
 
         written = await self._edit(name, decide, deadline, "paused")
 
-        def stopped() -> Feed | None:
-            feed = self._feed(name)
-            return feed if feed.ownership.closed or feed.running or feed.uid != written.uid else None
+        def stopped() -> Changefeed | None:
+            changefeed = self._changefeed(name)
+            return (
+                changefeed
+                if changefeed.ownership.closed or changefeed.running or changefeed.uid != written.uid
+                else None
+            )
 
-        feed = await reign.until(stopped, left(deadline))
-        if feed is None:
-            why = self._why_not_closed(self._feed(name))
+        changefeed = await term.until(stopped, left(deadline))
+        if changefeed is None:
+            why = self._why_not_closed(self._changefeed(name))
             raise NodeUnavailable(f"changefeed {name} is paused, but its stop is not confirmed yet: {why}")
-        return self._render(feed)
+        return self._render(changefeed)
 
     async def resume(self, name: str, deadline: float) -> apb.Changefeed:
         """Raises NotFound, IllegalTransition, NodeUnavailable."""
 
-        def decide(feed: Feed) -> Change:
-            return edits.resume(feed, self._any_node(feed.ownership.node), time.time())
+        def decide(changefeed: Changefeed) -> Change:
+            return edits.resume(changefeed, self._any_node(changefeed.ownership.node), time.time())
 
         return await self._shown(await self._edit(name, decide, deadline, "resumed"), deadline)
 
     async def update(self, request: apb.UpdateChangefeedRequest, deadline: float) -> apb.Changefeed:
         """Raises NotFound, BadInput, PreflightFailed, IllegalTransition; SinkUnavailable where the sink is another."""
-        feed = self._feed(request.name)
-        next_state(feed.name, feed.status.state, Event.UPDATE)
-        spec = updated_spec(feed.spec, request)
-        self._check_move(feed, spec)
-        warnings = list(feed.spec.warnings)
-        if reaches_other_data(feed.spec, spec):
+        changefeed = self._changefeed(request.name)
+        next_state(changefeed.name, changefeed.status.state, Trigger.UPDATE)
+        spec = updated_spec(changefeed.spec, request)
+        self._check_move(changefeed, spec)
+        warnings = list(changefeed.spec.warnings)
+        if reaches_other_data(changefeed.spec, spec):
             source, sink = read_source_and_sink(spec.source, spec.sink)
-            resolved = await self._look(feed.name, source, sink, spec.filter, "now")
+            resolved = await self._look(changefeed.name, source, sink, spec.filter, "now")
             found = list(resolved.warnings)
-            if feed.begun and list(spec.filter) != list(feed.spec.filter):
-                filters = TableFilter.parse(feed.spec.filter), TableFilter.parse(spec.filter)
-                found = [*await asyncio.to_thread(joining, sink, feed.uid, *filters), *found]
+            if changefeed.begun and list(spec.filter) != list(changefeed.spec.filter):
+                filters = TableFilter.parse(changefeed.spec.filter), TableFilter.parse(spec.filter)
+                found = [*await asyncio.to_thread(joining, sink, changefeed.uid, *filters), *found]
             warnings = edits.warnings(found)
             if resolved.flavour != spec.flavour:
                 raise BadInput(
-                    f"changefeed {feed.name} replicates {spec.flavour}; the new servers are {resolved.flavour}"
+                    f"changefeed {changefeed.name} replicates {spec.flavour}; the new servers are {resolved.flavour}"
                 )
-            if spec.sink != feed.spec.sink and feed.begun:
-                await self._check_known(feed, sink)
+            if spec.sink != changefeed.spec.sink and changefeed.begun:
+                await self._check_known(changefeed, sink)
 
-        def decide(found: Feed) -> Change:
+        def decide(found: Changefeed) -> Change:
             changed = updated_spec(found.spec, request)
             self._check_move(found, changed)
             del changed.warnings[:]
@@ -199,26 +203,31 @@ class Operations:
 
         return await self._shown(await self._edit(request.name, decide, deadline, "updated"), deadline)
 
-    def _check_move(self, feed: Feed, changed: pb.ChangefeedSpec) -> None:
+    def _check_move(self, changefeed: Changefeed, changed: pb.ChangefeedSpec) -> None:
         """Servers change only while nobody writes: an owner that goes on in the former sink is fenced there by the
         close, and by nothing else. Raises IllegalTransition."""
-        if (changed.source, changed.sink) == (feed.spec.source, feed.spec.sink) or feed.ownership.closed:
+        if (changed.source, changed.sink) == (
+            changefeed.spec.source,
+            changefeed.spec.sink,
+        ) or changefeed.ownership.closed:
             return
-        if feed.running:
+        if changefeed.running:
             raise IllegalTransition(
-                f"changefeed {feed.name} runs: its source and sink can be changed only while it is stopped. Pause it "
+                f"changefeed {changefeed.name} runs: its source and sink can be changed only while it is stopped. "
+                "Pause it "
                 "(hedgerow changefeed pause), update it, and resume it"
             )
-        why = self._why_not_closed(feed)
+        why = self._why_not_closed(changefeed)
         raise IllegalTransition(
-            f"changefeed {feed.name} still stops ({why}): its servers can be changed when that is confirmed"
+            f"changefeed {changefeed.name} still stops ({why}): its servers can be changed when that is confirmed"
         )
 
-    async def _check_known(self, feed: Feed, sink: ServerUri) -> None:
+    async def _check_known(self, changefeed: Changefeed, sink: ServerUri) -> None:
         """Raises BadInput where the sink is not one that this changefeed has written to, SinkUnavailable."""
-        if not await asyncio.to_thread(has_progress, sink, feed.uid):
+        if not await asyncio.to_thread(has_progress, sink, changefeed.uid):
             raise BadInput(
-                f"sink {sink.address} has no progress of changefeed {feed.name} (uid {feed.uid}) in schema hedgerow: "
+                f"sink {sink.address} has no progress of changefeed {changefeed.name} (uid {changefeed.uid}) in "
+                "schema hedgerow: "
                 "it is another server than the one that was replicated to, or a copy without that schema. Create a new "
                 "changefeed for it, with --start at the position that its tables are at"
             )
@@ -226,19 +235,21 @@ class Operations:
     async def skip(self, request: apb.SkipRequest, deadline: float) -> apb.Changefeed:
         """Leaves one transaction of the source out, from the next resume on. Raises NotFound, IllegalTransition,
         BadInput, SourceUnavailable."""
-        feed = self._feed(request.name)
-        self._check_skippable(feed)
+        changefeed = self._changefeed(request.name)
+        self._check_skippable(changefeed)
         at = place(request.at) if request.at else ("", 0)
         if bool(request.at) == bool(request.transaction):
             raise BadInput("name the transaction: either by --transaction GTID, or by --at FILE:OFFSET")
-        flavour: Flavour = "mariadb" if feed.spec.flavour == "mariadb" else "mysql"
+        flavour: Flavour = "mariadb" if changefeed.spec.flavour == "mariadb" else "mysql"
         gtid = one_gtid(flavour, request.transaction) if request.transaction else ""
-        tables = [table_key(table, TableFilter.parse(feed.spec.filter)) for table in request.tables]
-        begin = feed.status.checkpoint if feed.begun else feed.spec.start_position
+        tables = [table_key(table, TableFilter.parse(changefeed.spec.filter)) for table in request.tables]
+        begin = changefeed.status.checkpoint if changefeed.begun else changefeed.spec.start_position
         start = Position.read(begin)
         if gtid and start.gtid_set and Skip(gtid).is_before(start, flavour):
-            raise BadInput(f"changefeed {feed.name} is past transaction {gtid} already: its checkpoint is {start}")
-        found = await asyncio.to_thread(find, ServerUri.parse(feed.spec.source), start, gtid, at)
+            raise BadInput(
+                f"changefeed {changefeed.name} is past transaction {gtid} already: its checkpoint is {start}"
+            )
+        found = await asyncio.to_thread(find, ServerUri.parse(changefeed.spec.source), start, gtid, at)
         skip = pb.Skip(
             gtid=found.gtid,
             file="" if found.gtid else found.file,
@@ -252,37 +263,38 @@ class Operations:
         def is_past(each: pb.Skip) -> bool:
             return Skip.read(each).is_before(start, flavour)
 
-        def decide(current: Feed) -> Change:
+        def decide(current: Changefeed) -> Change:
             self._check_skippable(current)
             changed = with_skip(current.spec, skip, is_past)
             return edits.update(current, changed, time.time()) if changed != current.spec else Change()
 
-        log.warning("transaction-to-leave-out", changefeed=feed.name, gtid=skip.gtid, by=skip.by, what=skip.what)
+        log.warning("transaction-to-leave-out", changefeed=changefeed.name, gtid=skip.gtid, by=skip.by, what=skip.what)
         return self._render(await self._edit(request.name, decide, deadline, "updated"))
 
     @staticmethod
-    def _check_skippable(feed: Feed) -> None:
-        if feed.status.state == pb.NORMAL:
+    def _check_skippable(changefeed: Changefeed) -> None:
+        if changefeed.status.state == pb.NORMAL:
             raise IllegalTransition(
-                f"changefeed {feed.name} runs: a transaction is left out where it stops at one. Pause it first, if you "
+                f"changefeed {changefeed.name} runs: a transaction is left out where it stops at one. Pause it "
+                "first, if you "
                 "mean one that is still to come"
             )
-        next_state(feed.name, feed.status.state, Event.UPDATE)
+        next_state(changefeed.name, changefeed.status.state, Trigger.UPDATE)
 
     async def remove(self, name: str, deadline: float) -> None:
         """Returns when nothing is left of it but the fence's tombstone. Raises NotFound, NodeUnavailable."""
 
-        def decide(feed: Feed) -> Change:
-            return edits.remove(feed, self._executor(feed), time.time())
+        def decide(changefeed: Changefeed) -> Change:
+            return edits.remove(changefeed, self._executor(changefeed), time.time())
 
         written = await self._edit(name, decide, deadline, "removed")
 
         def gone() -> bool | None:
-            feed = self._reign.table.feeds.get(name)
-            return True if feed is None or feed.uid != written.uid else None
+            changefeed = self._term.table.changefeeds.get(name)
+            return True if changefeed is None or changefeed.uid != written.uid else None
 
-        if not await self._reign.until(gone, left(deadline)):
-            why = self._why_not_closed(self._feed(name))
+        if not await self._term.until(gone, left(deadline)):
+            why = self._why_not_closed(self._changefeed(name))
             raise NodeUnavailable(f"changefeed {name} is being removed, but that is not confirmed yet: {why}")
 
     async def move_maintainer(self, name: str, node: str, deadline: float) -> apb.Changefeed:
@@ -293,19 +305,19 @@ class Operations:
             state = "does not answer" if watch.suspected else f"is {pb.Liveness.Name(watch.info.liveness).lower()}"
             raise NodeUnavailable(f"node {target} {state}; choose another one (hedgerow node list)")
 
-        def decide(feed: Feed) -> Change:
-            return edits.move(feed, target, "moved by user", time.time())
+        def decide(changefeed: Changefeed) -> Change:
+            return edits.move(changefeed, target, "moved by user", time.time())
 
         return await self._shown(await self._edit(name, decide, deadline, "moved"), deadline)
 
     async def move_dispatcher(self, request: apb.MoveDispatcherRequest, deadline: float) -> apb.Changefeed:
         """As NodeOperations.place_dispatcher."""
-        await self.nodes.place_dispatcher(self._feed(request.name), request.dispatcher, request.node, deadline)
+        await self.nodes.place_dispatcher(self._changefeed(request.name), request.dispatcher, request.node, deadline)
         return self.get(request.name)
 
     async def _look(self, name: str, source: ServerUri, sink: ServerUri, rules: Sequence[str], start: str) -> Resolved:
-        feeds = self._reign.table.feeds.values()
-        others = [feed.spec for feed in feeds if feed.status.state != pb.REMOVED]
+        changefeeds = self._term.table.changefeeds.values()
+        others = [changefeed.spec for changefeed in changefeeds if changefeed.status.state != pb.REMOVED]
         problems = chain_problems(name, source, sink, others) + overlap_problems(name, sink, rules, others)
         if problems:
             raise PreflightFailed(problems)
@@ -315,58 +327,60 @@ class Operations:
             log.warning("preflight-warning", changefeed=name, found=warning.found, mend=warning.mend)
         return resolved
 
-    def _feed(self, name: str) -> Feed:
-        feed = self._reign.table.feeds.get(name)
-        if feed is None:
+    def _changefeed(self, name: str) -> Changefeed:
+        changefeed = self._term.table.changefeeds.get(name)
+        if changefeed is None:
             raise NotFound(f"there is no changefeed named {name}")
-        return feed
+        return changefeed
 
-    async def _edit(self, name: str, decide: Callable[[Feed], Change], deadline: float, cause: str) -> Feed:
-        before = self._feed(name).epoch
+    async def _edit(self, name: str, decide: Callable[[Changefeed], Change], deadline: float, cause: str) -> Changefeed:
+        before = self._changefeed(name).epoch
 
-        def decided(feed: Feed) -> Change:
-            return edits.as_of(decide(feed), self._reign.lags.current_as_of(feed))
+        def decided(changefeed: Changefeed) -> Change:
+            return edits.as_of(decide(changefeed), self._term.lags.current_as_of(changefeed))
 
-        feed = await self._reign.store.edit(name, decided, timeout=left(deadline))
-        self._wrote(feed)
-        if feed.epoch > before:
+        changefeed = await self._term.store.edit(name, decided, timeout=left(deadline))
+        self._wrote(changefeed)
+        if changefeed.epoch > before:
             metrics.OWNERSHIP_CHANGES.labels(cause).inc()
-        return feed
+        return changefeed
 
-    def _wrote(self, feed: Feed) -> None:
-        self._reign.table.wrote(feed.name, Written(True, feed, feed.revisions.newest))
+    def _wrote(self, changefeed: Changefeed) -> None:
+        self._term.table.wrote(changefeed.name, Written(True, changefeed, changefeed.revisions.newest))
 
     def _any_node(self, preferred: str = "") -> str:
-        node = self._reign.place(preferred)
+        node = self._term.place(preferred)
         if node is None:
             raise NodeUnavailable("no node is alive and answers: start one (hedgerow node)")
         return node
 
-    def _executor(self, feed: Feed) -> str:
+    def _executor(self, changefeed: Changefeed) -> str:
         """Who carries a stop out. Where nobody can, the owner on record, until the reconciler finds somebody."""
-        return self._reign.place(feed.ownership.node) or feed.ownership.node
+        return self._term.place(changefeed.ownership.node) or changefeed.ownership.node
 
-    def _why_not_closed(self, feed: Feed) -> str:
-        status = self._reign.live(feed)
-        watch = self._reign.watches.get(feed.ownership.node)
+    def _why_not_closed(self, changefeed: Changefeed) -> str:
+        status = self._term.live(changefeed)
+        watch = self._term.watches.get(changefeed.ownership.node)
         if status is not None and status.HasField("error"):
-            return f"node {feed.ownership.node} met {status.error.message}"
+            return f"node {changefeed.ownership.node} met {status.error.message}"
         if watch is None or watch.suspected:
-            return f"node {feed.ownership.node} does not answer, and no other one has taken over"
-        return f"node {feed.ownership.node} has not finished"
+            return f"node {changefeed.ownership.node} does not answer, and no other one has taken over"
+        return f"node {changefeed.ownership.node} has not finished"
 
-    async def _shown(self, feed: Feed, deadline: float) -> apb.Changefeed:
+    async def _shown(self, changefeed: Changefeed, deadline: float) -> apb.Changefeed:
         """Waits a moment for the maintainer's first report: the change is made with or without it."""
-        if feed.running:
+        if changefeed.running:
             with contextlib.suppress(TermLost):
-                await self._reign.until(lambda: self._reign.live(feed), min(_SHOW_SECONDS, left(deadline)))
-        return self._render(self._reign.table.feeds.get(feed.name, feed))
+                await self._term.until(lambda: self._term.live(changefeed), min(_SHOW_SECONDS, left(deadline)))
+        return self._render(self._term.table.changefeeds.get(changefeed.name, changefeed))
 
-    def _render(self, feed: Feed) -> apb.Changefeed:
-        live = self._reign.live(feed)
-        shown = apb.Changefeed(spec=feed.spec, ownership=feed.ownership, status=feed.status, live=live)
+    def _render(self, changefeed: Changefeed) -> apb.Changefeed:
+        live = self._term.live(changefeed)
+        shown = apb.Changefeed(
+            spec=changefeed.spec, ownership=changefeed.ownership, status=changefeed.status, live=live
+        )
         now = time.time()
-        lag = self._reign.lags.of(feed, live, now)
+        lag = self._term.lags.of(changefeed, live, now)
         if lag is not None:
             shown.lag.CopyFrom(lag.write())
             if not lag.is_known:

@@ -23,7 +23,7 @@ from hedgerow.common.pb.v1 import admin_pb2_grpc
 from hedgerow.coordinator.admin.changefeeds import Operations, Preflight
 from hedgerow.coordinator.coordinator import Coordinator
 from hedgerow.coordinator.preflight import preflight as look_at_servers
-from hedgerow.coordinator.term import Reign
+from hedgerow.coordinator.term import Term
 
 _T = TypeVar("_T")
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -134,9 +134,9 @@ class AdminService(admin_pb2_grpc.AdminServicer):
     async def _watch_once(
         self, request: apb.ChangefeedRequest, context: _Context
     ) -> AsyncGenerator[apb.Changefeed, None]:
-        reign = self._coordinator.reign
-        if reign is not None:
-            async for answer in self._watch_here(reign, request.name):
+        term = self._coordinator.term
+        if term is not None:
+            async for answer in self._watch_here(term, request.name):
                 yield answer
             return
         target = self._target(context)
@@ -151,8 +151,8 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         finally:
             call.cancel()
 
-    async def _watch_here(self, reign: Reign, name: str) -> AsyncIterator[apb.Changefeed]:
-        operations = Operations(reign, self._preflight)
+    async def _watch_here(self, term: Term, name: str) -> AsyncIterator[apb.Changefeed]:
+        operations = Operations(term, self._preflight)
         sent: apb.Changefeed | None = None
 
         def changed() -> apb.Changefeed | None:
@@ -160,7 +160,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
             return found if found != sent else None
 
         while True:
-            answer = await reign.until(changed, DEFAULT_SECONDS)
+            answer = await term.until(changed, DEFAULT_SECONDS)
             if answer is not None:
                 sent = answer
                 yield answer
@@ -175,10 +175,10 @@ class AdminService(admin_pb2_grpc.AdminServicer):
     ) -> _T:
         deadline = _deadline(context.time_remaining())
         while True:
-            reign = self._coordinator.reign
+            term = self._coordinator.term
             try:
-                if reign is not None:
-                    return await here(Operations(reign, self._preflight), deadline)
+                if term is not None:
+                    return await here(Operations(term, self._preflight), deadline)
                 target = self._target(context)
                 if target is not None:
                     return await self._forward(method, request, target, deadline)  # type: ignore[no-any-return]

@@ -24,10 +24,10 @@ from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher import metrics
 from hedgerow.dispatcher.control.board import Dispatcher
-from hedgerow.dispatcher.control.pending import Journal, Kind, Placement
+from hedgerow.dispatcher.control.pending import PendingRequests, Placement, RequestKind
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.stream.decision import Decision
+from hedgerow.dispatcher.stream.decision import BarrierDecision
 from hedgerow.dispatcher.stream.report import Mailbox, Report
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ class StreamLike(Protocol):
     def abort(self) -> None:
         """Asks it to end, and cuts its connections."""
 
-    def decide(self, decision: Decision) -> None: ...
+    def decide(self, decision: BarrierDecision) -> None: ...
 
     def lag(self) -> Lag | None:
         """As it is now; None where nothing is known of it."""
@@ -96,7 +96,7 @@ class Manager:
         self._writer = Writer(spec.uid, owner.epoch, owner.node)
         self._open_stream = open_stream
         self._stop_grace = stop_grace_seconds
-        self._journal = Journal()
+        self._pending = PendingRequests()
         self._dispatchers: dict[str, Dispatcher] = {}
         self._changed_at: dict[str, int] = {}  # the version with which each last changed
         self._gone: deque[tuple[int, Placement]] = deque(maxlen=MOST_GONE)  # with the version without it
@@ -127,7 +127,7 @@ class Manager:
         self._writer.epoch = owner.epoch
         for dispatcher in self._dispatchers.values():
             dispatcher.take_over(owner.epoch)
-        dropped, removing = self._journal.take_over(owner, self._dispatchers)
+        dropped, removing = self._pending.take_over(owner, self._dispatchers)
         for placement in dropped:
             self._dispatchers[placement.dispatcher].leaving = True
         self.spec = spec
@@ -146,13 +146,13 @@ class Manager:
         for placement in filter(self._is_timely, remove):
             if placement.dispatcher not in self._dispatchers:  # who asks has to hear so
                 self._gone.append((self.version + 1, placement))
-            if self._journal.add(Kind.REMOVE, placement, self.owner, self._dispatchers):
+            if self._pending.add(RequestKind.REMOVE, placement, self.owner, self._dispatchers):
                 self._dispatchers[placement.dispatcher].leaving = True
         for placement in filter(self._is_timely, create):
             existing = self._dispatchers.get(placement.dispatcher)
             if existing is not None and existing.is_incarnation(placement, self.owner.epoch):
                 continue
-            self._journal.add(Kind.CREATE, placement, self.owner, self._dispatchers)
+            self._pending.add(RequestKind.CREATE, placement, self.owner, self._dispatchers)
             self._dispatchers[placement.dispatcher] = Dispatcher(placement, self.owner.epoch)
         self._poked.set()
         self._touch(placement.dispatcher for placement in (*create, *remove))
@@ -170,7 +170,7 @@ class Manager:
     ) -> None:
         """Passes a decision on to the stream, which ignores one that is not about what it waits for."""
         if self._stream is not None:
-            decision = Decision(ddl, action, frozenset(dispatchers), self.owner.epoch, dict(flushed))
+            decision = BarrierDecision(ddl, action, frozenset(dispatchers), self.owner.epoch, dict(flushed))
             self._stream.decide(decision)
 
     def statuses(self, since: int = 0) -> list[pb.DispatcherStatus]:
@@ -315,7 +315,7 @@ class Manager:
         for key in gone:
             self._gone.append((self.version + 1, self._dispatchers.pop(key).placement))
             del self._changed_at[key]
-        self._journal.finish(Kind.REMOVE, gone)
+        self._pending.finish(RequestKind.REMOVE, gone)
         if gone:
             self._touch()
 
@@ -330,7 +330,7 @@ class Manager:
                 changed.append(key)
                 if one.position is not None or one.state == pb.BROKEN:  # its progress row is claimed, or never will be
                     begun.append(key)
-        self._journal.finish(Kind.CREATE, begun)
+        self._pending.finish(RequestKind.CREATE, begun)
         self._touch(changed)
         if self._began_at is None and not any(one.state == pb.STARTING for one in report.dispatchers):
             self._began_at = asyncio.get_running_loop().time()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hedgerow.common.epoch import Owner
 
 
-class Kind(enum.Enum):
+class RequestKind(enum.Enum):
     CREATE = "create"
     REMOVE = "remove"
 
@@ -31,29 +31,29 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    kind: Kind
+    kind: RequestKind
     placement: Placement
     owner: Owner
 
 
-class Journal:
+class PendingRequests:
     """Requests in flight, at most one per dispatcher: a later request for the same dispatcher replaces the earlier."""
 
     def __init__(self) -> None:
         self._requests: dict[str, Request] = {}
 
-    def add(self, kind: Kind, placement: Placement, owner: Owner, existing: Collection[str]) -> bool:
+    def add(self, kind: RequestKind, placement: Placement, owner: Owner, existing: Collection[str]) -> bool:
         """Notes a request. False: a remove of a dispatcher that is not there, which is done already."""
-        if kind is Kind.REMOVE and placement.dispatcher not in existing:
+        if kind is RequestKind.REMOVE and placement.dispatcher not in existing:
             self._requests.pop(placement.dispatcher, None)
             return False
         self._requests[placement.dispatcher] = Request(kind, placement, owner)
         return True
 
-    def in_flight(self, kind: Kind) -> list[Request]:
+    def in_flight(self, kind: RequestKind) -> list[Request]:
         return [request for request in self._requests.values() if request.kind is kind]
 
-    def finish(self, kind: Kind, dispatchers: Iterable[str]) -> None:
+    def finish(self, kind: RequestKind, dispatchers: Iterable[str]) -> None:
         """These dispatchers' requests of this kind are done. One of the other kind stays."""
         for dispatcher in dispatchers:
             request = self._requests.get(dispatcher)
@@ -65,7 +65,7 @@ class Journal:
         dropped: list[Placement] = []
         removing: list[Placement] = []
         for dispatcher, request in list(self._requests.items()):
-            if request.kind is Kind.REMOVE:
+            if request.kind is RequestKind.REMOVE:
                 if dispatcher in existing:
                     removing.append(request.placement)
                 else:

@@ -2,6 +2,6 @@
 
 from hedgerow.dispatcher.ddl.classify import classify
 from hedgerow.dispatcher.ddl.decide import Action, Decision, apply_filter
-from hedgerow.dispatcher.ddl.model import Classified, Kind
+from hedgerow.dispatcher.ddl.model import Classified, DdlKind
 
-__all__ = ["Action", "Classified", "Decision", "Kind", "apply_filter", "classify"]
+__all__ = ["Action", "Classified", "DdlKind", "Decision", "apply_filter", "classify"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.ddl.fills import column_fill
-from hedgerow.dispatcher.ddl.model import Classified, Fill, Kind
+from hedgerow.dispatcher.ddl.model import Classified, DdlKind, Fill
 from hedgerow.dispatcher.ddl.scan import Scan
 from hedgerow.dispatcher.ddl.tables import changing
 
@@ -25,7 +25,7 @@ def alter_table(scan: Scan, *, ignoring: bool) -> Classified:
     alter = _Alter(scan, name)
     while not scan.done:
         if alter.clause():
-            return Classified(Kind.DML, pb.EVERYTHING, reason=_TABLESPACES)
+            return Classified(DdlKind.DML, pb.EVERYTHING, reason=_TABLESPACES)
         alter.finish_clause()
     changed = (name, *alter.partners, *alter.creates, *alter.drops)
     if ignoring:

@@ -12,8 +12,8 @@ from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.ddl.alter import alter_table
-from hedgerow.dispatcher.ddl.lexer import Token, Unreadable, tokens
-from hedgerow.dispatcher.ddl.model import Classified, Edit, Kind, edited
+from hedgerow.dispatcher.ddl.lexer import Token, UnreadableStatement, tokens
+from hedgerow.dispatcher.ddl.model import Classified, DdlKind, Edit, edited
 from hedgerow.dispatcher.ddl.scan import Scan, Unclear
 from hedgerow.dispatcher.ddl.setstatement import set_statement
 from hedgerow.dispatcher.ddl.tables import create_table, drop_table, rename_table
@@ -62,19 +62,19 @@ def classify(
     """
     try:
         found = list(tokens(statement, flavour, sql_mode, nbsp=nbsp))
-    except Unreadable as error:
+    except UnreadableStatement as error:
         return _unknown(statement, str(error))
     while found and _ends(found[-1]):
         found.pop()
     if not found:
-        return Classified(Kind.EMPTY, statement=statement, ignorable=True, reason="it holds no statement")
+        return Classified(DdlKind.EMPTY, statement=statement, ignorable=True, reason="it holds no statement")
     scan = Scan(found, default_schema, lower_names)
     try:
         edits = set_statement(scan)
         result = _statement(found[scan.at], scan)
     except Unclear as error:
         return _unknown(statement, str(error))
-    if result.kind not in (Kind.TRIGGER, Kind.ROUTINE, Kind.EVENT) and any(map(_ends, found)):
+    if result.kind not in (DdlKind.TRIGGER, DdlKind.ROUTINE, DdlKind.EVENT) and any(map(_ends, found)):
         return _unknown(statement, "it holds more than one statement")
     edits += result.edits
     return dataclasses.replace(result, statement=edited(statement, edits), edits=edits)
@@ -85,10 +85,10 @@ def _ends(token: Token) -> bool:
 
 
 def _unknown(statement: str, reason: str) -> Classified:
-    return Classified(Kind.UNKNOWN, pb.EVERYTHING, reason=f"it is not understood: {reason}", statement=statement)
+    return Classified(DdlKind.UNKNOWN, pb.EVERYTHING, reason=f"it is not understood: {reason}", statement=statement)
 
 
-def _ignored(kind: Kind, reason: str) -> Classified:
+def _ignored(kind: DdlKind, reason: str) -> Classified:
     return Classified(kind, ignorable=True, reason=reason)
 
 
@@ -101,23 +101,23 @@ def _statement(first: Token, scan: Scan) -> Classified:
         if scan.takes_any("TABLE", "TABLES"):
             return rename_table(scan)
         if scan.takes("USER"):
-            return _ignored(Kind.ACCOUNT, NOT_ACCOUNTS)
+            return _ignored(DdlKind.ACCOUNT, NOT_ACCOUNTS)
     elif scan.takes("TRUNCATE"):
         scan.takes("TABLE")
         name = scan.name()
         scan.skip_wait()
         scan.expect_end()
-        return Classified(Kind.TABLE, touches=(name,), changes=(name,))
+        return Classified(DdlKind.TABLE, touches=(name,), changes=(name,))
     elif verb in _MAINTENANCE or scan.takes("LOAD", "INDEX", "INTO", "CACHE"):
-        return _ignored(Kind.MAINTENANCE, NOT_MAINTENANCE)
+        return _ignored(DdlKind.MAINTENANCE, NOT_MAINTENANCE)
     elif verb in ("GRANT", "REVOKE") or scan.takes("SET", "PASSWORD") or scan.takes("SET", "DEFAULT", "ROLE"):
-        return _ignored(Kind.ACCOUNT, NOT_ACCOUNTS)
+        return _ignored(DdlKind.ACCOUNT, NOT_ACCOUNTS)
     elif verb in ("INSTALL", "UNINSTALL"):
-        return _ignored(Kind.SERVER, NOT_SERVER)
+        return _ignored(DdlKind.SERVER, NOT_SERVER)
     elif verb in _TRANSACTION or scan.takes("START", "TRANSACTION"):
-        return Classified(Kind.TRANSACTION)
+        return Classified(DdlKind.TRANSACTION)
     elif verb in _DML or scan.looks_at("("):
-        return Classified(Kind.DML, pb.EVERYTHING, reason=NOT_ROWS)
+        return Classified(DdlKind.DML, pb.EVERYTHING, reason=NOT_ROWS)
     raise Unclear(f"it begins with {first.text[:40]!r}")
 
 
@@ -127,7 +127,7 @@ def _definition(verb: str, scan: Scan) -> Classified:
     thing = scan.identifier().upper()
     if "TEMPORARY" in modifiers:
         if thing in ("TABLE", "TABLES", "SEQUENCE"):
-            return _ignored(Kind.TEMPORARY, NOT_TEMPORARY)
+            return _ignored(DdlKind.TEMPORARY, NOT_TEMPORARY)
         raise Unclear(f"temporary {thing}")
     if thing in ("TABLE", "TABLES"):
         if verb == "ALTER":
@@ -140,17 +140,17 @@ def _definition(verb: str, scan: Scan) -> Classified:
     if thing == "INDEX":
         scan.find("ON")
         name = scan.name()
-        return Classified(Kind.INDEX, touches=(name,), changes=(name,))
+        return Classified(DdlKind.INDEX, touches=(name,), changes=(name,))
     if thing == "TRIGGER":
         return _trigger(verb, scan)
     if thing in _ROUTINES:
         return _routine(verb, scan)
     if thing == "EVENT":
-        return _ignored(Kind.EVENT, NOT_EVENTS)
+        return _ignored(DdlKind.EVENT, NOT_EVENTS)
     if thing in ("USER", "ROLE"):
-        return _ignored(Kind.ACCOUNT, NOT_ACCOUNTS)
+        return _ignored(DdlKind.ACCOUNT, NOT_ACCOUNTS)
     if thing in _SERVER:
-        return _ignored(Kind.SERVER, NOT_SERVER)
+        return _ignored(DdlKind.SERVER, NOT_SERVER)
     raise Unclear(f"{verb} {thing[:40]}")
 
 
@@ -184,9 +184,9 @@ def _like_tables(verb: str, thing: str, scan: Scan) -> Classified:
         scan.skip_existence()
     names = scan.names() if verb == "DROP" else (scan.name(),)
     if thing == "VIEW":
-        return Classified(Kind.VIEW, touches=names, changes=names, edits=edits)
+        return Classified(DdlKind.VIEW, touches=names, changes=names, edits=edits)
     creates, drops = (names if verb == "CREATE" else ()), (names if verb == "DROP" else ())
-    return Classified(Kind.SEQUENCE, touches=names, creates=creates, drops=drops, changes=names, edits=edits)
+    return Classified(DdlKind.SEQUENCE, touches=names, creates=creates, drops=drops, changes=names, edits=edits)
 
 
 def _database(verb: str, scan: Scan, *, replacing: bool) -> Classified:
@@ -198,21 +198,21 @@ def _database(verb: str, scan: Scan, *, replacing: bool) -> Classified:
     if scan.takes("UPGRADE"):
         raise Unclear("ALTER DATABASE ... UPGRADE DATA DIRECTORY NAME")
     drops = whole if verb == "DROP" or replacing else ()
-    return Classified(Kind.SCHEMA, pb.SCHEMA, touches=whole, drops=drops, changes=whole)
+    return Classified(DdlKind.SCHEMA, pb.SCHEMA, touches=whole, drops=drops, changes=whole)
 
 
 def _trigger(verb: str, scan: Scan) -> Classified:
     """A trigger's table is not in DROP TRIGGER. No flush is due: rows that are applied raw fire no triggers."""
     if verb == "DROP":
         edits = scan.if_exists()
-        return Classified(Kind.TRIGGER, changes=(TableName(scan.name().schema, ""),), edits=edits)
+        return Classified(DdlKind.TRIGGER, changes=(TableName(scan.name().schema, ""),), edits=edits)
     if verb != "CREATE":
         raise Unclear(f"{verb} TRIGGER")
     scan.skip_existence()
     schema = scan.name().schema
     scan.find("ON")
     name = scan.name(schema)  # the servers look for a table without a schema in that of its trigger
-    return Classified(Kind.TRIGGER, touches=(name,), changes=(name,))
+    return Classified(DdlKind.TRIGGER, touches=(name,), changes=(name,))
 
 
 def _routine(verb: str, scan: Scan) -> Classified:
@@ -226,9 +226,9 @@ def _routine(verb: str, scan: Scan) -> Classified:
     if scan.takes("RETURNS"):  # CREATE FUNCTION name RETURNS type SONAME 'library': a loadable function
         scan.skip()
         if scan.looks_at("SONAME"):
-            return _ignored(Kind.SERVER, NOT_SERVER)
+            return _ignored(DdlKind.SERVER, NOT_SERVER)
         raise Unclear(f"function {first[:40]}")
     if verb == "DROP" and scan.done and not scan.has_default_schema:
-        return _ignored(Kind.SERVER, NOT_SERVER)  # a stored one has a schema
+        return _ignored(DdlKind.SERVER, NOT_SERVER)  # a stored one has a schema
     scan.at -= 1
-    return Classified(Kind.ROUTINE, changes=(TableName(scan.name().schema, ""),), edits=edits)
+    return Classified(DdlKind.ROUTINE, changes=(TableName(scan.name().schema, ""),), edits=edits)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.ddl.model import Classified, Kind
+from hedgerow.dispatcher.ddl.model import Classified, DdlKind
 
 
 class Action(enum.Enum):
@@ -30,11 +30,11 @@ class Decision:
 
 def apply_filter(classified: Classified, table_filter: TableFilter) -> Decision:
     """Skip what lies outside of the filter, execute what lies inside, refuse what lies across or is not understood."""
-    if classified.ignorable or classified.kind is Kind.TRANSACTION:
+    if classified.ignorable or classified.kind is DdlKind.TRANSACTION:
         return Decision(Action.SKIP, classified.reason)
-    if classified.kind is Kind.DML:
+    if classified.kind is DdlKind.DML:
         return Decision(Action.REFUSE, classified.reason)
-    if classified.kind is Kind.UNKNOWN:
+    if classified.kind is DdlKind.UNKNOWN:
         # Also without a filter: of a table that it makes nobody would replicate the rows.
         return Decision(Action.REFUSE, f"{classified.reason}, so which tables it changes is unknown")
     if classified.scope == pb.SCHEMA and classified.drops:
@@ -55,7 +55,9 @@ def apply_filter(classified: Classified, table_filter: TableFilter) -> Decision:
             f"{_listed(inside)} refers to {_listed(missing)}, which the filter leaves out",
         )
     names = (*classified.creates, *classified.changes)
-    dotted = [name for name in names if "." in name.schema or ("." in name.table and classified.kind is not Kind.VIEW)]
+    dotted = [
+        name for name in names if "." in name.schema or ("." in name.table and classified.kind is not DdlKind.VIEW)
+    ]
     if dotted:
         return Decision(
             Action.REFUSE,

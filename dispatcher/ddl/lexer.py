@@ -28,7 +28,7 @@ ISO_8859: Final = frozenset({"latin1", "latin2", "latin5", "latin7", "greek", "h
 Kind = Literal["word", "quoted", "string", "symbol"]
 
 
-class Unreadable(Exception):
+class UnreadableStatement(Exception):
     """A string, name or comment does not end."""
 
 
@@ -73,7 +73,7 @@ _STRING: Final = {
 
 def tokens(statement: str, flavour: Flavour, sql_mode: int = 0, *, nbsp: bool = False) -> Iterator[Token]:
     """The tokens in order. `sql_mode`: the bits under which the statement ran; `nbsp`: its client's character set is
-    one of ISO_8859. Raises Unreadable."""
+    one of ISO_8859. Raises UnreadableStatement."""
     names = "`" + '"' * bool(sql_mode & ANSI_QUOTES) + "[" * (flavour == "mariadb" and bool(sql_mode & MSSQL))
     strings = _QUOTED if sql_mode & NO_BACKSLASH_ESCAPES else _STRING
     space, word, executable = _SPACE[nbsp], _WORD[nbsp], _EXECUTABLE[flavour]
@@ -96,7 +96,7 @@ def tokens(statement: str, flavour: Flavour, sql_mode: int = 0, *, nbsp: bool = 
         if flavour == "mysql" and char == "$" and (found := _DOLLAR.match(statement, at)):
             end = statement.find(found[0], found.end())
             if end < 0:
-                raise Unreadable(f"the text that begins with {found[0]} at character {at + 1} does not end")
+                raise UnreadableStatement(f"the text that begins with {found[0]} at character {at + 1} does not end")
             yield Token("string", "", statement[at : end + len(found[0])], at)
             at = end + len(found[0])
             continue
@@ -111,7 +111,7 @@ def tokens(statement: str, flavour: Flavour, sql_mode: int = 0, *, nbsp: bool = 
             found = _ended(strings[char].match(statement, at), at)
             yield Token("string", "", found[0], at)
         elif statement.startswith("/*", at):
-            raise Unreadable(f"the comment at character {at + 1} does not end")
+            raise UnreadableStatement(f"the comment at character {at + 1} does not end")
         else:
             yield Token("symbol", char, char, at)
             at += 1
@@ -119,10 +119,10 @@ def tokens(statement: str, flavour: Flavour, sql_mode: int = 0, *, nbsp: bool = 
             continue
         at = found.end()
     if depth:
-        raise Unreadable("an executable comment does not end")
+        raise UnreadableStatement("an executable comment does not end")
 
 
 def _ended(found: re.Match[str] | None, at: int) -> re.Match[str]:
     if found is None:
-        raise Unreadable(f"the quote at character {at + 1} does not end")
+        raise UnreadableStatement(f"the quote at character {at + 1} does not end")
     return found

@@ -14,7 +14,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 _WIDEST: Final = 8  # bytes of a character, and more
 
 
-class Kind(enum.Enum):
+class DdlKind(enum.Enum):
     """What a statement works on; the values are for messages."""
 
     TABLE = "table"  # CREATE, DROP, ALTER, RENAME, TRUNCATE
@@ -92,7 +92,7 @@ class Classified:
     `statement`: for the sink; the source's after `edits`.
     """
 
-    kind: Kind
+    kind: DdlKind
     scope: pb.DdlScope = pb.TABLES
     touches: tuple[TableName, ...] = ()
     creates: tuple[TableName, ...] = ()

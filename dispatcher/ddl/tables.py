@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.ddl.model import Classified, Edit, Fill, Kind
+from hedgerow.dispatcher.ddl.model import Classified, DdlKind, Edit, Fill
 from hedgerow.dispatcher.ddl.scan import Scan
 
 
@@ -22,7 +22,7 @@ def create_table(scan: Scan) -> Classified:
             needs.append(scan.name())
         elif scan.looks_at("SELECT", "TABLE") or _is_rows(scan):
             reason = "CREATE TABLE ... SELECT was logged as a statement: the rows it selected are not in the binlog"
-            return Classified(Kind.DML, pb.EVERYTHING, reason=reason)
+            return Classified(DdlKind.DML, pb.EVERYTHING, reason=reason)
         elif depth == 0 and scan.looks_at("START") and scan.looks_at("TRANSACTION", ahead=1):
             # MySQL 8.0.21 logs CREATE TABLE ... SELECT so, with the rows after it in the same transaction (MariaDB too,
             # without these words); partitions come after them. After them a session may do nothing but BINLOG, COMMIT
@@ -86,7 +86,7 @@ def changing(
     needs = tuple(dict.fromkeys(name for name in needed if name not in changed))
     changes = tuple(dict.fromkeys(changed))
     return Classified(
-        Kind.TABLE,
+        DdlKind.TABLE,
         touches=changes + needs,
         creates=creates,
         drops=drops,

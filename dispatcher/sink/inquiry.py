@@ -22,7 +22,7 @@ from hedgerow.common.errors import HedgerowError
 from hedgerow.common.ledger.progress import SessionRecord
 from hedgerow.common.mysql.connect import Flavour, connect
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 
 log = structlog.get_logger()
 
@@ -64,7 +64,13 @@ class Inquiry:
     """In a thread of its own, which ends by itself: connecting and each answer have a deadline."""
 
     def __init__(
-        self, uri: ServerUri, flavour: Flavour, session: SessionRecord, server: str, cut: Cut, done: Callable[[], None]
+        self,
+        uri: ServerUri,
+        flavour: Flavour,
+        session: SessionRecord,
+        server: str,
+        cut: KillSwitch,
+        done: Callable[[], None],
     ) -> None:
         """`server`: what server_of() has said of the session. `cut` ends it. `done` is called from the thread, last."""
         self._uri, self._flavour, self._session, self._server = uri, flavour, session, server

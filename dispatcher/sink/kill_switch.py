@@ -13,7 +13,7 @@ from pymysql.connections import Connection
 _DISCARD = struct.pack("ii", 1, 0)  # SO_LINGER: what the kernel has not sent by the close is never sent
 
 
-class Cut:
+class KillSwitch:
     """The connections of one owner. After `cut` none of them sends anything, nor does one that is attached later.
 
     Attach a connection before its first statement. Whoever uses it finds it broken, and closes it.

@@ -11,14 +11,14 @@ from hedgerow.common.ledger.locks import global_read_lock, table_locks
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.refusals import listed
 
 _ASK_SECONDS = 10.0
 
 
 def lock_wait(
-    uri: ServerUri, error: pymysql.MySQLError, tables: Collection[TableName], cut: Cut, *, ddl: str = ""
+    uri: ServerUri, error: pymysql.MySQLError, tables: Collection[TableName], cut: KillSwitch, *, ddl: str = ""
 ) -> SinkUnavailable:
     """`error` is 1205; `tables` are those concerned. `ddl`: the statement that waited; else it was rows. Asks the sink
     over a new connection, which `cut` ends."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from hedgerow.common.binlog.skips import Skip
-from hedgerow.dispatcher.source.statements import Kind, Statement
+from hedgerow.dispatcher.source.statements import Statement, StatementKind
 
 UNREADABLE: Final = "?"  # instead of the text of a statement that cannot be read; no statement begins so
 _TO_SAVEPOINT: Final = re.compile(r"ROLLBACK\s+(?:WORK\s+)?TO\b", re.IGNORECASE)
@@ -31,11 +31,11 @@ class Skipping:
         return self._by_place.get((file, offset))
 
 
-def kind_left_out(kind: Kind, text: str) -> Kind:
+def kind_left_out(kind: StatementKind, text: str) -> StatementKind:
     """As what a statement counts in a transaction that is left out: only where it ends matters, and its DDL."""
-    if kind == Kind.ROLLBACK:
-        return Kind.IGNORABLE if _TO_SAVEPOINT.match(text) else Kind.COMMIT
-    return Kind.IGNORABLE if kind == Kind.CHANGE else kind
+    if kind == StatementKind.ROLLBACK:
+        return StatementKind.IGNORABLE if _TO_SAVEPOINT.match(text) else StatementKind.COMMIT
+    return StatementKind.IGNORABLE if kind == StatementKind.CHANGE else kind
 
 
 def unreadable(gtid: str, file: str, event: bytes, *, inside: bool) -> Statement:

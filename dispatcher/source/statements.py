@@ -23,7 +23,7 @@ from hedgerow.dispatcher.source.context import Context
 from hedgerow.dispatcher.source.written import Unspeakable, in_one_charset
 
 
-class Kind(enum.Enum):
+class StatementKind(enum.Enum):
     """What a query event is to a stream of rows."""
 
     BEGIN = enum.auto()
@@ -36,14 +36,16 @@ class Kind(enum.Enum):
 
 
 _WORDS: Final = {
-    "BEGIN": Kind.BEGIN,
-    "START": Kind.BEGIN,
-    "COMMIT": Kind.COMMIT,
-    "ROLLBACK": Kind.ROLLBACK,
-    "XA": Kind.XA,
-    "SAVEPOINT": Kind.IGNORABLE,
-    "RELEASE": Kind.IGNORABLE,
-    **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "WITH", "SELECT"), Kind.CHANGE),
+    "BEGIN": StatementKind.BEGIN,
+    "START": StatementKind.BEGIN,
+    "COMMIT": StatementKind.COMMIT,
+    "ROLLBACK": StatementKind.ROLLBACK,
+    "XA": StatementKind.XA,
+    "SAVEPOINT": StatementKind.IGNORABLE,
+    "RELEASE": StatementKind.IGNORABLE,
+    **dict.fromkeys(
+        ("INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "CALL", "DO", "WITH", "SELECT"), StatementKind.CHANGE
+    ),
 }
 # Comments are skipped, the openings of executable ones too; MariaDB's "# Dummy event ..." becomes empty.
 _LEADING: Final = re.compile(rb"(?:\s+|/\*M?!\d*|/\*.*?\*/|(?:--\s|#)[^\n]*(?:\n|\Z))*", re.DOTALL)
@@ -90,11 +92,11 @@ def plain_text(event: bytes, at: int) -> str:
     return event[start : start + _HEAD_BYTES].decode("latin-1").rstrip("; \t\r\n")
 
 
-def statement_kind(text: str) -> Kind:
+def statement_kind(text: str) -> StatementKind:
     word = re.match(r"[A-Za-z]*", text)
     if not text or _TEMPORARY.match(text):
-        return Kind.IGNORABLE
-    return _WORDS.get(word[0].upper(), Kind.DEFINITION) if word else Kind.DEFINITION
+        return StatementKind.IGNORABLE
+    return _WORDS.get(word[0].upper(), StatementKind.DEFINITION) if word else StatementKind.DEFINITION
 
 
 def changed_at(mapped: bytes, end: bytes) -> int:
@@ -105,7 +107,7 @@ def changed_at(mapped: bytes, end: bytes) -> int:
         return int(struct.unpack_from("<I", mapped)[0])
     if end[e.TYPE_AT : e.TYPE_AT + 1] == bytes([e.QUERY]):
         text_at = e.HEADER + 14 + end[e.HEADER + 8] + struct.unpack_from("<H", end, e.HEADER + 11)[0]
-        if statement_kind(plain_text(end, text_at)) == Kind.DEFINITION:
+        if statement_kind(plain_text(end, text_at)) == StatementKind.DEFINITION:
             return int(struct.unpack_from("<I", end)[0])
     return 0
 

@@ -28,7 +28,7 @@ from hedgerow.dispatcher.source.gtid_events import mariadb_gtid, mariadb_xid, ta
 from hedgerow.dispatcher.source.marks import Savepoints, gtid_text
 from hedgerow.dispatcher.source.reached import Reached
 from hedgerow.dispatcher.source.skipping import Skipping, kind_left_out, unreadable
-from hedgerow.dispatcher.source.statements import Kind, Statement, plain_text, read_statement, statement_kind
+from hedgerow.dispatcher.source.statements import Statement, StatementKind, plain_text, read_statement, statement_kind
 from hedgerow.dispatcher.source.tablemap import TableMap
 
 NOTHING: Final = 0  # an event that concerns nobody
@@ -195,22 +195,22 @@ class Tracker(Reached):
         kind = statement_kind(text)
         if self._is_left_out:
             kind = kind_left_out(kind, text)
-        if kind == Kind.COMMIT:
+        if kind == StatementKind.COMMIT:
             self._finish(event)
             return END
-        if kind == Kind.IGNORABLE:
+        if kind == StatementKind.IGNORABLE:
             if self._inside:
                 return MARKER if self._savepoints.set(text) else NOTHING
             self._finish(event)
             return END
-        if kind == Kind.XA:
+        if kind == StatementKind.XA:
             return self._xa(event, text)
-        if kind == Kind.BEGIN:
+        if kind == StatementKind.BEGIN:
             self._inside = True
             return BEGIN
-        if kind == Kind.ROLLBACK:
+        if kind == StatementKind.ROLLBACK:
             return self._roll_back(event, text)
-        statement = self._read_statement(event, text_at, gtid_text(self._gtid), of_rows=kind == Kind.CHANGE)
+        statement = self._read_statement(event, text_at, gtid_text(self._gtid), of_rows=kind == StatementKind.CHANGE)
         if statement.alter_phase in ("start", "rollback"):  # MariaDB's two-phase ALTER: its commit has the text again
             self._finish(event)
             return END

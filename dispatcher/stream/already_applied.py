@@ -34,7 +34,7 @@ class _Group:
             target.covered = covered
 
 
-class Ahead:
+class AlreadyApplied:
     """`groups`: of targets that are ahead; empty almost always, so that asking it costs the router nothing else."""
 
     def __init__(

@@ -23,16 +23,16 @@ from hedgerow.dispatcher.sink.ddl.kept import KeptSession
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.stream.barrier import Barrier
-from hedgerow.dispatcher.stream.decision import Decisions
+from hedgerow.dispatcher.stream.barrier import StreamBarrier
+from hedgerow.dispatcher.stream.decision import BarrierDecisions
 from hedgerow.dispatcher.stream.lag import StreamLag
-from hedgerow.dispatcher.stream.lane_queue import Port
-from hedgerow.dispatcher.stream.lanes import Ports
+from hedgerow.dispatcher.stream.lane_queue import LaneQueue
+from hedgerow.dispatcher.stream.lanes import Lanes
 from hedgerow.dispatcher.stream.left_out import learn, route
 from hedgerow.dispatcher.stream.net import Net
 from hedgerow.dispatcher.stream.reading import Reading
 from hedgerow.dispatcher.stream.router import Router
-from hedgerow.dispatcher.stream.stall import Silence
+from hedgerow.dispatcher.stream.stall import StallMonitor
 from hedgerow.dispatcher.stream.standing import Standing
 from hedgerow.dispatcher.stream.statements import Classifier
 from hedgerow.dispatcher.stream.undo import RolledBack, Undone
@@ -50,7 +50,7 @@ class Cancelled(Exception):
     """The stream is to end; nothing is wrong."""
 
 
-class Cycle:
+class StreamAttempt:
     def __init__(
         self,
         spec: Spec,
@@ -61,13 +61,13 @@ class Cycle:
         until: float,
         wake: Wake,
         cancelled: threading.Event,
-        decisions: Decisions,
+        decisions: BarrierDecisions,
         publish: Callable[[], None],
         lag: StreamLag,
         undone: Undone | None = None,
     ) -> None:
         """`standings`: the dispatchers to serve. `until` (monotonic): when it is over, because others join. `publish`
-        sends a report of them; `lag` and `undone` (rows that are known not to hold) outlive the cycle."""
+        sends a report of them; `lag` and `undone` (rows that are known not to hold) outlive the attempt."""
         self._spec = spec
         self._writer = writer
         self._standings = dict(standings)
@@ -79,7 +79,7 @@ class Cycle:
         self._publish = publish
         self._lag = lag
         self._undone = Undone() if undone is None else undone
-        self._ports = Ports(spec, writer, self._standings, wake)
+        self._lanes = Lanes(spec, writer, self._standings, wake)
         self._reader: Reader | None = None
         self._router: Router | None = None
         self._reading = Reading(lag)
@@ -88,8 +88,8 @@ class Cycle:
         self._unpublished = False
         self._advance_at = time.monotonic() + ADVANCE_SECONDS
         self._kept = KeptSession()
-        self._unproven: list[Port] = []  # of dispatchers whose lane has failed before
-        self._silence = Silence(spec.sink.address)
+        self._unproven: list[LaneQueue] = []  # of dispatchers whose lane has failed before
+        self._stall = StallMonitor(spec.sink.address)
         self._prove_at = 0.0
         self.has_begun = False  # all connections are made
         self.has_worked = False  # something was read from the source: the errors before are over
@@ -97,7 +97,7 @@ class Cycle:
     def run(self) -> None:
         """Raises Cancelled, LaneFailed, LaneStopped, HedgerowError; never returns otherwise, but when every dispatcher
         is broken."""
-        starts = self._ports.open(self._look)
+        starts = self._lanes.open(self._look)
         if not starts:
             return
         flavour, positions = self._spec.flavour, list(starts.values())
@@ -112,18 +112,18 @@ class Cycle:
         self._lag.connected(reader.clock, reader.source_id)
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
             start = replace(start, gtid_set="")
-        net = Net(self._spec, self._writer, self._ports.ask) if SCHEMA_DISPATCHER in starts else None
-        targets, classify, prepared = self._ports.targets, Classifier(self._spec), self._ports.prepared()
+        net = Net(self._spec, self._writer, self._lanes.ask) if SCHEMA_DISPATCHER in starts else None
+        targets, classify, prepared = self._lanes.targets, Classifier(self._spec), self._lanes.prepared()
         undone, skips = self._undone, self._spec.skips
         self._router = Router(flavour, start, reader.source_id, targets, classify, prepared, net, undone, skips)
         reader.reached = self._router.tracker.position
         self._reading.begin(start.offset, self._router.tracker)
-        self._ports.connect(self._description)
-        self._ports.look_again(self._router.position, time.monotonic())
+        self._lanes.connect(self._description)
+        self._lanes.look_again(self._router.position, time.monotonic())
         for key in starts:
             if not self._standings[key].failures:
                 self._standings[key].run()
-        self._unproven = [port for port in self._ports if any(self._standings[key].failures for key in port.keys)]
+        self._unproven = [queue for queue in self._lanes if any(self._standings[key].failures for key in queue.keys)]
         self._prove_at = time.monotonic() + PROOF_SECONDS
         self.has_begun = True
         self._tell(0.0)
@@ -139,7 +139,7 @@ class Cycle:
 
     def abort(self) -> None:
         """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
-        self._ports.cut()
+        self._lanes.cut()
         reader = self._reader
         if reader is not None:
             threading.Thread(target=reader.close, name="reader-close", daemon=True).start()
@@ -149,7 +149,7 @@ class Cycle:
         if self._reader is not None:
             self._reader.close()
         self._kept.close()
-        self._ports.close()
+        self._lanes.close()
 
     # The loop.
 
@@ -159,17 +159,17 @@ class Cycle:
         while True:
             self._check()
             if at < len(events):
-                if not self._ports.have_room:
+                if not self._lanes.have_room:
                     self._wake.wait(self._timeout())
                 else:
                     router.commit_floor = self._lag.commit_floor
-                    at = route(router, self._spec.name, events, at, *self._ports.room())
+                    at = route(router, self._spec.name, events, at, *self._lanes.room())
                     self._reading.note(router.tracker, events, at, reader.ready)
                     if router.description:
                         self._flush_all(router)
                         self._description = router.accept_description()
-                        for port in self._ports:
-                            port.describe(self._description)
+                        for queue in self._lanes:
+                            queue.describe(self._description)
                     elif router.ddl is not None:
                         self._decide(router, router.ddl)
             else:
@@ -183,15 +183,15 @@ class Cycle:
                 else:
                     self._wake.clear()
             self._advance(router)
-            for port in self._ports:
-                if port.pending:
-                    self._hand_over(port, router)
+            for queue in self._lanes:
+                if queue.pending:
+                    self._hand_over(queue, router)
             self._tell(PUBLISH_SECONDS)
 
     def _check(self) -> None:
-        if self._cancelled.is_set() or self._ports.is_cut:
+        if self._cancelled.is_set() or self._lanes.is_cut:
             raise Cancelled
-        self._ports.check()
+        self._lanes.check()
         if time.monotonic() >= self._until:
             raise Cancelled
 
@@ -199,30 +199,30 @@ class Cycle:
         self._check()
         self._tell(0.0)
 
-    def _hand_over(self, port: Port, router: Router) -> None:
-        if (self._ports.is_full(port) or (port.idle and not port.feed.open)) and port.has_room:
-            port.give(router.position)
+    def _hand_over(self, queue: LaneQueue, router: Router) -> None:
+        if (self._lanes.is_full(queue) or (queue.idle and not queue.intake.open)) and queue.has_room:
+            queue.give(router.position)
 
     def _advance(self, router: Router) -> None:
         """Now and then, so that a restart need not read again what concerned others."""
         now = time.monotonic()
         if now >= self._advance_at:
             self._advance_at = now + ADVANCE_SECONDS
-            self._ports.look_again(router.position, now)
-            for port in self._ports:
-                port.advance(router.position, router.foreign + router.tracker.files, router.own, now)
+            self._lanes.look_again(router.position, now)
+            for queue in self._lanes:
+                queue.advance(router.position, router.foreign + router.tracker.files, router.own, now)
 
     def _leave(self, router: Router) -> None:
         """Hands over what was collected, and moves those without rows to where the stream is: whoever takes them over
         begins at the least position of all. What has no room is read again."""
-        if self._ports.is_cut or router.ddl is not None:  # some may be past the DDL already
+        if self._lanes.is_cut or router.ddl is not None:  # some may be past the DDL already
             return
-        for port in self._ports:
-            port.advance(
+        for queue in self._lanes:
+            queue.advance(
                 router.position, router.foreign + router.tracker.files, router.own, time.monotonic(), leaving=True
             )
-            if port.pending and port.has_room and not port.feed.open:
-                port.give(router.position)
+            if queue.pending and queue.has_room and not queue.intake.open:
+                queue.give(router.position)
 
     def _timeout(self) -> float:
         return PUBLISH_SECONDS if self._unpublished else WAIT_SECONDS
@@ -231,12 +231,12 @@ class Cycle:
 
     def _flush_all(self, router: Router) -> None:
         """Hands over everything and waits until it is durable."""
-        for port in self._ports:
-            while port.pending and not port.has_room:
+        for queue in self._lanes:
+            while queue.pending and not queue.has_room:
                 self._pause()
-            if port.pending:
-                port.give(router.position)
-        while not self._ports.idle:
+            if queue.pending:
+                queue.give(router.position)
+        while not self._lanes.idle:
             self._pause()
         self._check()
 
@@ -256,7 +256,7 @@ class Cycle:
         rows_follow = router.rows_follow
         behind = router.position_behind_ddl()
         begin = router.position if rows_follow else behind
-        barrier = Barrier(self._spec, self._writer, ddl, behind, begin, statement, self._kept)
+        barrier = StreamBarrier(self._spec, self._writer, ddl, behind, begin, statement, self._kept)
         blocked = barrier.block(target for target in router.targets() if not target.covered)
         if blocked == {SCHEMA_DISPATCHER} and barrier.only_creates and self._write(barrier, router.position, {}):
             # Nobody waits for it, as the sink has confirmed: there is nothing for a maintainer to decide.
@@ -274,7 +274,7 @@ class Cycle:
                 written = write is not None and self._write(barrier, router.position, write.flushed)
                 for key in passed & barrier.dropped:
                     router.drop(key)
-                    self._ports.drop(key)
+                    self._lanes.drop(key)
                     self._standings[key].finish(barrier.position)
                 if not rows_follow:
                     self._reach(passed - barrier.dropped, barrier.position)
@@ -290,14 +290,14 @@ class Cycle:
                     self._pause()
         router.end_ddl()
         if barrier.was_decided:
-            self._ports.connect(self._description, ddl)
+            self._lanes.connect(self._description, ddl)
 
-    def _pass_written(self, router: Router, barrier: Barrier) -> None:
+    def _pass_written(self, router: Router, barrier: StreamBarrier) -> None:
         self._standings[SCHEMA_DISPATCHER].execute(barrier.position)
         if router.rows_follow:
             router.overtake(SCHEMA_DISPATCHER, barrier.position)
 
-    def _write(self, barrier: Barrier, before: Position, flushed: Mapping[str, int]) -> bool:
+    def _write(self, barrier: StreamBarrier, before: Position, flushed: Mapping[str, int]) -> bool:
         """Executes the DDL in a thread of its own, so that reports go on meanwhile. An abort cuts its connections; what
         the server makes of the statement then is judged by whoever takes the changefeed's DDL lock next. Does nothing,
         and returns False, where the sink says that it touches others than those `flushed`."""
@@ -308,7 +308,7 @@ class Cycle:
 
         def execute() -> None:
             try:
-                execution.set_result(barrier.write(generation, flushed, self._ports.others))
+                execution.set_result(barrier.write(generation, flushed, self._lanes.others))
             except BaseException as error:
                 execution.set_exception(error)
             self._wake.set()
@@ -319,19 +319,19 @@ class Cycle:
             self._tell(PUBLISH_SECONDS)
             self._wake.wait(self._timeout())
         thread.join()
-        if self._ports.is_cut:
+        if self._lanes.is_cut:
             raise Cancelled
         return execution.result()
 
     def _reach(self, keys: Collection[str], position: Position) -> None:
         """Makes `position` durable for these dispatchers."""
-        concerned = [port for port in self._ports if not port.keys.isdisjoint(keys)]
-        for port in concerned:
-            while not port.has_room:
+        concerned = [queue for queue in self._lanes if not queue.keys.isdisjoint(keys)]
+        for queue in concerned:
+            while not queue.has_room:
                 self._pause()
-            port.advance_to(port.keys & frozenset(keys), position)
-            port.give(position)
-        while not all(port.idle for port in concerned):
+            queue.advance_to(queue.keys & frozenset(keys), position)
+            queue.give(position)
+        while not all(queue.idle for queue in concerned):
             self._pause()
         self._check()
 
@@ -340,29 +340,29 @@ class Cycle:
     @property
     def rows(self) -> int:
         """That were changed in the sink."""
-        return self._ports.rows
+        return self._lanes.rows
 
     def _judge_lag(self, now: float) -> None:
         if self._router is not None:
-            undone = [undone for port in self._ports if (undone := port.undone) is not None]
+            undone = [undone for queue in self._lanes if (undone := queue.undone) is not None]
             self._reading.judge(self._router.tracker, undone, now)
 
     def _prove(self) -> None:
         """A lane that had failed works when it has applied a batch, or if it has none for a while."""
-        for port in list(self._unproven):
-            is_quiet = port.idle and not port.pending and time.monotonic() >= self._prove_at
-            if port.lane.applied.batches or is_quiet:
-                self._unproven.remove(port)
+        for queue in list(self._unproven):
+            is_quiet = queue.idle and not queue.pending and time.monotonic() >= self._prove_at
+            if queue.lane.applied.batches or is_quiet:
+                self._unproven.remove(queue)
                 self._unpublished = True
-                for key in port.keys:
+                for key in queue.keys:
                     self._standings[key].recover()
 
     def _tell(self, least_seconds: float) -> None:
         """Sends a report if something changed and the last one is `least_seconds` old. 0: in any case."""
-        for port in self._ports:
-            if port.harvest(self._standings):
+        for queue in self._lanes:
+            if queue.harvest(self._standings):
                 self._unpublished = True
-        if self._silence.look(self._ports, self._standings, time.monotonic()):
+        if self._stall.look(self._lanes, self._standings, time.monotonic()):
             self._unpublished = True
         if self._unproven:
             self._prove()

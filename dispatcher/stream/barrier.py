@@ -15,17 +15,17 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.ddl.execute import NotFlushed, execute_ddl
 from hedgerow.dispatcher.sink.ddl.kept import KeptSession
 from hedgerow.dispatcher.sink.ddl.survey import unlisted
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.source.statements import Statement
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.stream.decision import Decision
+from hedgerow.dispatcher.stream.decision import BarrierDecision
 from hedgerow.dispatcher.stream.intake import Target
 from hedgerow.dispatcher.stream.lane_queue import LaneFailed
 from hedgerow.dispatcher.stream.origin import completed
 
 
-class Barrier:
+class StreamBarrier:
     """One DDL. `position` is its end, and counts the whole of a transaction that it begins. `begin` is where the
     dispatchers that it creates begin. `dropped`: keys of the stream's dispatchers that end with it."""
 
@@ -62,9 +62,11 @@ class Barrier:
         keys = exactly_touched(self._ddl)
         return bool(keys) and keys == created(self._ddl)
 
-    def read(self, decisions: Sequence[Decision], blocked: Collection[str]) -> tuple[Decision | None, set[str]]:
+    def read(
+        self, decisions: Sequence[BarrierDecision], blocked: Collection[str]
+    ) -> tuple[BarrierDecision | None, set[str]]:
         """(the decision that the schema dispatcher is to write the DDL, dispatchers that are to pass)."""
-        write: Decision | None = None
+        write: BarrierDecision | None = None
         passed: set[str] = set()
         for decision in decisions:
             about = decision.dispatchers & set(blocked)
@@ -75,7 +77,7 @@ class Barrier:
         self.was_decided = self.was_decided or write is not None or bool(passed)
         return write, passed - {SCHEMA_DISPATCHER} if write is not None else passed
 
-    def write(self, generation: int, flushed: Mapping[str, int], cut: Cut) -> bool:
+    def write(self, generation: int, flushed: Mapping[str, int], cut: KillSwitch) -> bool:
         """Executes the DDL in the sink, unless it came from there; blocks as long as it takes, or until `cut`. False
         where the sink has other dispatchers that it touches than those `flushed`: then nothing was done, and another
         decision is to come. `generation`: the schema dispatcher's.
@@ -111,7 +113,7 @@ class Barrier:
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
         return True
 
-    def _to_execute(self, cut: Cut) -> pb.Ddl:
+    def _to_execute(self, cut: KillSwitch) -> pb.Ddl:
         """Raises UnsupportedEvent where it is refused: here, everything before it is applied, as the user finds it."""
         ddl = self._ddl
         if ddl.refusal:

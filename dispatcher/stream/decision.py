@@ -12,7 +12,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class BarrierDecision:
     """`flushed`: of a WRITE, which generation of each dispatcher that the DDL touches has applied what is before it."""
 
     ddl: pb.Ddl
@@ -22,21 +22,21 @@ class Decision:
     flushed: Mapping[str, int] = field(default_factory=dict)
 
 
-class Decisions:
-    """Decisions waiting for the stream. Those about anything but what it waits for are dropped when it looks."""
+class BarrierDecisions:
+    """BarrierDecisions waiting for the stream. Those about anything but what it waits for are dropped when it looks."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._lock = threading.Lock()
-        self._waiting: list[Decision] = []
+        self._waiting: list[BarrierDecision] = []
 
-    def put(self, decision: Decision) -> None:
+    def put(self, decision: BarrierDecision) -> None:
         """From any thread."""
         with self._lock:
             self._waiting.append(decision)
         self._wake()
 
-    def take(self, ddl: pb.Ddl, epoch: int) -> list[Decision]:
+    def take(self, ddl: pb.Ddl, epoch: int) -> list[BarrierDecision]:
         """Those of the owner at `epoch` about `ddl`, oldest first; all others are dropped."""
         with self._lock:
             waiting, self._waiting = self._waiting, []

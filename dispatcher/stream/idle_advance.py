@@ -37,7 +37,7 @@ class Read:
     source_id: str = ""
 
 
-class Pace:
+class IdleAdvance:
     """Of one lane. `now` is in seconds, by any clock that does not go back."""
 
     def __init__(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""What the router feeds: lanes, and dispatchers as the router sees them."""
+"""What the router intakes: lanes, and dispatchers as the router sees them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Collects(Protocol):
     def decide(self, xid: str, dispatchers: Collection[str], *, commit: bool) -> None: ...
 
 
-class Feed:
+class LaneIntake:
     """The router's side of one lane. `open`: the source transaction that is being read has rows in it. `oldest`: commit
     time of the first transaction since the last batch was taken, 0 where there was none; `begins`: the file and offset
     where it begins."""
@@ -49,11 +49,11 @@ class Target:
     that is being read is among what it has applied. `rows_events` and `transactions` count what was routed to it.
     """
 
-    __slots__ = ("ahead", "covered", "feed", "key", "number", "position", "rows_events", "transactions")
+    __slots__ = ("ahead", "covered", "intake", "key", "number", "position", "rows_events", "transactions")
 
-    def __init__(self, key: str, feed: Feed, position: Position) -> None:
+    def __init__(self, key: str, intake: LaneIntake, position: Position) -> None:
         self.key = key
-        self.feed = feed
+        self.intake = intake
         self.position = position
         self.ahead = False
         self.covered = False

@@ -43,7 +43,7 @@ class _State:
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class Unapplied:
     """What a lane has been given or collects, and has not made durable: the oldest commit's time, as the source has it,
     and where its transaction begins."""
 
@@ -106,7 +106,9 @@ class StreamLag:
     def _floor(self) -> float:
         return self._state.as_of if self._proven is None else self._proven
 
-    def look(self, undone: Collection[Undone], reading: float | None, reached: Place, read: Place, now: float) -> None:
+    def look(
+        self, undone: Collection[Unapplied], reading: float | None, reached: Place, read: Place, now: float
+    ) -> None:
         """`undone` of the lanes; `reading`: a transaction is under way that says it was committed then, or later.
         `reached`: the end of the last whole transaction; `read`: of what has come."""
         clock = self._clock

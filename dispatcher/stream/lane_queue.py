@@ -24,9 +24,9 @@ from hedgerow.dispatcher.sink.binlog.lane import Applied, Lane
 from hedgerow.dispatcher.sink.inquiry import Inquiry
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.stream.idle_advance import Pace, Read
-from hedgerow.dispatcher.stream.intake import Feed, Target
-from hedgerow.dispatcher.stream.lag import Undone
+from hedgerow.dispatcher.stream.idle_advance import IdleAdvance, Read
+from hedgerow.dispatcher.stream.intake import LaneIntake, Target
+from hedgerow.dispatcher.stream.lag import Unapplied
 from hedgerow.dispatcher.stream.standing import Standing
 from hedgerow.dispatcher.stream.wake import Wake
 
@@ -42,7 +42,7 @@ class LaneFailed(Exception):
         self.error = error
 
 
-class Port:
+class LaneQueue:
     """Used by the stream's thread."""
 
     def __init__(self, number: int, spec: Spec, writer: Writer, wake: Wake) -> None:
@@ -51,11 +51,11 @@ class Port:
         self._changefeed = spec.name
         self._wake = wake
         self._given, self._done = 0, 0  # pieces of work; the claim is the first
-        self._given_at: deque[tuple[int, Undone | None, Mapping[str, tuple[int, int]]]] = deque()
+        self._given_at: deque[tuple[int, Unapplied | None, Mapping[str, tuple[int, int]]]] = deque()
         self._busy_since = 0.0
         self._work_began_at = 0.0  # on time.monotonic(); of the piece that the lane is at
         self._seen = Applied(positions={})
-        self._pace = Pace(time.monotonic())
+        self._idle = IdleAdvance(time.monotonic())
         self.keys: frozenset[str] = frozenset()
         self.targets: dict[str, Target] = {}
         self.lane = Lane(spec.sink, spec.flavour, writer, number, self._on_done)
@@ -73,16 +73,16 @@ class Port:
         except HedgerowError as error:
             raise LaneFailed(self.keys, error) from error
         self._coalescer = Coalescer(self.lane.max_allowed_packet)
-        self.feed = Feed(self._coalescer)
-        self.targets = {key: Target(key, self.feed, position) for key, position in positions.items()}
-        self._pace.begin(positions.values())
+        self.intake = LaneIntake(self._coalescer)
+        self.targets = {key: Target(key, self.intake, position) for key, position in positions.items()}
+        self._idle.begin(positions.values())
         return positions
 
     def connect(self, tied: Collection[str], check: Check, description: bytes) -> None:
         """Collects anew, with these dispatchers tied by foreign keys, and asks `check` about the source's table maps.
         Nothing is pending."""
         self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied), check)
-        self.feed.connect(self._coalescer)
+        self.intake.connect(self._coalescer)
         if description:
             self._coalescer.describe(description)
 
@@ -116,7 +116,7 @@ class Port:
         `leaving`: the stream ends.
         """
         read = Read(foreign, own, position.file, position.offset, position.source_id)
-        if self.feed.open or not self._pace.is_due(read, now, leaving=leaving):
+        if self.intake.open or not self._idle.is_due(read, now, leaving=leaving):
             return
         keys = [key for key, target in self.targets.items() if not target.ahead]
         if keys:
@@ -147,7 +147,7 @@ class Port:
         Raises LaneFailed, LaneStopped.
         """
         self._coalescer.advance((), position)
-        batch = self._coalescer.take(final=not self.feed.open)
+        batch = self._coalescer.take(final=not self.intake.open)
         ahead = {key: self._merge(key, place) for key, place in batch.progress.items() if self._is_ahead(key)}
         if ahead:
             batch = replace(batch, progress={**batch.progress, **ahead})
@@ -157,7 +157,7 @@ class Port:
         self._given += 1
         if batch.final:
             self._given_at.append((self._given, self._collected, counts))
-            self.feed.oldest = 0.0
+            self.intake.oldest = 0.0
         try:
             self.lane.submit(batch)
         except HedgerowError as error:
@@ -190,7 +190,7 @@ class Port:
         self.lane.give_up(error)
 
     @property
-    def undone(self) -> Undone | None:
+    def undone(self) -> Unapplied | None:
         """The oldest transaction that has ended and is not durable; None where there is none."""
         for _, undone, _ in self._given_at:
             if undone is not None:
@@ -198,9 +198,9 @@ class Port:
         return self._collected
 
     @property
-    def _collected(self) -> Undone | None:
-        feed = self.feed
-        return Undone(feed.oldest, feed.begins) if feed.oldest else None
+    def _collected(self) -> Unapplied | None:
+        intake = self.intake
+        return Unapplied(intake.oldest, intake.begins) if intake.oldest else None
 
     # What it has finished.
 

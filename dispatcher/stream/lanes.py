@@ -1,4 +1,4 @@
-"""The lanes of one cycle together: opening them, how much fits into them, what is asked of their sink, ending them.
+"""The lanes of one attempt together: opening them, how much fits into them, what is asked of their sink, ending them.
 
 Used by the stream's thread, but for `cut`.
 """
@@ -24,13 +24,13 @@ from hedgerow.common.mysql.connect import connect
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.columns.shapes import Shapes
 from hedgerow.dispatcher.sink.columns.tables import read_shapes
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.refusals import refusal
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.definitions import Definitions
 from hedgerow.dispatcher.stream.intake import Target
-from hedgerow.dispatcher.stream.lane_queue import Port
+from hedgerow.dispatcher.stream.lane_queue import LaneQueue
 from hedgerow.dispatcher.stream.standing import Standing
 from hedgerow.dispatcher.stream.wake import Wake
 
@@ -43,7 +43,7 @@ ASK_AGAIN_SECONDS = 30.0  # where a server did not answer
 FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the stream ends
 
 
-class Ports:
+class Lanes:
     """Iterates over the lanes that have claimed. `others` are the connections to the sink that are no lanes'."""
 
     def __init__(self, spec: Spec, writer: Writer, standings: Mapping[str, Standing], wake: Wake) -> None:
@@ -51,20 +51,20 @@ class Ports:
         self._writer = writer
         self._standings = standings
         self._wake = wake
-        self._all: list[Port] = []
-        self._opening: list[Port] = []  # has not claimed yet
+        self._all: list[LaneQueue] = []
+        self._opening: list[LaneQueue] = []  # has not claimed yet
         self._shapes: Shapes | None = None
         self._definitions = Definitions(spec, self.ask)
         self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS
         self._ask_again_at = 0.0
-        self.others = Cut()
+        self.others = KillSwitch()
 
-    def __iter__(self) -> Iterator[Port]:
+    def __iter__(self) -> Iterator[LaneQueue]:
         return iter(self._all)
 
     @property
     def targets(self) -> list[Target]:
-        return [target for port in self._all for target in port.targets.values()]
+        return [target for queue in self._all for target in queue.targets.values()]
 
     # Opening.
 
@@ -82,19 +82,19 @@ class Ports:
     def _open(self, number: int, generations: dict[str, int], between: Callable[[], None]) -> Mapping[str, Position]:
         while generations:
             between()
-            port = Port(number, self._spec, self._writer, self._wake)
-            self._opening = [port]
+            queue = LaneQueue(number, self._spec, self._writer, self._wake)
+            self._opening = [queue]
             between()  # a cut from here on sees the lane
             try:
-                positions = port.claim(generations)
+                positions = queue.claim(generations)
             except Fenced as error:
-                port.lane.stop()
+                queue.lane.stop()
                 lost = self._find_lost(generations) or generations.keys()
                 for key in lost:
                     self._standings[key].give_up(error)
                 generations = {key: value for key, value in generations.items() if key not in lost}
                 continue
-            self._all.append(port)
+            self._all.append(queue)
             self._opening = []
             for key, position in positions.items():
                 if key == SCHEMA_DISPATCHER:
@@ -127,8 +127,8 @@ class Ports:
         known = self._shapes.known
         changed = self._some() if ddl is None else touched(ddl, known) | dropped(ddl, known)
         self._read_columns(changed)
-        for port in self._all:
-            port.connect(tied, self._shapes.check, description)
+        for queue in self._all:
+            queue.connect(tied, self._shapes.check, description)
 
     def _learn(self, key: str) -> None:
         """A table's first rows come: its columns are read, with some that may be next."""
@@ -137,7 +137,7 @@ class Ports:
     def _some(self) -> set[str]:
         """Of those not known yet: a stream may have thousands, and begins anew with each that is created."""
         assert self._shapes is not None
-        keys = {key for port in self._all for key in port.targets} - {SCHEMA_DISPATCHER}
+        keys = {key for queue in self._all for key in queue.targets} - {SCHEMA_DISPATCHER}
         return set(sorted(keys - self._shapes.known)[:_AT_ONCE])
 
     def _read_columns(self, keys: Collection[str]) -> None:
@@ -178,41 +178,41 @@ class Ports:
 
     def drop(self, key: str) -> None:
         """This dispatcher is gone: its progress row is not there any more. Nothing is pending."""
-        for port in self._all:
-            port.drop(key)
+        for queue in self._all:
+            queue.drop(key)
 
     # Filling.
 
     @property
     def idle(self) -> bool:
-        return all(port.idle for port in self._all)
+        return all(queue.idle for queue in self._all)
 
     def check(self) -> None:
         """Raises LaneFailed where one has ended."""
-        for port in self._all:
-            port.check()
+        for queue in self._all:
+            queue.check()
 
-    def is_full(self, port: Port) -> bool:
+    def is_full(self, queue: LaneQueue) -> bool:
         """A batch ends where a source transaction ends, but for one that fills a batch alone."""
-        if port.feed.open:
-            return port.open_bytes >= self._spec.batch_bytes
-        return port.transactions >= self._spec.batch_transactions or port.bytes >= self._spec.batch_bytes
+        if queue.intake.open:
+            return queue.open_bytes >= self._spec.batch_bytes
+        return queue.transactions >= self._spec.batch_transactions or queue.bytes >= self._spec.batch_bytes
 
     @property
     def rows(self) -> int:
         """That the sink's server has changed for the lanes."""
-        return sum(port.lane.applied.rows for port in self._all)
+        return sum(queue.lane.applied.rows for queue in self._all)
 
     @property
     def have_room(self) -> bool:
-        return not any(self.is_full(port) for port in self._all)
+        return not any(self.is_full(queue) for queue in self._all)
 
     def room(self) -> tuple[int, int]:
         """Transactions and bytes that can be routed before a batch is full; only to the end of the transaction where
         one has enough bytes."""
-        over = [port for port in self._all if port.bytes >= self._spec.batch_bytes]
-        transactions = min(self._spec.batch_transactions - port.transactions for port in self._all)
-        size = min(self._spec.batch_bytes - (port.open_bytes if port in over else port.bytes) for port in self._all)
+        over = [queue for queue in self._all if queue.bytes >= self._spec.batch_bytes]
+        transactions = min(self._spec.batch_transactions - queue.transactions for queue in self._all)
+        size = min(self._spec.batch_bytes - (queue.open_bytes if queue in over else queue.bytes) for queue in self._all)
         return 1 if over else transactions, size
 
     # Ending.
@@ -224,16 +224,16 @@ class Ports:
     def cut(self) -> None:
         """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
         self.others.cut()
-        for port in (*self._opening, *self._all):
-            port.lane.cancel()
+        for queue in (*self._opening, *self._all):
+            queue.lane.cancel()
 
     def close(self) -> None:
         """Lets the lanes finish what they have, for a short while, and awaits their threads."""
-        for port in self._opening:
-            port.lane.stop()
+        for queue in self._opening:
+            queue.lane.stop()
         deadline = time.monotonic() + FINISH_SECONDS
-        for port in self._all:
-            while not (self.is_cut or port.idle or port.lane.error) and time.monotonic() < deadline:
+        for queue in self._all:
+            while not (self.is_cut or queue.idle or queue.lane.error) and time.monotonic() < deadline:
                 self._wake.wait(deadline - time.monotonic())
-            port.lane.stop()
-            port.harvest(self._standings)
+            queue.lane.stop()
+            queue.harvest(self._standings)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from hedgerow.dispatcher.stream.intake import Feed, Target
+from hedgerow.dispatcher.stream.intake import LaneIntake, Target
 
 
-class Prepared:
+class PreparedTransactions:
     """`prepared`: of the XA transactions that have rows in the sink, by xid, the dispatchers concerned. `targets`:
     the router's own, by key; what is dropped there has to be dropped here."""
 
@@ -28,9 +28,9 @@ class Prepared:
         if here:
             self._keys.setdefault(xid, set()).update(here)
 
-    def settle(self, xid: str, number: int, begins: tuple[str, int], *, commit: bool) -> list[Feed]:
-        """The transaction of this number, which begins there, decides over `xid`. The feeds that it has opened."""
-        feeds: dict[Feed, list[str]] = {}
+    def settle(self, xid: str, number: int, begins: tuple[str, int], *, commit: bool) -> list[LaneIntake]:
+        """The transaction of this number, which begins there, decides over `xid`. The intakes that it has opened."""
+        intakes: dict[LaneIntake, list[str]] = {}
         later: set[str] = set()
         for key in sorted(self._keys.pop(xid, ())):
             target = self._targets[key]
@@ -40,15 +40,15 @@ class Prepared:
             if target.number != number:
                 target.number = number
                 target.transactions += 1
-            feeds.setdefault(target.feed, []).append(key)
+            intakes.setdefault(target.intake, []).append(key)
         if later:
             self._keys[xid] = later
         opened = []
-        for feed, keys in feeds.items():
-            feed.decide(xid, keys, commit=commit)
-            if not feed.open:
-                feed.open = True
-                opened.append(feed)
-                if not feed.oldest:
-                    feed.begins = begins
+        for intake, keys in intakes.items():
+            intake.decide(xid, keys, commit=commit)
+            if not intake.open:
+                intake.open = True
+                opened.append(intake)
+                if not intake.oldest:
+                    intake.begins = begins
         return opened

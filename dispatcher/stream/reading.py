@@ -8,7 +8,7 @@ from typing import Final
 
 from hedgerow.common.binlog import events as e
 from hedgerow.dispatcher.source.transactions import Tracker
-from hedgerow.dispatcher.stream.lag import Place, StreamLag, Undone
+from hedgerow.dispatcher.stream.lag import Place, StreamLag, Unapplied
 
 _HEARTBEATS: Final = frozenset({e.HEARTBEAT, e.HEARTBEAT_V2})
 
@@ -48,7 +48,7 @@ class Reading:
         if end:
             self._end_of_read = end
 
-    def judge(self, tracker: Tracker, undone: Collection[Undone], now: float) -> None:
+    def judge(self, tracker: Tracker, undone: Collection[Unapplied], now: float) -> None:
         """`undone`: what lanes have, or collect, and have not made durable."""
         reading = tracker.begun
         if reading is None and self._unrouted and self._lag.is_proven:

@@ -53,9 +53,9 @@ from hedgerow.dispatcher.source.transactions import (
     XA_PREPARE,
     Tracker,
 )
-from hedgerow.dispatcher.stream.already_applied import Ahead
-from hedgerow.dispatcher.stream.intake import Event, Feed, Target
-from hedgerow.dispatcher.stream.prepared import Prepared
+from hedgerow.dispatcher.stream.already_applied import AlreadyApplied
+from hedgerow.dispatcher.stream.intake import Event, LaneIntake, Target
+from hedgerow.dispatcher.stream.prepared import PreparedTransactions
 from hedgerow.dispatcher.stream.undo import RolledBack, Undone
 
 _PENDING: Final = Position()  # the coalescer learns the position when its batch is taken: one per batch, not one each
@@ -105,15 +105,17 @@ class Router:
         self._net = net
         self._statement: Statement | None = None
         self._targets = {target.key: target for target in targets}
-        self._ahead = Ahead(flavour, self.tracker, by_gtid=self.by_gtid, start=start, targets=self._targets.values())
+        self._ahead = AlreadyApplied(
+            flavour, self.tracker, by_gtid=self.by_gtid, start=start, targets=self._targets.values()
+        )
         self._known: dict[TableMap, Target | None] = {}
         self._maps: dict[TableMap, tuple[Target, Event]] = {}
         self._accepted: Event = b""
         self._skip = False
         self._undone = Undone() if undone is None else undone
         self._withheld: dict[str, frozenset[str]] = {}  # dispatchers whose rows since these markers are left out
-        self._open: list[Feed] = []
-        self._prepared = Prepared(prepared, self._targets)
+        self._open: list[LaneIntake] = []
+        self._prepared = PreparedTransactions(prepared, self._targets)
         self._xid = ""  # of the XA transaction that is being read, up to its PREPARE
         self._number = 0
 
@@ -161,19 +163,19 @@ class Router:
                 target, table_map = found
                 if target.covered:
                     continue
-                feed = target.feed
-                if not feed.open:
-                    feed.open = True
-                    opened.append(feed)
-                    if not feed.oldest:
-                        feed.begins = tracker.file, tracker.offset
+                intake = target.intake
+                if not intake.open:
+                    intake.open = True
+                    opened.append(intake)
+                    if not intake.oldest:
+                        intake.begins = tracker.file, tracker.offset
                     if self._xid:
-                        feed.prepare(self._xid)
+                        intake.prepare(self._xid)
                 if target.number != self._number:
                     target.number = self._number
                     target.transactions += 1
                 target.rows_events += 1
-                feed.add(target.key, table_map, event)
+                intake.add(target.key, table_map, event)
                 size -= len(event)
                 if size <= 0:
                     return at
@@ -278,11 +280,11 @@ class Router:
             self.own += 1
         else:
             self.foreign += 1
-        for feed in self._open:
-            feed.open = False
-            feed.end(_PENDING, self.tracker.end_gtid, self.tracker.file)
-            if not feed.oldest:
-                feed.oldest = max(self.tracker.commit_time, self.commit_floor)
+        for intake in self._open:
+            intake.open = False
+            intake.end(_PENDING, self.tracker.end_gtid, self.tracker.file)
+            if not intake.oldest:
+                intake.oldest = max(self.tracker.commit_time, self.commit_floor)
         self._open.clear()
         self._maps.clear()
         if self._withheld:

@@ -13,7 +13,7 @@ import pymysql
 from hedgerow.common.errors import HedgerowError
 from hedgerow.common.mysql.connect import connect, server_info
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.stream.lag import Place, distance
 
 ASK_SECONDS = 10.0  # between two questions
@@ -42,7 +42,7 @@ class SourceEnd:
         self._asked_at: float | None = None
         self._thread: threading.Thread | None = None
         self._files: Files | None = None
-        self._cut = Cut()
+        self._cut = KillSwitch()
 
     def want(self, now: float) -> None:
         """Asks, unless that was done lately or is being done. Returns at once."""

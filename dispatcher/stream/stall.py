@@ -13,7 +13,7 @@ import structlog
 from hedgerow.common.errors import SinkUnavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.inquiry import Answer, Fate, Inquiry
-from hedgerow.dispatcher.stream.lane_queue import Port
+from hedgerow.dispatcher.stream.lane_queue import LaneQueue
 from hedgerow.dispatcher.stream.standing import Standing
 
 SILENT_SECONDS = 15.0  # longer than a batch waits for locks
@@ -32,41 +32,41 @@ class _Marked:
     said: str = ""
 
 
-class Silence:
-    """For the lanes of one cycle, in the stream's thread, which never waits for the answers."""
+class StallMonitor:
+    """For the lanes of one attempt, in the stream's thread, which never waits for the answers."""
 
     def __init__(self, sink: str) -> None:
         """`sink`: its address."""
         self._sink = sink
-        self._marked: dict[Port, _Marked] = {}
+        self._marked: dict[LaneQueue, _Marked] = {}
 
-    def look(self, ports: Iterable[Port], standings: Mapping[str, Standing], now: float) -> bool:
+    def look(self, lanes: Iterable[LaneQueue], standings: Mapping[str, Standing], now: float) -> bool:
         """Marks the running dispatchers of each lane that has begun to wait for too long, and unmarks them when it goes
         on; whether there were any. Meanwhile the sink is asked; where it has no session of the lane, the lane ends.
         `now` is on time.monotonic(). Whoever waits at a DDL or shows an error is left as it is: maintainers decide by
         that."""
         changed = False
-        for port in ports:
-            is_silent = port.at_work(now) >= SILENT_SECONDS
-            marked = self._marked.get(port)
+        for queue in lanes:
+            is_silent = queue.at_work(now) >= SILENT_SECONDS
+            marked = self._marked.get(queue)
             if is_silent and marked is None:
                 changed = True
-                log.warning("sink-silent", sink=self._sink, dispatchers=sorted(port.targets))
-                running = [standings[key] for key in port.targets if standings[key].state == pb.RUNNING]
-                marked = self._marked[port] = _Marked(running, now)
+                log.warning("sink-silent", sink=self._sink, dispatchers=sorted(queue.targets))
+                running = [standings[key] for key in queue.targets if standings[key].state == pb.RUNNING]
+                marked = self._marked[queue] = _Marked(running, now)
                 self._tell(marked)
             elif not is_silent and marked is not None:
                 changed = True
-                for standing in self._marked.pop(port).running:
+                for standing in self._marked.pop(queue).running:
                     standing.recover()
             if is_silent and marked is not None:
-                changed |= self._inquire(port, marked, now)
+                changed |= self._inquire(queue, marked, now)
         return changed
 
-    def _inquire(self, port: Port, marked: _Marked, now: float) -> bool:
+    def _inquire(self, queue: LaneQueue, marked: _Marked, now: float) -> bool:
         if marked.inquiry is None:
             if now >= marked.ask_at:
-                marked.inquiry = port.inquire()
+                marked.inquiry = queue.inquire()
                 marked.ask_at = now + ASK_AGAIN_SECONDS
             return False
         answer = marked.inquiry.answer
@@ -75,9 +75,9 @@ class Silence:
         begun = marked.ask_at - ASK_AGAIN_SECONDS
         marked.inquiry = None
         if answer.fate is Fate.GONE:
-            if port.at_work(now) >= now - begun:  # it is the piece of work that it was asked about
-                log.warning("sink-session-gone", sink=self._sink, dispatchers=sorted(port.targets))
-                port.give_up(self._gone(answer))
+            if queue.at_work(now) >= now - begun:  # it is the piece of work that it was asked about
+                log.warning("sink-session-gone", sink=self._sink, dispatchers=sorted(queue.targets))
+                queue.give_up(self._gone(answer))
             return True
         if answer.text == marked.said:
             return False

@@ -9,7 +9,7 @@ import pymysql
 
 from hedgerow.common.mysql.connect import Flavour, connect, unavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.ddl import Action, Classified, Kind, apply_filter, classify
+from hedgerow.dispatcher.ddl import Action, Classified, DdlKind, apply_filter, classify
 from hedgerow.dispatcher.ddl.lexer import ISO_8859
 from hedgerow.dispatcher.ddl.model import at_byte
 from hedgerow.dispatcher.sink.ddl.session import DROPPED_IN_PART
@@ -50,7 +50,7 @@ class Classifier:
             lower_names=self._lower_names,
             nbsp=charset in ISO_8859,
         )
-        if classified.kind is Kind.DML and self._is_outside(statement.schemas):
+        if classified.kind is DdlKind.DML and self._is_outside(statement.schemas):
             return None
         decision = apply_filter(classified, self._spec.filter)
         if decision.action is Action.SKIP:
@@ -69,7 +69,7 @@ class Classifier:
         if statement.skipped:
             return self._left_out(ddl, rows_follow=statement.rows_follow)
         if refusal:
-            of_rows = _VERSIONED if classified.kind is Kind.DML and flavour == "mariadb" else ""
+            of_rows = _VERSIONED if classified.kind is DdlKind.DML and flavour == "mariadb" else ""
             ddl.refusal = (
                 f"the statement that ends at {statement.file}:{statement.offset} cannot be replicated: {refusal}"
                 f"{of_rows}. Execute in the sink what of it belongs there. Statement: {statement.text[:_SHOWN]}"

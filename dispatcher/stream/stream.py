@@ -1,10 +1,10 @@
 """The stream of one changefeed on one node: a thread that lives through connections, errors and retries.
 
-It owns what `Cycle` opens, one cycle at a time, and always resumes from the progress rows that the lanes claim, so that
-whatever is retried is applied exactly once. An error that a retry may mend is retried for ever, visibly; where one lane
-met it, the others go on without that lane until it is tried again, so it holds them up for no longer than its try. A
-dispatcher that is fenced, or that met an error that stops the changefeed, is broken and is not served again; the others
-go on.
+It owns what `StreamAttempt` opens, one attempt at a time, and always resumes from the progress rows that the lanes
+claim, so that whatever is retried is applied exactly once. An error that a retry may mend is retried for ever, visibly;
+where one lane met it, the others go on without that lane until it is tried again, so it holds them up for no longer
+than its try. A dispatcher that is fenced, or that met an error that stops the changefeed, is broken and is not served
+again; the others go on.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from hedgerow.dispatcher.control.pending import Placement
 from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.stream.attempt import Cancelled, Cycle
-from hedgerow.dispatcher.stream.decision import Decision, Decisions
+from hedgerow.dispatcher.stream.attempt import Cancelled, StreamAttempt
+from hedgerow.dispatcher.stream.decision import BarrierDecision, BarrierDecisions
 from hedgerow.dispatcher.stream.lag import StreamLag, distance
 from hedgerow.dispatcher.stream.lane_queue import LaneFailed
 from hedgerow.dispatcher.stream.report import Report
@@ -63,9 +63,9 @@ class Stream:
         self._wake = Wake()
         self._cancelled = threading.Event()
         self._aborted = False
-        self._decisions = Decisions(self._wake.set)
+        self._decisions = BarrierDecisions(self._wake.set)
         self._undone = Undone()
-        self._cycle: Cycle | None = None
+        self._attempt: StreamAttempt | None = None
         self._lag = StreamLag()
         self._source_end = SourceEnd(spec.source)
         self._rows = 0  # of cycles that have ended
@@ -84,12 +84,12 @@ class Stream:
         """It ends now: the lanes' connections are cut, and what they had not committed is rolled back."""
         self._aborted = True
         self._cancelled.set()
-        cycle = self._cycle
-        if cycle is not None:
-            cycle.abort()
+        attempt = self._attempt
+        if attempt is not None:
+            attempt.abort()
         self._wake.set()
 
-    def decide(self, decision: Decision) -> None:
+    def decide(self, decision: BarrierDecision) -> None:
         self._decisions.put(decision)
 
     def lag(self) -> Lag | None:
@@ -132,24 +132,24 @@ class Stream:
             if not standings:
                 self._sleep(until - now)
                 continue
-            cycle = self._open(standings, until)
+            attempt = self._open(standings, until)
             delay = 0.0
             try:
-                cycle.run()
+                attempt.run()
             except (Cancelled, LaneStopped):
                 pass
             except LaneFailed as failure:
-                if cycle.has_begun and failure.error.retriable:
+                if attempt.has_begun and failure.error.retriable:
                     self._rest(failure)
                 else:
                     delay = self._fail(failure.error, failure.keys, failures)
             except HedgerowError as error:
                 delay = self._fail(error, standings.keys(), failures)
             finally:
-                cycle.close()
-                self._cycle = None
-                self._rows += cycle.rows
-            failures = 0 if cycle.has_worked else failures + 1
+                attempt.close()
+                self._attempt = None
+                self._rows += attempt.rows
+            failures = 0 if attempt.has_worked else failures + 1
             self._publish()
             self._sleep(delay)
 
@@ -159,11 +159,11 @@ class Stream:
             if not standing.is_broken:
                 standing.give_up(known)
 
-    def _open(self, standings: dict[str, Standing], until: float) -> Cycle:
+    def _open(self, standings: dict[str, Standing], until: float) -> StreamAttempt:
         self._lag.release(standings.keys())
         for standing in standings.values():
             standing.begin()
-        cycle = Cycle(
+        attempt = StreamAttempt(
             self._spec,
             self._writer,
             standings,
@@ -177,10 +177,10 @@ class Stream:
             lag=self._lag,
             undone=self._undone,
         )
-        self._cycle = cycle
-        if self._aborted:  # it came meanwhile, and did not see this cycle
-            cycle.abort()
-        return cycle
+        self._attempt = attempt
+        if self._aborted:  # it came meanwhile, and did not see this attempt
+            attempt.abort()
+        return attempt
 
     def _fail(self, error: HedgerowError, keys: Collection[str], failures: int) -> float:
         """Marks the dispatchers concerned; returns the seconds to wait before the next attempt."""
@@ -227,5 +227,5 @@ class Stream:
         lag = self.lag()
         if lag is not None and lag.seconds > ASK_FROM_SECONDS:
             self._source_end.want(time.monotonic())
-        rows = self._rows + (self._cycle.rows if self._cycle else 0)
+        rows = self._rows + (self._attempt.rows if self._attempt else 0)
         self._post(Report(tuple(standing.report() for standing in self._standings.values()), rows))

@@ -24,7 +24,7 @@ from hedgerow.common.errors import Fenced
 from hedgerow.common.ledger.progress import chunks, fence_query, judge_fence, progress_update
 from hedgerow.dispatcher.sink.binlog import xa
 from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
-from hedgerow.dispatcher.sink.binlog.session import Session
+from hedgerow.dispatcher.sink.binlog.session import SinkSession
 from hedgerow.dispatcher.sink.binlog.wire import Result
 from hedgerow.dispatcher.sink.writer import Writer
 
@@ -34,7 +34,7 @@ Incarnation = tuple[int, int]  # epoch, generation
 class Transaction:
     """One at a time per session. After any exception the session is to be rolled back or closed."""
 
-    def __init__(self, session: Session, writer: Writer, recorded: Mapping[str, Incarnation]) -> None:
+    def __init__(self, session: SinkSession, writer: Writer, recorded: Mapping[str, Incarnation]) -> None:
         """`recorded`: the incarnations in the progress rows, as of the last commit."""
         self._session = session
         self._uid = writer.uid

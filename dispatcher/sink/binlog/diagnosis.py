@@ -18,8 +18,8 @@ from hedgerow.common.binlog import events as e
 from hedgerow.common.mysql.names import TableName
 from hedgerow.dispatcher.sink.binlog.batch import Batch
 from hedgerow.dispatcher.sink.binlog.coalesce import FLAGS, HEADER, KINDS, STMT_END_F, TABLE_ID, TYPE, table_name
-from hedgerow.dispatcher.sink.binlog.rowtext import Row, Unreadable, Value, rows
-from hedgerow.dispatcher.sink.binlog.session import Session
+from hedgerow.dispatcher.sink.binlog.rowtext import RowText, UnreadableRow, Value, rows
+from hedgerow.dispatcher.sink.binlog.session import SinkSession
 from hedgerow.dispatcher.source.marks import gtid_text
 
 MOST_SECONDS = 20.0  # that the search may take
@@ -56,7 +56,7 @@ class Refused:
         return f"the {self.kind}{row} in {self.table.key} ({self.where}){there}"
 
 
-def find(session: Session, batch: Batch, number: int) -> Refused | None:
+def find(session: SinkSession, batch: Batch, number: int) -> Refused | None:
     """The row at which the sink says error `number`. None where it does not come again, or was not found in time."""
     deadline = time.monotonic() + MOST_SECONDS
     try:
@@ -70,7 +70,7 @@ def find(session: Session, batch: Batch, number: int) -> Refused | None:
     return None
 
 
-def _find(session: Session, batch: Batch, number: int, deadline: float) -> Refused | None:
+def _find(session: SinkSession, batch: Batch, number: int, deadline: float) -> Refused | None:
     count = 0
     for statement in batch.statements:
         if not isinstance(statement, bytearray):
@@ -95,11 +95,11 @@ def _find(session: Session, batch: Batch, number: int, deadline: float) -> Refus
     return None
 
 
-def _singly(table_map: bytes, event: bytes) -> Iterator[tuple[Row | None, bytes]]:
+def _singly(table_map: bytes, event: bytes) -> Iterator[tuple[RowText | None, bytes]]:
     """Its rows with an event of each; the whole event where they cannot be told apart."""
     try:
         found = list(rows(table_map, event))
-    except Unreadable as unreadable:
+    except UnreadableRow as unreadable:
         log.info("rows not readable", reason=str(unreadable))
         yield None, _ended(event)
         return
@@ -123,7 +123,9 @@ def split(events: bytes | bytearray) -> Iterator[bytes]:
         at += size
 
 
-def _describe(session: Session, batch: Batch, count: int, table_map: bytes, event: bytes, row: Row | None) -> Refused:
+def _describe(
+    session: SinkSession, batch: Batch, count: int, table_map: bytes, event: bytes, row: RowText | None
+) -> Refused:
     table = table_name(table_map)
     kind = _WORDS[KINDS[event[TYPE]]]
     gtid, file = next(((gtid, file) for ends, gtid, file in batch.ends if count < ends), (b"", ""))
@@ -137,7 +139,7 @@ def _describe(session: Session, batch: Batch, count: int, table_map: bytes, even
         found = session.execute(_COLUMNS.format(escape(table.schema), escape(table.table)))
         names = [(_plain(name), _plain(unsigned) == "1", _plain(key) == "1") for name, unsigned, key in found.rows]
         (read,) = list(rows(table_map, row.alone, [unsigned for _, unsigned, _ in names]))[:1]
-    except (pymysql.MySQLError, Unreadable):
+    except (pymysql.MySQLError, UnreadableRow):
         read = row
     named = {names[column][0] if column < len(names) else f"@{column + 1}": v for column, v in read.values.items()}
     key = {name: named[name] for name, _, in_key in names if in_key and name in named}
@@ -151,7 +153,7 @@ def _text(values: dict[str, Value]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in values.items())
 
 
-def _there(session: Session, table: TableName, key: dict[str, Value], columns: int) -> str:
+def _there(session: SinkSession, table: TableName, key: dict[str, Value], columns: int) -> str:
     """What the sink has under this key. The account need not be allowed to look."""
     if not key or any(value.number is None and value.text is None for value in key.values()):
         return ""

@@ -31,9 +31,9 @@ from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog import diagnosis
 from hedgerow.dispatcher.sink.binlog.apply import Incarnation, Transaction
 from hedgerow.dispatcher.sink.binlog.batch import Batch
-from hedgerow.dispatcher.sink.binlog.session import PING_INTERVAL, Session
+from hedgerow.dispatcher.sink.binlog.session import PING_INTERVAL, SinkSession
 from hedgerow.dispatcher.sink.inquiry import Inquiry
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.lockwaits import lock_wait
 from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
 from hedgerow.dispatcher.sink.writer import Writer
@@ -96,8 +96,8 @@ class Lane:
         self._stopping = False
         self._error: HedgerowError | None = None
         self._applied = Applied(positions={})
-        self._cut = Cut()
-        self._session: Session | None = None
+        self._cut = KillSwitch()
+        self._session: SinkSession | None = None
         self._transaction: Transaction | None = None
         self._recorded: dict[str, Incarnation] = {}
         self._not_rows = 0  # what the server counts that is no row of a table: claims and progress
@@ -263,7 +263,7 @@ class Lane:
                 self._busy = False
                 self._condition.notify_all()
 
-    def _keep_alive(self, session: Session) -> None:
+    def _keep_alive(self, session: SinkSession) -> None:
         if self._can_count:
             self._count(session)
         else:
@@ -274,7 +274,7 @@ class Lane:
         """What an open transaction has written in progress is known to be no row only when it commits."""
         return self._uncounted and self._transaction is None
 
-    def _count(self, session: Session) -> None:
+    def _count(self, session: SinkSession) -> None:
         self._counted_at, self._uncounted = time.monotonic(), False
         rows = session.rows_written() - self._not_rows
         self._applied = replace(self._applied, rows=max(rows, self._applied.rows))
@@ -283,7 +283,7 @@ class Lane:
         epoch = self._writer.epoch
         session = self._session
         if session is None:
-            session = self._session = Session(self._uri, self._flavour, self._cut)
+            session = self._session = SinkSession(self._uri, self._flavour, self._cut)
         set_timeouts(session.connection, CLAIM_SECONDS)
         positions = sinktables.claim(session.connection, self._writer.uid, epoch, claim.generations)
         set_timeouts(session.connection, None)

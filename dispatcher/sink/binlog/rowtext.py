@@ -2,7 +2,8 @@
 
 Rows are never decoded on their way into the sink. Here lengths of all column types that the servers log are known, so
 that rows can be told apart, and values of those that keys are made of; what is not known is shown as bytes, and an
-event that cannot be walked through raises Unreadable. Layouts: MySQL internals, classes Table_map_event and Rows_event.
+event that cannot be walked through raises UnreadableRow. Layouts: MySQL internals, classes Table_map_event and
+Rows_event.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _BLOBS: Final = frozenset({140, 242, 245, 252, 255})
 _DIGITS: Final = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 
 
-class Unreadable(Exception):
+class UnreadableRow(Exception):
     """The event, or a row of it, is not understood."""
 
 
@@ -54,22 +55,22 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RowText:
     """`alone`: an event with this row only. `values` by column number, from 0: of an update those before it."""
 
     alone: bytes
     values: dict[int, Value]
 
 
-def rows(table_map: bytes, event: bytes, unsigned: Sequence[bool] = ()) -> Iterator[Row]:
-    """`unsigned`: which columns are, where that is known. Raises Unreadable."""
+def rows(table_map: bytes, event: bytes, unsigned: Sequence[bool] = ()) -> Iterator[RowText]:
+    """`unsigned`: which columns are, where that is known. Raises UnreadableRow."""
     try:
         yield from _rows(table_map, event, unsigned)
     except (IndexError, struct.error, KeyError) as error:
-        raise Unreadable(f"event type {event[TYPE]}: {type(error).__name__} {error}") from error
+        raise UnreadableRow(f"event type {event[TYPE]}: {type(error).__name__} {error}") from error
 
 
-def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[Row]:
+def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[RowText]:
     types, meta = _columns(table_map)
     kind = event[TYPE]
     at = HEADER + 8
@@ -77,7 +78,7 @@ def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[
         at += int.from_bytes(event[at : at + 2], "little")
     count, at = _packed(event, at)
     if count != len(types):
-        raise Unreadable(f"{count} columns in the event, {len(types)} in its table map")
+        raise UnreadableRow(f"{count} columns in the event, {len(types)} in its table map")
     width = (count + 7) // 8
     images = [event[at : at + width]]
     at += width
@@ -95,10 +96,10 @@ def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[
             found, at = _image(event, at, image, types, meta, unsigned)
             values = values or found
         if at > len(event):
-            raise Unreadable("a row is longer than its event")
+            raise UnreadableRow("a row is longer than its event")
         alone = bytearray(head + event[begin:at])
         alone[_EVENT_SIZE_AT : _EVENT_SIZE_AT + 4] = len(alone).to_bytes(4, "little")
-        yield Row(bytes(alone), values)
+        yield RowText(bytes(alone), values)
 
 
 def _columns(table_map: bytes) -> tuple[bytes, list[bytes]]:
@@ -166,10 +167,10 @@ def _value(event: bytes, at: int, kind: int, meta: bytes, unsigned: bool) -> tup
         at += prefix
         text = True
     else:
-        raise Unreadable(f"column type {kind}")
+        raise UnreadableRow(f"column type {kind}")
     raw = event[at : at + size]
     if len(raw) != size:
-        raise Unreadable("a value is longer than its event")
+        raise UnreadableRow("a value is longer than its event")
     return Value(raw, text=_text(raw) if text else None), at + size
 
 

@@ -1,7 +1,8 @@
 """One connection to the sink, as a lane uses it: its settings, and events for the server to apply.
 
 It is not in autocommit mode: whatever fails, and whatever was sent behind it, only COMMIT commits. So rows may be sent
-before the statement that guards them is answered. One thread at a time uses a Session; its Cut ends it from any other.
+before the statement that guards them is answered. One thread at a time uses a SinkSession; its KillSwitch ends it from
+any other.
 
 MariaDB takes events from user variables (knowledge base, "BINLOG"), which a prepared statement sets without anything
 being parsed: its server then needs two thirds of the time for large rows. MySQL takes them from a literal only.
@@ -24,7 +25,7 @@ from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog.coalesce import HEADER
 from hedgerow.dispatcher.sink.binlog.wire import Result, Wire
 from hedgerow.dispatcher.sink.inquiry import server_of
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 
 IDLE_TIMEOUT = 10  # seconds without a statement, after which the server ends the session and frees its locks
 PING_INTERVAL = 3.0  # seconds
@@ -48,8 +49,8 @@ _NO_PRIVILEGE = 1227
 Judge = Callable[[list[Result]], None]
 
 
-class Session:
-    def __init__(self, uri: ServerUri, flavour: Flavour, cut: Cut) -> None:
+class SinkSession:
+    def __init__(self, uri: ServerUri, flavour: Flavour, cut: KillSwitch) -> None:
         """Connect and set up. Raises SinkUnavailable, or pymysql.MySQLError where a setting is refused."""
         self.flavour = flavour
         self.connection: Connection[Cursor] = connect(uri, "sink", autocommit=False, found_rows=True)

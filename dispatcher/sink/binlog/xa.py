@@ -10,13 +10,13 @@ from hedgerow.common.errors import SinkRefused
 from hedgerow.common.ledger import xa as sinkxa
 from hedgerow.dispatcher.sink.binlog.batch import Decided, Prepared
 from hedgerow.dispatcher.sink.binlog.coalesce import HEADER
-from hedgerow.dispatcher.sink.binlog.session import Session
+from hedgerow.dispatcher.sink.binlog.session import SinkSession
 
 # Of a FORMAT_DESCRIPTION: binlog version 2, server version 50, created 4, the layout of events, checksums 5.
 _LAYOUT = slice(HEADER + 56, -5)
 
 
-def store(session: Session, uid: str, prepared: Prepared, format_description: bytes) -> None:
+def store(session: SinkSession, uid: str, prepared: Prepared, format_description: bytes) -> None:
     session.execute(
         sinkxa.insert_text(
             session.connection,
@@ -30,7 +30,7 @@ def store(session: Session, uid: str, prepared: Prepared, format_description: by
     )
 
 
-def decide(session: Session, uid: str, decided: Decided, format_description: bytes) -> None:
+def decide(session: SinkSession, uid: str, decided: Decided, format_description: bytes) -> None:
     """Raises SinkRefused where rows were stored in another format than the session's: it cannot be changed inside a
     transaction."""
     connection, xid = session.connection, decided.xid

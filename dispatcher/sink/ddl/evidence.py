@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
-from hedgerow.dispatcher.ddl.lexer import Token, Unreadable, tokens
+from hedgerow.dispatcher.ddl.lexer import Token, UnreadableStatement, tokens
 from hedgerow.dispatcher.ddl.scan import Scan, Unclear
 from hedgerow.dispatcher.sink.ddl.fingerprint import Fingerprint
 from hedgerow.dispatcher.sink.ddl.logged import Logged
@@ -27,14 +27,14 @@ _PROGRAMS = frozenset({"TRIGGER", "PROCEDURE", "FUNCTION", "PACKAGE"})
 _THINGS = frozenset({"TABLE", "TABLES", "VIEW", "SEQUENCE", "INDEX", "DATABASE", "SCHEMA", "EVENT", *_PROGRAMS})
 
 
-class Verdict(enum.Enum):
+class Evidence(enum.Enum):
     EXECUTED = "executed"
     REPEAT = "not executed, or to be executed again without harm"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class StartedStatement:
     """What of a statement matters here. `drops`: all that it does is to drop these. `renames` in their order.
     `exchanges` partitions. `swaps_columns`: it may leave columns that look as before, with one another's values.
     `repeats`: it has the same effect again, whatever is there. `words`: of its text, in lower case."""
@@ -60,11 +60,11 @@ class Statement:
         drops: Collection[TableName],
         *,
         sql_mode: int = 0,
-    ) -> Statement:
+    ) -> StartedStatement:
         made, gone = frozenset(creates), frozenset(drops)
         try:
             found = list(tokens(text, flavour, sql_mode))
-        except Unreadable:
+        except UnreadableStatement:
             return cls(text, made, exchanges=True, swaps_columns=True)
         words = [token.value if token.kind == "word" else "" for token in found]
         verb, thing = words[0] if words else "", next((word for word in words if word in _THINGS), "")
@@ -91,43 +91,43 @@ class Statement:
         return bool(self.renames) or self.exchanges
 
 
-def judge_at_once(statement: Statement, before: Fingerprint, now: Fingerprint) -> Verdict | None:
+def judge_at_once(statement: StartedStatement, before: Fingerprint, now: Fingerprint) -> Evidence | None:
     """What the sink's binlog need not be asked for; None where it has to be."""
     if statement.drops:
-        return Verdict.REPEAT if any(not now.absent(name) for name in statement.drops) else Verdict.EXECUTED
+        return Evidence.REPEAT if any(not now.absent(name) for name in statement.drops) else Evidence.EXECUTED
     if _is_as_before(statement, before, now):  # also where it was executed, and the tables were restored since
-        return Verdict.REPEAT
+        return Evidence.REPEAT
     return None
 
 
 def judge(
-    statement: Statement,
+    statement: StartedStatement,
     before: Fingerprint,
     now: Fingerprint,
     logged: Logged,
     bodies: Mapping[str, str] | None = None,
-) -> Verdict:
+) -> Evidence:
     """`bodies` of programs, by their key in `now.programs`."""
     if (at_once := judge_at_once(statement, before, now)) is not None:
         return at_once
     changed_places = _changed_places(statement, before, now)
     if logged is Logged.YES:
-        return Verdict.EXECUTED
+        return Evidence.EXECUTED
     if logged is Logged.NO:
         looks_executed = changed_places or (changed_places is None and _looks_renamed(statement, before, now))
-        return Verdict.UNKNOWN if looks_executed else Verdict.REPEAT
+        return Evidence.UNKNOWN if looks_executed else Evidence.REPEAT
     if logged is Logged.FAILED:
-        return Verdict.UNKNOWN
+        return Evidence.UNKNOWN
     if statement.repeats:
-        return Verdict.REPEAT
+        return Evidence.REPEAT
     if statement.is_program:
         return _judge_program(statement, before, now, bodies or {})
     if changed_places is not None:
-        return Verdict.EXECUTED if changed_places else Verdict.REPEAT
-    return Verdict.EXECUTED if _looks_renamed(statement, before, now) else Verdict.UNKNOWN
+        return Evidence.EXECUTED if changed_places else Evidence.REPEAT
+    return Evidence.EXECUTED if _looks_renamed(statement, before, now) else Evidence.UNKNOWN
 
 
-def _is_as_before(statement: Statement, before: Fingerprint, now: Fingerprint) -> bool:
+def _is_as_before(statement: StartedStatement, before: Fingerprint, now: Fingerprint) -> bool:
     """And would not be if it was executed, or is not changed by executing it again."""
     if statement.is_program or before.shapes != now.shapes or statement.exchanges or statement.swaps_columns:
         return False
@@ -137,7 +137,7 @@ def _is_as_before(statement: Statement, before: Fingerprint, now: Fingerprint) -
     return bool(now.shapes)
 
 
-def _looks_renamed(statement: Statement, before: Fingerprint, now: Fingerprint) -> bool:
+def _looks_renamed(statement: StartedStatement, before: Fingerprint, now: Fingerprint) -> bool:
     """Every table is where the statement moves it, and it can be seen that it is."""
     former, present = _nameless(before.shapes), _nameless(now.shapes)
     return bool(statement.renames) and _renamed(statement.renames, former, None) == present != former
@@ -150,7 +150,7 @@ def changed(before: Fingerprint, now: Fingerprint) -> list[str]:
     return names + sorted(key for key in {*programs, *former} if programs.get(key) != former.get(key))
 
 
-def _changed_places(statement: Statement, before: Fingerprint, now: Fingerprint) -> bool | None:
+def _changed_places(statement: StartedStatement, before: Fingerprint, now: Fingerprint) -> bool | None:
     """By ids, on the server that they are of: whether tables or partitions have changed places as it says."""
     if not statement.needs_ids or before.ids is None or now.ids is None or before.server != now.server:
         return None
@@ -182,22 +182,24 @@ def _nameless(shapes: Mapping[str, str | None]) -> dict[str, str | None]:
     return {key: shape and _NAME.sub(r"\1", shape) for key, shape in shapes.items()}
 
 
-def _judge_program(statement: Statement, before: Fingerprint, now: Fingerprint, bodies: Mapping[str, str]) -> Verdict:
+def _judge_program(
+    statement: StartedStatement, before: Fingerprint, now: Fingerprint, bodies: Mapping[str, str]
+) -> Evidence:
     """A trigger or routine whose name is in the statement is gone, or is there with a body that the statement has."""
     former, present = before.programs, now.programs
     if former is None or present is None:
-        return Verdict.UNKNOWN
+        return Evidence.UNKNOWN
     keys = [key for key in sorted({*former, *present}) if former.get(key) != present.get(key)]
     mine = [key for key in keys if key.rpartition(".")[2].lower() in statement.words]
     if not mine:
-        return Verdict.REPEAT
+        return Evidence.REPEAT
     if len(mine) > 1:
-        return Verdict.UNKNOWN
+        return Evidence.UNKNOWN
     (key,) = mine
     if key not in present:
-        return Verdict.EXECUTED
+        return Evidence.EXECUTED
     body = bodies.get(key, "")
-    return Verdict.EXECUTED if key not in former and body and body in statement.text else Verdict.UNKNOWN
+    return Evidence.EXECUTED if key not in former and body and body in statement.text else Evidence.UNKNOWN
 
 
 def _has(words: Sequence[str], *phrase: str) -> bool:

@@ -38,13 +38,13 @@ from hedgerow.common.mysql.names import TableName
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.ddl.engines import without_transactions
-from hedgerow.dispatcher.sink.ddl.evidence import Statement, Verdict
+from hedgerow.dispatcher.sink.ddl.evidence import Evidence, StartedStatement
 from hedgerow.dispatcher.sink.ddl.fills import check_fills
 from hedgerow.dispatcher.sink.ddl.kept import KeptSession
-from hedgerow.dispatcher.sink.ddl.recovery import Record, Recovery
+from hedgerow.dispatcher.sink.ddl.recovery import BeforeImage, Recovery
 from hedgerow.dispatcher.sink.ddl.session import become_executor, drops_in_part, execute_as_logged, open_session
 from hedgerow.dispatcher.sink.ddl.storage import by_any_method, rebuild
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.lockwaits import lock_wait
 from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, lost, refusal
 from hedgerow.dispatcher.sink.writer import Writer
@@ -65,7 +65,7 @@ def execute_ddl(
     session: Mapping[str, int | float | str],
     *,
     begin: Position | None = None,
-    cut: Cut | None = None,
+    cut: KillSwitch | None = None,
     executed: bool = False,
     raw: bytes | None = None,
     error_code: int = 0,
@@ -87,7 +87,17 @@ def execute_ddl(
     if not ddl.gtid and not position.file:
         raise ValueError("a DDL statement has a GTID, or a file and an offset")
     execution = _Execution(
-        uri, flavour, writer, generation, ddl, position, begin or position, session, cut or Cut(), executed, flushed
+        uri,
+        flavour,
+        writer,
+        generation,
+        ddl,
+        position,
+        begin or position,
+        session,
+        cut or KillSwitch(),
+        executed,
+        flushed,
     )
     if raw is not None:
         execution.raw = raw
@@ -108,7 +118,7 @@ class NotFlushed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    record: Record | None  # None: it is executed, and not done
+    record: BeforeImage | None  # None: it is executed, and not done
     again: bool = False  # it was begun before, and may have been executed
 
 
@@ -123,7 +133,7 @@ class _Execution:
         position: Position,
         begin: Position,
         session: Mapping[str, int | float | str],
-        cut: Cut,
+        cut: KillSwitch,
         executed: bool,
         flushed: Mapping[str, int] | None,
     ) -> None:
@@ -138,7 +148,7 @@ class _Execution:
         self._creates = [TableName.read(name) for name in ddl.creates]
         self._drops = [TableName.read(name) for name in ddl.drops]
         self.affected = {*map(TableName.read, ddl.touches), *self._creates, *self._drops}
-        statement = Statement.read(
+        statement = StartedStatement.read(
             ddl.statement,
             ddl.default_schema,
             flavour,
@@ -216,11 +226,13 @@ class _Execution:
             again = entry is not None and entry.state == sinkjournal.STARTED
             if not again:
                 check_fills(cursor, self._ddl)
-            record = Record.parse(entry.fingerprint) if entry is not None and again else self._recovery.record(cursor)
+            record = (
+                BeforeImage.parse(entry.fingerprint) if entry is not None and again else self._recovery.record(cursor)
+            )
             self._write_started(cursor, record)
         return _Begun(record, again)
 
-    def _write_started(self, cursor: Cursor, record: Record) -> None:
+    def _write_started(self, cursor: Cursor, record: BeforeImage) -> None:
         """With the session that holds the lock, so that a successor can end it."""
         session = this_session(self._executor)
         sinkjournal.write_started(cursor, self._uid, self._key, self._ddl.statement, str(record), self._epoch, session)
@@ -252,7 +264,7 @@ class _Execution:
             flavour=self._flavour,
         )
 
-    def _execute(self, executor: Cursor, record: Record, again: bool) -> None:
+    def _execute(self, executor: Cursor, record: BeforeImage, again: bool) -> None:
         if again:
             if self._was_executed(executor, record):
                 return
@@ -268,7 +280,7 @@ class _Execution:
             self._write_outcome(sinkjournal.REFUSED)
             raise failure from error
 
-    def _send(self, executor: Cursor, record: Record) -> None:
+    def _send(self, executor: Cursor, record: BeforeImage) -> None:
         try:
             execute_as_logged(
                 executor,
@@ -287,13 +299,13 @@ class _Execution:
             log.info("ddl-executed-by-another-method", statement=_start(text), refused=str(error.args[-1]))
             executor.execute(other.encode())  # type: ignore[call-overload]  # as the session is, PyMySQL sends bytes
 
-    def _was_executed(self, executor: Cursor, record: Record) -> bool:
+    def _was_executed(self, executor: Cursor, record: BeforeImage) -> bool:
         """Raises DdlUncertain."""
         with self._journal.cursor() as cursor:
             finding = self._recovery.judge(
                 cursor, record, self._ddl.default_schema, self.raw, self._cut, lambda: _ping(executor)
             )
-        if finding.verdict is Verdict.UNKNOWN:
+        if finding.verdict is Evidence.UNKNOWN:
             raise DdlUncertain(
                 f"cannot tell whether sink {self._uri.address} has executed a DDL statement of the source before its "
                 f"session ended: {_start(self._ddl.statement)}. Seen there: {finding.seen}. Look whether the tables "
@@ -301,9 +313,9 @@ class _Execution:
                 f"make them as they were before it, and {self._says(sinkjournal.REFUSED)}, so that it is executed; "
                 "either in the sink, and then resume"
             )
-        return finding.verdict is Verdict.EXECUTED
+        return finding.verdict is Evidence.EXECUTED
 
-    def _begin_anew(self) -> Record:
+    def _begin_anew(self) -> BeforeImage:
         with transaction(self._journal) as cursor:
             check_fence(cursor, self._uid, self._epoch)
             self._lock_dispatcher(cursor)

@@ -31,7 +31,7 @@ from hedgerow.common.errors import HedgerowError, SinkUnavailable, SourceUnavail
 from hedgerow.common.ledger.schema import ddl_thread_id
 from hedgerow.common.mysql.connect import Flavour, server_info
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.source.reader import Reader
 
 _READ_SECONDS = 0.5
@@ -52,7 +52,7 @@ class Logged(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPlace:
     """The end of a server's binlog. `filtered`: it does not log every schema. Without a file: `why` it is not known."""
 
     file: str = ""
@@ -68,20 +68,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class JournalMark:
     """Of one attempt to execute a statement, and where the sink's binlog ended before it."""
 
     token: str
-    place: Place
+    place: LogPlace
 
     @classmethod
-    def make(cls, place: Place) -> Mark:
+    def make(cls, place: LogPlace) -> JournalMark:
         return cls(uuid.uuid4().hex, place)
 
     @classmethod
-    def parse(cls, text: str) -> Mark:
+    def parse(cls, text: str) -> JournalMark:
         found = json.loads(text)
-        return cls(found["token"], Place(**found["place"]))
+        return cls(found["token"], LogPlace(**found["place"]))
 
     def __str__(self) -> str:
         return json.dumps({"token": self.token, "place": asdict(self.place)}, sort_keys=True)
@@ -91,7 +91,7 @@ class Mark:
         return ddl_thread_id(int(self.token[:4], 16))
 
 
-def end_of_binlog(cursor: Cursor, flavour: Flavour) -> Place:
+def end_of_binlog(cursor: Cursor, flavour: Flavour) -> LogPlace:
     """Never raises for what the server refuses: without a place nothing else is lost."""
     try:
         try:
@@ -102,24 +102,24 @@ def end_of_binlog(cursor: Cursor, flavour: Flavour) -> Place:
             cursor.execute("SHOW MASTER STATUS")  # MySQL before 8.2
         row = cursor.fetchone()
         if row is None or not row[0]:
-            return Place(why="that server writes no binlog (log_bin)")
+            return LogPlace(why="that server writes no binlog (log_bin)")
         info = server_info(cursor.connection)
         if flavour == "mariadb":
             cursor.execute("SELECT @@gtid_binlog_pos")
             gtid_set = str((cursor.fetchone() or ("",))[0])
         else:
             gtid_set = str(row[4]).replace("\n", "")
-        return Place(row[0], int(row[1]), gtid_set, info.source_id, filtered=bool(row[2] or row[3]))
+        return LogPlace(row[0], int(row[1]), gtid_set, info.source_id, filtered=bool(row[2] or row[3]))
     except (pymysql.OperationalError, pymysql.ProgrammingError) as error:
         if error.args[0] in (0, 2006, 2013):
             raise
-        return Place(why=str(error.args[-1]))
+        return LogPlace(why=str(error.args[-1]))
 
 
 class Search:
     """Through the events of the sink's binlog from a mark's place on. Pure."""
 
-    def __init__(self, mark: Mark, end: Place, schema: str, statement: bytes) -> None:
+    def __init__(self, mark: JournalMark, end: LogPlace, schema: str, statement: bytes) -> None:
         """`schema`: the statement's default one."""
         self._token, self._thread_id = mark.token.encode(), mark.thread_id
         self._schema, self._statement = schema.encode(), statement
@@ -171,11 +171,11 @@ class Search:
 def find(
     uri: ServerUri,
     flavour: Flavour,
-    mark: Mark,
-    end: Place,
+    mark: JournalMark,
+    end: LogPlace,
     schema: str,
     statement: bytes,
-    cut: Cut,
+    cut: KillSwitch,
     keep_alive: Callable[[], None],
 ) -> tuple[Logged, str]:
     """Whether the statement of `mark` is in the sink's binlog up to `end`, its end by now, and why that is not known.

@@ -12,27 +12,27 @@ from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.ddl import logged
-from hedgerow.dispatcher.sink.ddl.evidence import Statement, Verdict, changed, judge, judge_at_once
+from hedgerow.dispatcher.sink.ddl.evidence import Evidence, StartedStatement, changed, judge, judge_at_once
 from hedgerow.dispatcher.sink.ddl.fingerprint import Fingerprint, fingerprint, list_programs
-from hedgerow.dispatcher.sink.ddl.logged import Logged, Mark, Place
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.ddl.logged import JournalMark, Logged, LogPlace
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 
-_FORMER = Place(why="the statement was begun by an earlier version of Hedgerow, which noted no place in it")
+_FORMER = LogPlace(why="the statement was begun by an earlier version of Hedgerow, which noted no place in it")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class BeforeImage:
     """Of one attempt."""
 
     before: Fingerprint
-    mark: Mark
+    mark: JournalMark
 
     @classmethod
-    def parse(cls, text: str) -> Record:
+    def parse(cls, text: str) -> BeforeImage:
         found = json.loads(text)
         if "mark" not in found:
-            return cls(Fingerprint.parse(text), Mark("0000", _FORMER))
-        return cls(Fingerprint.parse(found["before"]), Mark.parse(found["mark"]))
+            return cls(Fingerprint.parse(text), JournalMark("0000", _FORMER))
+        return cls(Fingerprint.parse(found["before"]), JournalMark.parse(found["mark"]))
 
     def __str__(self) -> str:
         return json.dumps({"before": str(self.before), "mark": str(self.mark)})
@@ -42,23 +42,31 @@ class Record:
 class Finding:
     """`seen`: what of it cannot be explained, for a message."""
 
-    verdict: Verdict
+    verdict: Evidence
     seen: str
 
 
 class Recovery:
     """Of one statement, which concerns the tables `affected`."""
 
-    def __init__(self, uri: ServerUri, flavour: Flavour, statement: Statement, affected: Collection[TableName]) -> None:
+    def __init__(
+        self, uri: ServerUri, flavour: Flavour, statement: StartedStatement, affected: Collection[TableName]
+    ) -> None:
         self._uri, self._flavour, self._statement, self._affected = uri, flavour, statement, affected
 
-    def record(self, cursor: Cursor) -> Record:
+    def record(self, cursor: Cursor) -> BeforeImage:
         """For an attempt that begins now. The caller writes it down, in the transaction of `cursor`, before it executes
         the statement."""
-        return Record(self._look(cursor), Mark.make(logged.end_of_binlog(cursor, self._flavour)))
+        return BeforeImage(self._look(cursor), JournalMark.make(logged.end_of_binlog(cursor, self._flavour)))
 
     def judge(
-        self, cursor: Cursor, record: Record, schema: str, raw: bytes, cut: Cut, keep_alive: Callable[[], None]
+        self,
+        cursor: Cursor,
+        record: BeforeImage,
+        schema: str,
+        raw: bytes,
+        cut: KillSwitch,
+        keep_alive: Callable[[], None],
     ) -> Finding:
         """Whether the attempt of `record` executed the statement, whose bytes are `raw`, with this default schema.
         Nobody does so meanwhile: the caller has the lock.

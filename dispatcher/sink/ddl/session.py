@@ -22,7 +22,7 @@ from hedgerow.common.mysql.timezone import system_time_zone
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.mysql.versioning import WAY_ON, ends_differ
 from hedgerow.dispatcher.sink.binlog.session import IDLE_TIMEOUT, PEER_TIMEOUT
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.refusals import code
 
 METADATA_LOCK_WAIT = 30  # seconds
@@ -75,7 +75,7 @@ _WRITTEN_DROP: Final = re.compile(rb"DROP (?:TABLE|SEQUENCE|VIEW) .*/\* generate
 DROPPED_IN_PART: Final = frozenset({1051, 1109, 1347, 1965, 4089, 4090, 4091, 4092})
 
 
-def open_session(uri: ServerUri, cut: Cut) -> Connection[Cursor]:
+def open_session(uri: ServerUri, cut: KillSwitch) -> Connection[Cursor]:
     """For statements of Hedgerow's own. Raises SinkUnavailable, pymysql.MySQLError."""
     connection = connect(uri, "sink")
     try:

@@ -12,7 +12,7 @@ from typing import Final
 
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
-from hedgerow.dispatcher.ddl.lexer import Unreadable, tokens
+from hedgerow.dispatcher.ddl.lexer import UnreadableStatement, tokens
 
 # Not supported, not supported for a reason; MySQL: too many row versions, and a row that would become too large for it.
 _METHOD_REFUSED: Final[dict[Flavour, frozenset[int]]] = {
@@ -35,7 +35,7 @@ def by_any_method(code: int, statement: str, flavour: Flavour, sql_mode: int) ->
         return None
     try:
         found = list(tokens(statement, flavour, sql_mode))
-    except Unreadable:
+    except UnreadableStatement:
         return None
     if not found or found[0].value not in _VERBS or found[0].kind != "word":
         return None

@@ -14,13 +14,13 @@ from hedgerow.common.mysql.connect import Flavour, connect
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.refusals import refusal
 
 _SECONDS = 30.0
 
 
-def unlisted(uri: ServerUri, flavour: Flavour, uid: str, table_filter: TableFilter, cut: Cut) -> list[TableName]:
+def unlisted(uri: ServerUri, flavour: Flavour, uid: str, table_filter: TableFilter, cut: KillSwitch) -> list[TableName]:
     """Raises SinkUnavailable, SinkRefused."""
     try:
         with connect(uri, "sink", read_timeout=_SECONDS) as connection:

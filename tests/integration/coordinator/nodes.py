@@ -25,7 +25,7 @@ from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import admin_pb2_grpc, maintainer_pb2_grpc
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.common.signal import Bell
+from hedgerow.common.signal import Signal
 from hedgerow.coordinator.admin.service import AdminService
 from hedgerow.coordinator.coordinator import Coordinator
 
@@ -59,7 +59,7 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
         self.closes = True  # False: it begins to close and never ends
         self.hangs = ""  # a changefeed whose requests are not answered
         self.drain: Callable[[], Any] | None = None
-        self._bell = Bell()
+        self._signal = Signal()
         self._owners: dict[str, Owner] = {}
         self._closed: dict[str, int] = {}
 
@@ -69,7 +69,7 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
         status.ClearField("error")
         if error is not None:
             status.error.CopyFrom(error)
-        self._bell.ring()
+        self._signal.ring()
 
     def _admit(self, kind: str, stamp: Stamp) -> pb.Rejection | None:
         self.requests.append((kind, stamp))
@@ -87,7 +87,7 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
         known = self.statuses.get(stamp.uid)
         if known is None or known.stamp.epoch < stamp.epoch:
             self.statuses[stamp.uid] = mpb.MaintainerStatus(stamp=stamp.write(), phase=phase)
-            self._bell.ring()
+            self._signal.ring()
 
     async def AddMaintainer(self, request: mpb.AddMaintainerRequest, context: Any) -> mpb.AddMaintainerResponse:
         stamp = Stamp.read(request.stamp)
@@ -111,10 +111,10 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
         self.term = max(self.term, request.term)
         if request.term < self.term:
             return mpb.StatusResponse(node=self.node, rejection=pb.Rejection(verdict=pb.STALE, term=self.term))
-        if request.seen_version == self._bell.rung + 1:
-            await self._bell.wait(self._bell.rung, request.wait_ms / 1000)
+        if request.seen_version == self._signal.rung + 1:
+            await self._signal.wait(self._signal.rung, request.wait_ms / 1000)
         return mpb.StatusResponse(
-            version=self._bell.rung + 1, node=self.node, maintainers=self.statuses.values(), dispatchers=7
+            version=self._signal.rung + 1, node=self.node, maintainers=self.statuses.values(), dispatchers=7
         )
 
     async def PlaceDispatcher(self, request: mpb.PlaceDispatcherRequest, context: Any) -> mpb.PlaceDispatcherResponse:

@@ -98,7 +98,7 @@ async def test_wrong_requests_change_nothing(start_node: StartNode) -> None:
 
 async def test_every_node_forwards_to_the_coordinator(start_node: StartNode) -> None:
     a = await start_node("a")
-    await eventually(lambda: a.coordinator.reign)
+    await eventually(lambda: a.coordinator.term)
     b = await start_node("b")
     await b.admin.CreateChangefeed(creation(), timeout=10)
     listed = await b.admin.List(apb.ListRequest(), timeout=5)
@@ -130,9 +130,9 @@ async def test_a_pause_that_is_not_confirmed_tells_why(start_node: StartNode) ->
 
 async def test_a_dead_owner_is_replaced_without_waiting_for_its_lease(start_node: StartNode) -> None:
     a = await start_node("a")
-    await eventually(lambda: a.coordinator.reign)
+    await eventually(lambda: a.coordinator.term)
     b = await start_node("b", coordinates=False)
-    await eventually(lambda: a.coordinator.reign and len(a.coordinator.reign.world().nodes) == 2)
+    await eventually(lambda: a.coordinator.term and len(a.coordinator.term.world().nodes) == 2)
     await a.admin.CreateChangefeed(creation(), timeout=10)
     await a.admin.MoveMaintainer(apb.MoveMaintainerRequest(name="shop", node="b"), timeout=10)
     began = time.monotonic()
@@ -148,9 +148,9 @@ async def test_a_dead_owner_is_replaced_without_waiting_for_its_lease(start_node
 
 async def test_a_changefeed_whose_owner_is_dead_is_removed_by_another(start_node: StartNode) -> None:
     a = await start_node("a")
-    await eventually(lambda: a.coordinator.reign)
+    await eventually(lambda: a.coordinator.term)
     b = await start_node("b", coordinates=False)
-    await eventually(lambda: a.coordinator.reign and len(a.coordinator.reign.world().nodes) == 2)
+    await eventually(lambda: a.coordinator.term and len(a.coordinator.term.world().nodes) == 2)
     await a.admin.CreateChangefeed(creation(), timeout=10)
     await a.admin.MoveMaintainer(apb.MoveMaintainerRequest(name="shop", node="b"), timeout=10)
     removing = asyncio.create_task(b.vanish())
@@ -166,7 +166,7 @@ async def test_a_call_that_hangs_delays_no_other_changefeed_and_not_its_own_paus
     a = await start_node("a")
     a.host.hangs = "stuck"
     stuck = asyncio.ensure_future(a.admin.CreateChangefeed(creation("stuck"), timeout=10))
-    await eventually(lambda: a.coordinator.reign and "stuck" in a.coordinator.reign.table.feeds)
+    await eventually(lambda: a.coordinator.term and "stuck" in a.coordinator.term.table.changefeeds)
     began = time.monotonic()
     made = await a.admin.CreateChangefeed(creation("shop"), timeout=10)
     assert made.live.phase == mpb.MAINTAINING
@@ -196,10 +196,10 @@ async def test_an_error_is_shown_retried_under_a_new_epoch_and_forgotten(start_n
     a = await start_node("a")
     uid = (await a.admin.CreateChangefeed(creation(), timeout=10)).spec.uid
     a.host.report(uid, mpb.ERRED, RETRIABLE)
-    reign = await eventually(lambda: a.coordinator.reign)
-    await eventually(lambda: reign.table.feeds["shop"].status.state == pb.WARNING)
-    assert reign.table.feeds["shop"].status.error == RETRIABLE
-    await eventually(lambda: reign.table.feeds["shop"].status.state == pb.NORMAL)
+    term = await eventually(lambda: a.coordinator.term)
+    await eventually(lambda: term.table.changefeeds["shop"].status.state == pb.WARNING)
+    assert term.table.changefeeds["shop"].status.error == RETRIABLE
+    await eventually(lambda: term.table.changefeeds["shop"].status.state == pb.NORMAL)
     shop = await a.admin.Get(named(), timeout=5)
     assert not shop.status.HasField("error")
     assert (shop.ownership.epoch, shop.status.attempts, shop.ownership.changes[-1].reason) == (
@@ -213,8 +213,8 @@ async def test_a_fatal_error_fails_it_and_closes_it_until_it_is_resumed(start_no
     a = await start_node("a")
     uid = (await a.admin.CreateChangefeed(creation(), timeout=10)).spec.uid
     a.host.report(uid, mpb.MAINTAINING, FATAL)
-    reign = await eventually(lambda: a.coordinator.reign)
-    await eventually(lambda: reign.table.feeds["shop"].ownership.closed)
+    term = await eventually(lambda: a.coordinator.term)
+    await eventually(lambda: term.table.changefeeds["shop"].ownership.closed)
     shop = await a.admin.Get(named(), timeout=5)
     assert (shop.status.state, shop.status.error.code, shop.ownership.epoch) == (pb.FAILED, "SinkDiverged", 2)
     resumed = await a.admin.Resume(named(), timeout=10)
@@ -223,7 +223,7 @@ async def test_a_fatal_error_fails_it_and_closes_it_until_it_is_resumed(start_no
 
 async def test_an_update_restarts_and_a_drained_node_gives_its_work_away(start_node: StartNode) -> None:
     a = await start_node("a")
-    await eventually(lambda: a.coordinator.reign)
+    await eventually(lambda: a.coordinator.term)
     await a.admin.CreateChangefeed(creation(), timeout=10)
     b = await start_node("b")
     request = apb.UpdateChangefeedRequest(name="shop", filter=apb.FilterRules(rules=["shop.*"]))
@@ -246,7 +246,7 @@ async def test_an_update_restarts_and_a_drained_node_gives_its_work_away(start_n
 
 async def test_a_watch_follows_the_changefeed_to_its_end(start_node: StartNode) -> None:
     a = await start_node("a")
-    await eventually(lambda: a.coordinator.reign)
+    await eventually(lambda: a.coordinator.term)
     b = await start_node("b")
     await a.admin.CreateChangefeed(creation(), timeout=10)
     watch = b.admin.Watch(named(), timeout=20)

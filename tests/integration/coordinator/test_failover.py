@@ -20,8 +20,8 @@ from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator import changefeed as edits
-from hedgerow.coordinator.changefeed import Change, Feed, first_ownership
-from hedgerow.coordinator.store import Store
+from hedgerow.coordinator.changefeed import Change, Changefeed, first_ownership
+from hedgerow.coordinator.store import ChangefeedStore
 from tests.integration.coordinator.conftest import StartNode
 from tests.integration.coordinator.nodes import CLUSTER, creation, eventually, named
 
@@ -59,7 +59,7 @@ async def lead(etcd: Etcd, kind: type[Leadership] = Leadership) -> Leadership:
     return kind(etcd, cast(Session, AlwaysValid()), key, result.revision)
 
 
-async def create(store: Store) -> Feed:
+async def create(store: ChangefeedStore) -> Changefeed:
     spec = pb.ChangefeedSpec(name="shop", uid="u1", flavour="mysql")
     return await store.create(
         spec, first_ownership("u1", "a", "created", NOW), pb.ChangefeedStatus(state=pb.NORMAL), timeout=5
@@ -72,13 +72,13 @@ def _count(counter: Counter) -> float:
 
 async def test_a_write_from_an_old_reading_is_refused_and_counted(etcd_config: EtcdConfig) -> None:
     async with Etcd(etcd_config) as etcd:
-        store = Store(await lead(etcd), ROOT)
+        store = ChangefeedStore(await lead(etcd), ROOT)
         shop = await create(store)
         moved = await store.write(shop, edits.move(shop, "b", "first", NOW), timeout=5)
         refused = REJECTIONS.labels("etcd", "revision")
         before = _count(refused)
         late = await store.write(shop, edits.move(shop, "c", "second", NOW), timeout=5)
-        assert (late.done, late.feed) == (False, moved.feed)
+        assert (late.done, late.changefeed) == (False, moved.changefeed)
         assert _count(refused) == before + 1
 
 
@@ -87,7 +87,7 @@ async def test_a_deposed_coordinator_cannot_write(etcd_config: EtcdConfig) -> No
         lease, _ = await etcd.grant_lease(30)
         key = f"{Keys(CLUSTER).election}{lease:x}"
         elected = await etcd.txn([absent(key)], [Put(key, b"a", lease)])
-        store = Store(Leadership(etcd, cast(Session, AlwaysValid()), key, elected.revision), ROOT)
+        store = ChangefeedStore(Leadership(etcd, cast(Session, AlwaysValid()), key, elected.revision), ROOT)
         shop = await create(store)
         await etcd.revoke_lease(lease)
         change = edits.pause(shop, "a", None, NOW)
@@ -97,7 +97,7 @@ async def test_a_deposed_coordinator_cannot_write(etcd_config: EtcdConfig) -> No
             await store.write(shop, change, timeout=5)
         assert _count(refused) == before + 1
         with pytest.raises(TermLost):
-            await store.edit("shop", lambda feed: edits.pause(feed, "a", None, NOW), timeout=5)
+            await store.edit("shop", lambda changefeed: edits.pause(changefeed, "a", None, NOW), timeout=5)
         with pytest.raises(TermLost):
             await store.write(shop, Change(delete=True), timeout=5)
         with pytest.raises(TermLost):
@@ -108,36 +108,38 @@ async def test_a_deposed_coordinator_cannot_write(etcd_config: EtcdConfig) -> No
 
 async def test_a_pause_that_races_with_epoch_advances_never_lowers_the_epoch(etcd_config: EtcdConfig) -> None:
     async with Etcd(etcd_config) as etcd:
-        store = Store(await lead(etcd), ROOT)
+        store = ChangefeedStore(await lead(etcd), ROOT)
         stale = await create(store)
 
-        async def advance(turn: int) -> Feed:
-            def decide(feed: Feed) -> Change:
-                return Change(ownership=edits.advance(feed.ownership, f"n{turn}", feed.ownership.role, "race", NOW))
+        async def advance(turn: int) -> Changefeed:
+            def decide(changefeed: Changefeed) -> Change:
+                return Change(
+                    ownership=edits.advance(changefeed.ownership, f"n{turn}", changefeed.ownership.role, "race", NOW)
+                )
 
             return await store.edit("shop", decide, timeout=10)
 
-        pausing = store.edit("shop", lambda feed: edits.pause(feed, "a", None, NOW), timeout=10)
+        pausing = store.edit("shop", lambda changefeed: edits.pause(changefeed, "a", None, NOW), timeout=10)
         written = await asyncio.gather(*(advance(turn) for turn in range(8)), pausing)
-        assert sorted(feed.epoch for feed in written) == list(range(2, 11))
+        assert sorted(changefeed.epoch for changefeed in written) == list(range(2, 11))
         shop = await store.get("shop", timeout=5)
         assert shop is not None
         assert (shop.epoch, shop.status.state, shop.ownership.role) == (10, pb.STOPPED, pb.CLOSE)
         assert [change.epoch for change in shop.ownership.changes] == list(range(1, 11))
         late = await store.write(stale, edits.pause(stale, "a", None, NOW), timeout=5)
         assert not late.done
-        assert late.feed == shop
+        assert late.changefeed == shop
 
 
 async def test_a_write_whose_answer_is_lost_is_found_and_not_repeated(etcd_config: EtcdConfig) -> None:
     async with Etcd(etcd_config) as etcd:
-        store = Store(await lead(etcd, Forgetful), ROOT)
+        store = ChangefeedStore(await lead(etcd, Forgetful), ROOT)
         shop = await create(store)
         assert shop.epoch == 1
-        paused = await store.edit("shop", lambda feed: edits.pause(feed, "a", None, NOW), timeout=5)
+        paused = await store.edit("shop", lambda changefeed: edits.pause(changefeed, "a", None, NOW), timeout=5)
         assert (paused.epoch, paused.status.state) == (2, pb.STOPPED)
-        store = Store(await relead(etcd), ROOT)
-        resumed = await store.edit("shop", lambda feed: edits.resume(feed, "a", NOW), timeout=5)
+        store = ChangefeedStore(await relead(etcd), ROOT)
+        resumed = await store.edit("shop", lambda changefeed: edits.resume(changefeed, "a", NOW), timeout=5)
         assert (resumed.epoch, resumed.status.state) == (3, pb.NORMAL)
 
 
@@ -149,7 +151,7 @@ async def relead(etcd: Etcd) -> Leadership:
 
 async def test_a_new_coordinator_goes_on_where_the_old_one_stopped(start_node: StartNode) -> None:
     a = await start_node("a")
-    await eventually(lambda: a.coordinator.reign)
+    await eventually(lambda: a.coordinator.term)
     b = await start_node("b")
     shop = await a.admin.CreateChangefeed(creation("shop"), timeout=10)
     await a.admin.CreateChangefeed(creation("mail"), timeout=10)
@@ -158,10 +160,10 @@ async def test_a_new_coordinator_goes_on_where_the_old_one_stopped(start_node: S
     pausing = asyncio.ensure_future(b.admin.Pause(named("shop"), timeout=15))
     await eventually(lambda: any(kind == "close" for kind, _ in owner.host.requests))
 
-    term = a.coordinator.reign.term if a.coordinator.reign else 0
+    term = a.coordinator.term.number if a.coordinator.term else 0
     await a.stop_coordinating()
-    reign = await eventually(lambda: b.coordinator.reign)
-    assert reign.term > term
+    found = await eventually(lambda: b.coordinator.term)
+    assert found.number > term
     owner.host.report(shop.spec.uid, mpb.CLOSED)
     paused = await pausing
     assert (paused.status.state, paused.ownership.epoch, paused.ownership.closed) == (pb.STOPPED, 2, True)
@@ -171,12 +173,12 @@ async def test_a_new_coordinator_goes_on_where_the_old_one_stopped(start_node: S
 
 async def test_a_killed_coordinator_is_replaced_without_waiting_for_its_lease(start_node: StartNode) -> None:
     a = await start_node("a", ttl=30)
-    await eventually(lambda: a.coordinator.reign)
+    await eventually(lambda: a.coordinator.term)
     b = await start_node("b")
     await a.admin.CreateChangefeed(creation(), timeout=10)
     began = time.monotonic()
     await a.vanish()
-    await eventually(lambda: b.coordinator.reign)
+    await eventually(lambda: b.coordinator.term)
     assert time.monotonic() - began < 5
     await eventually(lambda: a.membership.session.lost.is_set())
     shop = await b.admin.Get(named(), timeout=10)
@@ -191,7 +193,7 @@ async def test_an_etcd_that_refuses_writes_ends_neither_the_term_nor_the_node(
 ) -> None:
     a, b = await start_node("a"), await start_node("b", coordinates=False)
     await a.admin.CreateChangefeed(creation(), timeout=10)
-    reign = await eventually(lambda: a.coordinator.reign)
+    term = await eventually(lambda: a.coordinator.term)
     uid = await eventually(lambda: next(iter({**a.host.statuses, **b.host.statuses}), None))
     owner = a if uid in a.host.statuses else b
     refused: list[str] = []
@@ -204,8 +206,8 @@ async def test_an_etcd_that_refuses_writes_ends_neither_the_term_nor_the_node(
         patch.setattr(Leadership, "txn", full)
         owner.host.report(uid, mpb.ERRED, pb.ChangefeedError(code="SinkUnavailable", retriable=True))
         await eventually(lambda: len(refused) >= 2)
-    await eventually(lambda: reign.table.feeds["shop"].status.state == pb.WARNING)
-    assert a.coordinator.reign is reign
+    await eventually(lambda: term.table.changefeeds["shop"].status.state == pb.WARNING)
+    assert a.coordinator.term is term
 
 
 async def test_a_candidacy_that_etcd_refuses_is_tried_again(
@@ -222,5 +224,5 @@ async def test_a_candidacy_that_etcd_refuses_is_tried_again(
 
     monkeypatch.setattr(a.membership.election, "campaign", refused_once)
     a.campaign()
-    await eventually(lambda: a.coordinator.reign)
+    await eventually(lambda: a.coordinator.term)
     assert outcomes == []

@@ -26,10 +26,10 @@ async def test_servers_change_only_while_stopped_and_only_to_a_sink_with_the_pro
 ) -> None:
     a = await start_node("a")
     uid = (await a.admin.CreateChangefeed(creation(), timeout=10)).spec.uid
-    reign = await eventually(lambda: a.coordinator.reign)
+    term = await eventually(lambda: a.coordinator.term)
     a.host.statuses[uid].checkpoint.CopyFrom(START.write())
     a.host.report(uid, mpb.MAINTAINING)
-    await eventually(lambda: reign.table.feeds["shop"].begun)
+    await eventually(lambda: term.table.changefeeds["shop"].begun)
     for moved in (
         apb.UpdateChangefeedRequest(name="shop", source="mysql://u@elsewhere/"),
         apb.UpdateChangefeedRequest(name="shop", sink=server_pair.sink_uri),

@@ -10,7 +10,7 @@ from pymysql.connections import Connection
 
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.names import TableName
-from hedgerow.dispatcher.ddl import Action, Kind, apply_filter, classify
+from hedgerow.dispatcher.ddl import Action, DdlKind, apply_filter, classify
 from hedgerow.sandbox.servers import Server, ServerPair
 
 SCRIPT = (
@@ -114,7 +114,7 @@ def test_what_the_server_logs(server_pair: ServerPair) -> None:
         statements = logged(source, file)
         for schema, statement in statements:
             found = classify(statement, schema, flavour)
-            assert found.kind not in (Kind.UNKNOWN, Kind.DML, Kind.TEMPORARY), statement
+            assert found.kind not in (DdlKind.UNKNOWN, DdlKind.DML, DdlKind.TEMPORARY), statement
             decision = apply_filter(found, chosen)
             assert decision.action is not Action.REFUSE, (statement, decision.reason)
             if decision.action is Action.EXECUTE:

@@ -15,16 +15,16 @@ from hedgerow.common.etcd import (
     Delete,
     Etcd,
     EtcdConfig,
-    Event,
     Mirror,
     Put,
     Snapshot,
     Watch,
+    WatchEvent,
     absent,
     prefix,
 )
 from hedgerow.common.etcd import watch as watch_module
-from hedgerow.common.etcd.channels import Endpoint, Stream
+from hedgerow.common.etcd.channels import Endpoint, EtcdStream
 from hedgerow.common.pb.etcd import rpc_pb2_grpc
 from hedgerow.sandbox.etcd import EtcdCluster
 
@@ -46,7 +46,7 @@ async def test_no_event_is_lost_doubled_or_reordered_while_members_are_killed_an
             written += 1
             await asyncio.sleep(0.002)
 
-    seen: list[Event] = []
+    seen: list[WatchEvent] = []
 
     async def read(watch: Watch) -> None:
         async for batch in watch:
@@ -89,7 +89,7 @@ async def test_an_event_knows_a_deletion_from_a_value(etcd: Etcd, root: str) -> 
     one = await etcd.txn([], [Put(key, b"1"), Put(f"{root}b", b"2")])
     two = await etcd.txn([], [Delete(key)])
     async with Watch(etcd, prefix(root), one.revision) as watch:
-        events: list[Event] = []
+        events: list[WatchEvent] = []
         while len(events) < 3:
             batch = await anext(watch)
             events.extend(batch.events)
@@ -116,7 +116,7 @@ class _Counting(Etcd):
 
     opened = 0
 
-    async def open_stream(self, method: Callable[[Endpoint], Any], timeout: float) -> Stream:
+    async def open_stream(self, method: Callable[[Endpoint], Any], timeout: float) -> EtcdStream:
         self.opened += 1
         return await super().open_stream(method, timeout)
 

@@ -9,7 +9,7 @@ from hedgerow.common.errors import SinkRefused
 from hedgerow.common.ledger import ddl as sinkjournal
 from hedgerow.common.ledger import progress as sinktables
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
-from hedgerow.maintainer.store import Store
+from hedgerow.maintainer.store import SinkStore
 from tests.integration.maintainer.conftest import START, Bench
 
 pytestmark = pytest.mark.timeout(60)
@@ -70,7 +70,7 @@ async def test_a_table_of_a_ddl_that_is_under_way_has_lost_nothing(bench: Bench)
         session = sinktables.this_session(connection)
         sinkjournal.write_started(cursor, bench.spec.uid, "0-1-11", "CREATE TABLE shop.c (id INT)", "", 1, session)
     bench.create_tables("c")  # executed, and its row comes with its end
-    store = Store(bench.spec, Stamp(bench.spec.uid, 1, "n1"))
+    store = SinkStore(bench.spec, Stamp(bench.spec.uid, 1, "n1"))
     await store.check_rows()
     assert bench.progress() == {"shop.a": START, "*": START}
     bench.sink("DELETE FROM hedgerow.ddl")

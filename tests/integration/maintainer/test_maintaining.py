@@ -11,7 +11,7 @@ from hedgerow.common.binlog.position import Position
 from hedgerow.common.epoch import Owner
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.changefeed import Feed, Revisions, first_ownership
+from hedgerow.coordinator.changefeed import Changefeed, Revisions, first_ownership
 from hedgerow.coordinator.decisions import SetFailed, SetWarning
 from hedgerow.coordinator.reconcile import Node as SeenNode
 from hedgerow.coordinator.reconcile import World, reconcile
@@ -108,7 +108,7 @@ def as_coordinator(bench: Bench, status: mpb.MaintainerStatus) -> World:
     """What the coordinator decides from when n1 reports this."""
     ownership = first_ownership(bench.spec.uid, "n1", "created", 0.0)
     recorded = pb.ChangefeedStatus(state=pb.NORMAL, checkpoint=START.write())
-    feed = Feed(bench.spec, ownership, recorded, Revisions(1, 1, 1))
+    feed = Changefeed(bench.spec, ownership, recorded, Revisions(1, 1, 1))
     return World({feed.name: feed}, {"n1": SeenNode("n1", pb.ALIVE, False, {feed.uid: status})}, 1.0)
 
 

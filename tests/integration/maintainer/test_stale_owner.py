@@ -14,7 +14,7 @@ from hedgerow.common.ledger import progress as sinktables
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
-from hedgerow.maintainer.store import Store
+from hedgerow.maintainer.store import SinkStore
 from tests.integration.maintainer.conftest import Bench
 
 pytestmark = pytest.mark.timeout(60)
@@ -45,7 +45,7 @@ async def test_a_late_takeover_ends_no_session_of_the_successor(bench: Bench) ->
 
 async def test_a_late_loss_of_a_node_ends_no_session_of_the_successor(bench: Bench) -> None:
     await begun(bench)
-    stale = Store(bench.spec, Stamp(bench.spec.uid, 1, "n1"))
+    stale = SinkStore(bench.spec, Stamp(bench.spec.uid, 1, "n1"))
     bench.raise_fence(9)
     with closing(working(bench, 9)) as lane:
         with pytest.raises(Fenced):

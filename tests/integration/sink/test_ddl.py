@@ -21,7 +21,7 @@ from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.binlog.session import PEER_TIMEOUT
 from hedgerow.dispatcher.sink.ddl import execute as ddl
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair
@@ -52,7 +52,7 @@ class Ddl:
         *,
         epoch: int = 5,
         generation: int = 1,
-        cut: Cut | None = None,
+        cut: KillSwitch | None = None,
         gtid: str = "",
         gtid_set: str = "",
         flushed: dict[str, int] | None = None,
@@ -239,7 +239,7 @@ def test_a_cut_ends_the_connection_and_the_statement_happens_once(sink: Ddl) -> 
     """It waits for a metadata lock when it is cut; what the server then does with it is judged by the next attempt."""
     run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT)", "INSERT INTO dd.a VALUES (1)")
     sink.offset = 10
-    cut = Cut()
+    cut = KillSwitch()
     with sink.pair.sink.connect() as other:
         other.query("BEGIN")
         other.query("SELECT * FROM dd.a FOR UPDATE")

@@ -11,9 +11,9 @@ import pytest
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
-from hedgerow.dispatcher.sink.binlog.session import Session
+from hedgerow.dispatcher.sink.binlog.session import SinkSession
 from hedgerow.dispatcher.sink.binlog.wire import Result
-from hedgerow.dispatcher.sink.kill_switch import Cut
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.sandbox.accounts import ROOT_USER, SINK_USER
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import SCHEMA, Feed, run
@@ -31,7 +31,7 @@ class Prepared:
         run(pair.source.connect(), "BEGIN", f"INSERT INTO {SCHEMA}.t VALUES (1, REPEAT('x', {SIZE}))", "COMMIT")
         description, (transaction,) = feed.read()
         self.feed = feed
-        self.session = Session(ServerUri.parse(pair.sink.root.uri), pair.flavour, Cut())
+        self.session = SinkSession(ServerUri.parse(pair.sink.root.uri), pair.flavour, KillSwitch())
         coalescer = Coalescer(self.session.max_allowed_packet)
         coalescer.describe(description)
         coalescer.add(*transaction.rows[0])
@@ -125,7 +125,7 @@ def test_the_text_of_statements_is_not_logged_where_the_account_may_say_so(serve
     sink = server_pair.sink
 
     def annotates(user: str) -> bool:
-        session = Session(ServerUri.parse(sink.account(user).uri), "mariadb", Cut())
+        session = SinkSession(ServerUri.parse(sink.account(user).uri), "mariadb", KillSwitch())
         try:
             ((value,),) = session.execute("SELECT @@SESSION.binlog_annotate_row_events").rows
             return bool(int(value))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.changefeed import Feed, Revisions, first_ownership
+from hedgerow.coordinator.changefeed import Changefeed, Revisions, first_ownership
 from hedgerow.coordinator.reconcile import Node, World
 
 NOW = 1_700_000_000.0
@@ -16,10 +16,10 @@ def position(offset: int) -> pb.Position:
     return pb.Position(file="binlog.000001", offset=offset, source_id="s")
 
 
-def feed(name: str = "shop", node: str = "a", state: pb.ChangefeedState = pb.NORMAL) -> Feed:
+def changefeed(name: str = "shop", node: str = "a", state: pb.ChangefeedState = pb.NORMAL) -> Changefeed:
     """A changefeed at epoch 1 on `node`."""
     uid = f"uid-{name}"
-    return Feed(
+    return Changefeed(
         pb.ChangefeedSpec(name=name, uid=uid, flavour="mysql"),
         first_ownership(uid, node, "created", NOW),
         pb.ChangefeedStatus(state=state),
@@ -28,7 +28,7 @@ def feed(name: str = "shop", node: str = "a", state: pb.ChangefeedState = pb.NOR
 
 
 def maintainer(
-    feed: Feed,
+    changefeed: Changefeed,
     phase: mpb.MaintainerPhase = mpb.MAINTAINING,
     *,
     epoch: int | None = None,
@@ -36,7 +36,9 @@ def maintainer(
     checkpoint: pb.Position | None = None,
 ) -> mpb.MaintainerStatus:
     """The owner's report."""
-    stamp = pb.Stamp(uid=feed.uid, epoch=feed.epoch if epoch is None else epoch, node=feed.ownership.node)
+    stamp = pb.Stamp(
+        uid=changefeed.uid, epoch=changefeed.epoch if epoch is None else epoch, node=changefeed.ownership.node
+    )
     return mpb.MaintainerStatus(stamp=stamp, phase=phase, error=error, checkpoint=checkpoint)
 
 
@@ -51,9 +53,11 @@ def node(
     return Node(name, liveness, suspected, report)
 
 
-def world(feeds: Iterable[Feed], nodes: Iterable[Node], *, now: float = NOW, rebalance: bool = False) -> World:
+def world(
+    changefeeds: Iterable[Changefeed], nodes: Iterable[Node], *, now: float = NOW, rebalance: bool = False
+) -> World:
     """Checkpoints were saved just now, so that they are no part of what is tested."""
-    by_name = {each.name: each for each in feeds}
+    by_name = {each.name: each for each in changefeeds}
     return World(
         by_name,
         {each.id: each for each in nodes},

@@ -16,10 +16,10 @@ from hedgerow.common.errors import IllegalTransition
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator import changefeed as edits
-from hedgerow.coordinator.changefeed import Change, Feed, Revisions
+from hedgerow.coordinator.changefeed import Change, Changefeed, Revisions
 from hedgerow.coordinator.decisions import SendAdd, SendRemove, change_for
 from hedgerow.coordinator.reconcile import Node, World, reconcile
-from tests.unit.coordinator.builders import NOW, feed
+from tests.unit.coordinator.builders import NOW, changefeed
 
 NAMES = ["x", "y", "z"]
 RETRIABLE = pb.ChangefeedError(code="SinkUnavailable", message="no", retriable=True)
@@ -33,11 +33,11 @@ class FakeNode:
         self.frozen = False
         self.maintainers: dict[str, mpb.MaintainerStatus] = {}
 
-    def receive(self, feed: Feed, phase: mpb.MaintainerPhase) -> None:
-        known = self.maintainers.get(feed.uid)
-        if known is None or known.stamp.epoch < feed.epoch:
-            stamp = pb.Stamp(uid=feed.uid, epoch=feed.epoch, node=feed.ownership.node)
-            self.maintainers[feed.uid] = mpb.MaintainerStatus(stamp=stamp, phase=phase)
+    def receive(self, changefeed: Changefeed, phase: mpb.MaintainerPhase) -> None:
+        known = self.maintainers.get(changefeed.uid)
+        if known is None or known.stamp.epoch < changefeed.epoch:
+            stamp = pb.Stamp(uid=changefeed.uid, epoch=changefeed.epoch, node=changefeed.ownership.node)
+            self.maintainers[changefeed.uid] = mpb.MaintainerStatus(stamp=stamp, phase=phase)
 
 
 class Cluster(RuleBasedStateMachine):
@@ -46,7 +46,7 @@ class Cluster(RuleBasedStateMachine):
         self.now = NOW
         self.nodes = {f"n{number}": FakeNode() for number in range(count)}
         self.joined = count
-        self.feeds: dict[str, Feed] = {}
+        self.changefeeds: dict[str, Changefeed] = {}
         self.revision = 10
         self.owners: dict[tuple[str, int], tuple[str, int]] = {}
         self.highest: dict[str, int] = {}
@@ -57,15 +57,15 @@ class Cluster(RuleBasedStateMachine):
             name: Node(name, node.liveness, node.frozen, None if node.frozen else dict(node.maintainers))
             for name, node in self.nodes.items()
         }
-        return World(dict(self.feeds), views, self.now, rebalance=True)
+        return World(dict(self.changefeeds), views, self.now, rebalance=True)
 
     def write(self, name: str, change: Change) -> None:
         self.revision += 1
         if change.delete:
-            del self.feeds[name]
+            del self.changefeeds[name]
             return
-        old = self.feeds[name]
-        self.feeds[name] = Feed(
+        old = self.changefeeds[name]
+        self.changefeeds[name] = Changefeed(
             change.spec or old.spec,
             change.ownership or old.ownership,
             change.status or old.status,
@@ -77,7 +77,7 @@ class Cluster(RuleBasedStateMachine):
         decisions = reconcile(self.world())
         assert len({decision.name for decision in decisions}) == len(decisions)
         for decision in decisions:
-            current = self.feeds[decision.name]
+            current = self.changefeeds[decision.name]
             if lost():
                 continue
             if isinstance(decision, SendAdd | SendRemove):
@@ -97,19 +97,21 @@ class Cluster(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def create(self, name: str) -> None:
-        if name in self.feeds or not self.nodes:
+        if name in self.changefeeds or not self.nodes:
             return
         self.sequence += 1
-        made = feed(name, min(self.nodes))
+        made = changefeed(name, min(self.nodes))
         spec = pb.ChangefeedSpec(name=name, uid=f"{name}{self.sequence}", flavour="mysql")
         ownership = edits.first_ownership(spec.uid, min(self.nodes), "created", self.now)
-        self.feeds[name] = Feed(spec, ownership, made.status, Revisions(self.revision, self.revision, self.revision))
+        self.changefeeds[name] = Changefeed(
+            spec, ownership, made.status, Revisions(self.revision, self.revision, self.revision)
+        )
 
     @rule(name=st.sampled_from(NAMES), command=st.sampled_from(["pause", "resume", "remove", "move"]))
     def command(self, name: str, command: str) -> None:
-        if name not in self.feeds or not self.nodes:
+        if name not in self.changefeeds or not self.nodes:
             return
-        current, node = self.feeds[name], max(self.nodes)
+        current, node = self.changefeeds[name], max(self.nodes)
         try:
             match command:
                 case "pause":
@@ -155,7 +157,7 @@ class Cluster(RuleBasedStateMachine):
 
     @invariant()
     def epochs_only_grow_and_have_one_owner_each(self) -> None:
-        for current in self.feeds.values():
+        for current in self.changefeeds.values():
             owner = (current.ownership.node, current.ownership.role)
             assert self.owners.setdefault((current.uid, current.epoch), owner) == owner
             assert current.epoch >= self.highest.get(current.uid, 0)
@@ -168,13 +170,15 @@ class Cluster(RuleBasedStateMachine):
         for node in self.nodes.values():
             node.frozen = False
         for _ in range(200):
-            if not self.step(lambda: False) and not any(f.status.HasField("retry_at") for f in self.feeds.values()):
+            if not self.step(lambda: False) and not any(
+                f.status.HasField("retry_at") for f in self.changefeeds.values()
+            ):
                 break
             self.now += 61
             self.epochs_only_grow_and_have_one_owner_each()
         else:
             raise AssertionError(f"no rest after 200 rounds: {reconcile(self.world())}")
-        for current in self.feeds.values():
+        for current in self.changefeeds.values():
             assert current.status.state in (pb.NORMAL, pb.STOPPED, pb.FAILED)
             if current.running:
                 status = self.nodes[current.ownership.node].maintainers[current.uid]

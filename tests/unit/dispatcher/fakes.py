@@ -13,7 +13,7 @@ from hedgerow.dispatcher.control.pending import Placement
 from hedgerow.dispatcher.control.service import DispatchService
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.stream.decision import Decision
+from hedgerow.dispatcher.stream.decision import BarrierDecision
 from hedgerow.dispatcher.stream.report import DispatcherReport, Report
 
 
@@ -31,7 +31,7 @@ class FakeStream:
     ) -> None:
         self.hangs = hangs
         self.spec, self.writer, self.placements = spec, writer, placements
-        self.decisions: list[Decision] = []
+        self.decisions: list[BarrierDecision] = []
         self.started = self.cancelled = self.aborted = False
         self._post, self._ended = post, ended
 
@@ -47,7 +47,7 @@ class FakeStream:
         self.aborted = True
         self._ended()
 
-    def decide(self, decision: Decision) -> None:
+    def decide(self, decision: BarrierDecision) -> None:
         self.decisions.append(decision)
 
     def lag(self) -> Lag | None:

@@ -8,7 +8,7 @@ import pytest
 
 from hedgerow.common.lag import Lag
 from hedgerow.dispatcher.source.clock import Clock
-from hedgerow.dispatcher.stream.lag import SILENT_SECONDS, StreamLag, Undone, distance
+from hedgerow.dispatcher.stream.lag import SILENT_SECONDS, StreamLag, Unapplied, distance
 
 MYSQL, MARIADB = Clock(-1000.0, 0.0), Clock(-1000.0, 1.0)  # commit time 1100 is at 100 here
 START = ("binlog.000001", 4)
@@ -55,10 +55,10 @@ def test_what_is_undone_is_as_old_as_its_commit_and_begins_where_it_begins() -> 
     lag = connected()
     idle(lag, 99.0)
     lag.read(1105.0, 105.1)
-    lag.look([Undone(1105.0, AT), Undone(1103.0, START)], None, READ, READ, 106.0)
+    lag.look([Unapplied(1105.0, AT), Unapplied(1103.0, START)], None, READ, READ, 106.0)
     assert lag.at(110.0) == Lag(7.0)
     assert lag.span == (START, READ)
-    lag.look([Undone(1105.0, AT)], 1104.0, READ, READ, 111.0)
+    lag.look([Unapplied(1105.0, AT)], 1104.0, READ, READ, 111.0)
     assert lag.at(111.0) == Lag(6.0), "what is being read was committed after what was read"
 
 
@@ -74,7 +74,7 @@ def test_a_source_that_falls_silent_makes_it_unknown_since_then() -> None:
 def test_a_new_connection_proves_nothing_until_it_has_heard() -> None:
     lag = connected()
     idle(lag, 100.0)
-    lag.look([Undone(1101.0, AT)], None, READ, READ, 101.5)
+    lag.look([Unapplied(1101.0, AT)], None, READ, READ, 101.5)
     for now in (120.0, 121.0):  # the sink was lost, and the stream begins anew
         lag.connected(MYSQL, "1")
         lag.look([], None, AT, AT, now)
@@ -83,7 +83,7 @@ def test_a_new_connection_proves_nothing_until_it_has_heard() -> None:
     lag.look([], None, AT, AT, 122.0)
     assert lag.at(122.0) == Lag(21.0)
     lag.read(1101.0, 122.1)
-    lag.look([Undone(1101.0, AT)], None, READ, READ, 122.1)
+    lag.look([Unapplied(1101.0, AT)], None, READ, READ, 122.1)
     assert lag.at(123.0) == Lag(22.0)
     lag.look([], None, READ, READ, 123.0)
     assert lag.at(123.0) == Lag(22.0), "it came late, so more may come"
@@ -107,7 +107,7 @@ def test_whole_seconds_make_no_false_second() -> None:
     lag = connected(MARIADB)
     idle(lag, 100.0)
     lag.read(1100.0, 100.91)
-    lag.look([Undone(1100.0, AT)], None, READ, READ, 100.92)
+    lag.look([Unapplied(1100.0, AT)], None, READ, READ, 100.92)
     assert lag.at(100.92) == Lag(0.0)
     found = lag.at(103.0)
     assert found is not None
@@ -120,12 +120,12 @@ def test_a_time_stamp_is_not_believed_against_what_was_heard() -> None:
     idle(lag, 100.0)
     floor = lag.commit_floor
     lag.read(1001.0, 100.5)
-    lag.look([Undone(max(1001.0, floor), AT)], None, READ, READ, 100.5)
+    lag.look([Unapplied(max(1001.0, floor), AT)], None, READ, READ, 100.5)
     assert lag.at(101.5) == Lag(1.5)
     lag.look([], None, READ, READ, 101.5)
     assert lag.at(101.5) == Lag(0.0)
     lag.read(9999.0, 102.0)
-    lag.look([Undone(9999.0, AT)], 9999.0, READ, READ, 102.0)
+    lag.look([Unapplied(9999.0, AT)], 9999.0, READ, READ, 102.0)
     assert lag.at(102.0) == Lag(0.0)
     assert lag.at(110.0) == Lag(8.0), "never negative, and it grows"
 
@@ -144,7 +144,7 @@ def test_what_comes_to_who_waited_was_committed_now() -> None:
 def test_who_is_left_behind_counts_until_it_begins_again() -> None:
     lag = connected()
     lag.read(1100.0, 100.0)
-    lag.look([Undone(1100.0, AT)], None, READ, READ, 100.0)
+    lag.look([Unapplied(1100.0, AT)], None, READ, READ, 100.0)
     lag.hold(["s.a", "s.b"], 103.0)
     idle(lag, 104.0)
     assert lag.at(104.0) == Lag(4.0)

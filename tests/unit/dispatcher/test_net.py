@@ -39,7 +39,7 @@ class FakeNet:
 def routed(setup: Setup, net: FakeNet, events: list[bytes]) -> Router:
     starts = {key: Position(setup.binlog.gtid_set(number), FILE, 4, "1") for key, number in setup.positions.items()}
     start = starts[min(setup.positions, key=lambda key: setup.positions[key])]
-    targets = [Target(key, setup.feed, position) for key, position in starts.items()]
+    targets = [Target(key, setup.intake, position) for key, position in starts.items()]
     router = Router(setup.flavour, start, "1", targets, classify, setup.prepared, net)
     at = 0
     while at < len(events):

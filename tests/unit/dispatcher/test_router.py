@@ -11,7 +11,7 @@ from hedgerow.common.errors import UnsupportedEvent
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.source.statements import Statement
-from hedgerow.dispatcher.stream.intake import Feed, Target
+from hedgerow.dispatcher.stream.intake import LaneIntake, Target
 from hedgerow.dispatcher.stream.router import Router
 from tests.unit.dispatcher.binlog import Binlog
 
@@ -51,7 +51,7 @@ class Setup:
         """`positions`: per dispatcher the number of transactions that it has applied."""
         self.binlog = Binlog(flavour)
         self.lane = Collected()
-        self.feed = Feed(self.lane)
+        self.intake = LaneIntake(self.lane)
         self.by_gtid = by_gtid
         self.flavour = flavour
         self.positions = positions
@@ -67,7 +67,7 @@ class Setup:
 
         starts = {key: place(number) for key, number in self.positions.items()}
         start = starts[min(self.positions, key=lambda key: self.positions[key])]
-        targets = [Target(key, self.feed, position) for key, position in starts.items()]
+        targets = [Target(key, self.intake, position) for key, position in starts.items()]
         return Router(self.flavour, start, "1", targets, classify, self.prepared)
 
 
@@ -163,11 +163,11 @@ def test_it_returns_when_a_batch_is_full(flavour: Flavour) -> None:
     events = first + second
     assert router.route(events, 0, 1, MANY) == len(first)
     at = router.route(events, len(first), MANY, 1)
-    assert setup.feed.open
+    assert setup.intake.open
     assert at < len(events)
     assert router.position.gtid_set == setup.binlog.gtid_set(2)
     assert router.route(events, at, MANY, MANY) == len(events)
-    assert not setup.feed.open
+    assert not setup.intake.open
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

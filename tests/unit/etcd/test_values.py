@@ -11,11 +11,11 @@ from hypothesis import given
 from hedgerow.common.etcd.values import (
     Compare,
     Delete,
-    Event,
     KeyValue,
     Operation,
     Put,
     Snapshot,
+    WatchEvent,
     absent,
     applies_once,
     created_at,
@@ -143,7 +143,7 @@ def test_a_snapshot_after_events_leaves_the_one_before_alone() -> None:
     one = KeyValue("a", b"1", 2, 2)
     two = KeyValue("b", b"2", 3, 3)
     first = Snapshot.of(2, [one])
-    second = first.after(4, [Event("b", 3, two), Event("a", 4, None)])
+    second = first.after(4, [WatchEvent("b", 3, two), WatchEvent("a", 4, None)])
     assert dict(first.items) == {"a": one}
     assert dict(second.items) == {"b": two}
     assert second.revision == 4

@@ -15,7 +15,7 @@ from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import IllegalTransition, TermLost
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.coordinator.changefeed import Change, Feed
+from hedgerow.coordinator.changefeed import Change, Changefeed
 from hedgerow.coordinator.decisions import Decision, DeleteKeys, MarkClosed, SendAdd, SendRemove, change_for
 from hedgerow.coordinator.reconcile import Node as NodeView
 from hedgerow.coordinator.reconcile import World, reconcile
@@ -30,8 +30,8 @@ from tests.unit.fence.sink import Sink
 class Edit:
     """What a user asked for: read already, not written yet."""
 
-    before: Feed
-    decide: Callable[[Feed], Change]
+    before: Changefeed
+    decide: Callable[[Changefeed], Change]
     blind: bool = False
 
 
@@ -43,7 +43,7 @@ class Chief:
         self.term = term
         self.over = False
         self.edits: list[Edit] = []
-        self._view: dict[str, Feed] = dict(etcd.feeds)
+        self._view: dict[str, Changefeed] = dict(etcd.changefeeds)
         self._members: dict[str, pb.Liveness] = dict(etcd.nodes)
         self._reports: dict[str, Mapping[str, mpb.MaintainerStatus]] = {}
         self._suspected: set[str] = set()
@@ -55,7 +55,7 @@ class Chief:
 
     def look(self) -> None:
         """Brings the view of etcd up to date."""
-        self._view, self._members = dict(self._etcd.feeds), dict(self._etcd.nodes)
+        self._view, self._members = dict(self._etcd.changefeeds), dict(self._etcd.nodes)
 
     def poll(self, name: str, node: Node | None) -> None:
         """One answer of the long poll, or none."""
@@ -76,11 +76,11 @@ class Chief:
             while self.edits:
                 self._edit(self.edits.pop(0), random, losses)
             for decision in reconcile(self._world(now)):
-                feed = self._view[decision.name]
+                changefeed = self._view[decision.name]
                 if isinstance(decision, SendAdd | SendRemove):
-                    self._send(feed, decision)
+                    self._send(changefeed, decision)
                 else:
-                    self._write(feed, change_for(feed, decision, now), random, losses, decision)
+                    self._write(changefeed, change_for(changefeed, decision, now), random, losses, decision)
         except TermLost:
             self.over = True
 
@@ -91,27 +91,31 @@ class Chief:
         }
         return World(self._view, nodes, now, refused=self._refused, rebalance=True)
 
-    def _write(self, feed: Feed, change: Change, random: Random, losses: float, decision: Decision | None) -> None:
+    def _write(
+        self, changefeed: Changefeed, change: Change, random: Random, losses: float, decision: Decision | None
+    ) -> None:
         fate = random.random()
         if fate < losses / 2:
             return  # it did not arrive
         closed = isinstance(decision, MarkClosed | DeleteKeys)
         has_term = self._defect is not Defect.TERM_NOT_COMPARED
-        if self._etcd.write(self.term, feed, change, has_term=has_term) and closed:
-            self._sink.judge.promise(feed.uid, feed.epoch + 1)  # a confirmed stop
-            assert not change.delete or feed.uid not in self._sink.progress, f"{feed.uid} is gone but for its progress"
+        if self._etcd.write(self.term, changefeed, change, has_term=has_term) and closed:
+            self._sink.judge.promise(changefeed.uid, changefeed.epoch + 1)  # a confirmed stop
+            assert not change.delete or changefeed.uid not in self._sink.progress, (
+                f"{changefeed.uid} is gone but for its progress"
+            )
         if fate > losses:
-            self._refresh(feed.name)  # otherwise the answer is lost, and the view stays as it was
+            self._refresh(changefeed.name)  # otherwise the answer is lost, and the view stays as it was
 
     def _refresh(self, name: str) -> None:
-        if name in self._etcd.feeds:
-            self._view[name] = self._etcd.feeds[name]
+        if name in self._etcd.changefeeds:
+            self._view[name] = self._etcd.changefeeds[name]
         else:
             self._view.pop(name, None)
 
     def _edit(self, edit: Edit, random: Random, losses: float) -> None:
         """As `Store.edit`: again, from what is found, while others write in between."""
-        found: Feed | None = edit.before
+        found: Changefeed | None = edit.before
         try:
             if edit.blind:
                 self._etcd.write(self.term, edit.before, edit.decide(edit.before), compares=False)
@@ -122,24 +126,24 @@ class Chief:
                     return
                 if self._etcd.write(self.term, found, change):
                     break
-                found = self._etcd.feeds.get(found.name)
+                found = self._etcd.changefeeds.get(found.name)
         except IllegalTransition:
             return
         if random.random() > losses:
             self._refresh(edit.before.name)
 
-    def _send(self, feed: Feed, decision: SendAdd | SendRemove) -> None:
+    def _send(self, changefeed: Changefeed, decision: SendAdd | SendRemove) -> None:
         method = "AddMaintainer" if isinstance(decision, SendAdd) else "RemoveMaintainer"
-        to = feed.ownership.node
-        if self._network.is_waiting(method, to, feed.epoch):
+        to = changefeed.ownership.node
+        if self._network.is_waiting(method, to, changefeed.epoch):
             return
-        stamp = feed.stamp(self.term).write()
+        stamp = changefeed.stamp(self.term).write()
         request: Any
         if isinstance(decision, SendAdd):
-            request = mpb.AddMaintainerRequest(stamp=stamp, spec=feed.spec, begun=feed.begun)
+            request = mpb.AddMaintainerRequest(stamp=stamp, spec=changefeed.spec, begun=changefeed.begun)
         else:
-            forget = feed.ownership.role == pb.REMOVE
-            request = mpb.RemoveMaintainerRequest(stamp=stamp, spec=feed.spec, forget=forget)
+            forget = changefeed.ownership.role == pb.REMOVE
+            request = mpb.RemoveMaintainerRequest(stamp=stamp, spec=changefeed.spec, forget=forget)
 
         def answered(response: mpb.AddMaintainerResponse | mpb.RemoveMaintainerResponse) -> None:
             if not response.HasField("rejection"):
@@ -147,12 +151,14 @@ class Chief:
             rejection = response.rejection
             self.over = self.over or rejection.term > self.term
             highest = max(rejection.current.epoch, rejection.closed)
-            self._refused[feed.uid] = max(highest, self._refused.get(feed.uid, 0))
+            self._refused[changefeed.uid] = max(highest, self._refused.get(changefeed.uid, 0))
 
         self._network.send(Message(self.node, to, method, request, answered))
 
-    def place_dispatcher(self, feed: Feed, dispatcher: str, node: str) -> None:
+    def place_dispatcher(self, changefeed: Changefeed, dispatcher: str, node: str) -> None:
         """A user moves one dispatcher."""
-        stamp: Stamp = feed.stamp(self.term)
+        stamp: Stamp = changefeed.stamp(self.term)
         request = mpb.PlaceDispatcherRequest(stamp=stamp.write(), dispatcher=dispatcher, node=node)
-        self._network.send(Message(self.node, feed.ownership.node, "PlaceDispatcher", request, lambda answer: None))
+        self._network.send(
+            Message(self.node, changefeed.ownership.node, "PlaceDispatcher", request, lambda answer: None)
+        )

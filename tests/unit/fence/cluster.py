@@ -13,7 +13,7 @@ from hedgerow.common.epoch import Stamp
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator import changefeed as edits
-from hedgerow.coordinator.changefeed import Change, Feed, Revisions
+from hedgerow.coordinator.changefeed import Change, Changefeed, Revisions
 from hedgerow.maintainer.registry import Worker
 from tests.unit.fence.chief import Chief, Edit
 from tests.unit.fence.defects import Defect
@@ -114,7 +114,7 @@ class Cluster:
 
     def create(self, name: str) -> None:
         chief, node = self.chief, self._owner_for(0)
-        if chief is None or node is None or name in self.etcd.feeds:
+        if chief is None or node is None or name in self.etcd.changefeeds:
             return
         self._created += 1
         uid = f"{name}-{self._created}"
@@ -123,51 +123,53 @@ class Cluster:
         spec.options.lanes = LANES
         self.sink.judge.starts[uid] = self.source.end
         ownership = edits.first_ownership(uid, node, "created by user", self.now)
-        feed = Feed(spec, ownership, pb.ChangefeedStatus(state=pb.NORMAL), Revisions(0, 0, 0))
-        self.etcd.create(chief.term, feed)
+        changefeed = Changefeed(spec, ownership, pb.ChangefeedStatus(state=pb.NORMAL), Revisions(0, 0, 0))
+        self.etcd.create(chief.term, changefeed)
 
     def command(self, name: str, what: str, pick: int) -> None:
         """Reads now; the coordinator writes in its next step."""
-        chief, feed, node = self.chief, self.etcd.feeds.get(name), self._owner_for(pick)
-        if chief is None or feed is None or node is None:
+        chief, changefeed, node = self.chief, self.etcd.changefeeds.get(name), self._owner_for(pick)
+        if chief is None or changefeed is None or node is None:
             return
-        if what in ("pause", "remove") and feed.epoch < self.etcd.reached[feed.uid]:
+        if what in ("pause", "remove") and changefeed.epoch < self.etcd.reached[changefeed.uid]:
             return  # an epoch that an operator brought back would get a second role: nobody can tell the two apart
         now = self.now
-        commands: dict[str, Callable[[Feed], Change]] = {
+        commands: dict[str, Callable[[Changefeed], Change]] = {
             "pause": lambda found: edits.pause(found, node, None, now),
             "resume": lambda found: edits.resume(found, node, now),
             "remove": lambda found: edits.remove(found, node, now),
             "move": lambda found: edits.move(found, node, "moved by user", now),
         }
-        chief.edits.append(Edit(feed, commands[what], blind=what == "pause" and self.defect is Defect.BLIND_PAUSE))
+        chief.edits.append(
+            Edit(changefeed, commands[what], blind=what == "pause" and self.defect is Defect.BLIND_PAUSE)
+        )
 
     def move_dispatcher(self, name: str, pick: int) -> None:
-        chief, feed, node = self.chief, self.etcd.feeds.get(name), self._owner_for(pick)
-        if chief is not None and feed is not None and node is not None and feed.running:
-            chief.place_dispatcher(feed, TABLES[pick % len(TABLES)], node)
+        chief, changefeed, node = self.chief, self.etcd.changefeeds.get(name), self._owner_for(pick)
+        if chief is not None and changefeed is not None and node is not None and changefeed.running:
+            chief.place_dispatcher(changefeed, TABLES[pick % len(TABLES)], node)
 
     def set_back(self, name: str, pick: int) -> None:
         """An operator restores the keys of a running changefeed as they were some epochs ago."""
-        feed = self.etcd.feeds.get(name)
-        if feed is None or not feed.running:
+        changefeed = self.etcd.changefeeds.get(name)
+        if changefeed is None or not changefeed.running:
             return
-        former: list[Feed] = []
+        former: list[Changefeed] = []
         for older in reversed(self.etcd.history[name]):
-            if older.uid != feed.uid or not older.running or older.epoch > feed.epoch:
+            if older.uid != changefeed.uid or not older.running or older.epoch > changefeed.epoch:
                 break
             former.append(older)
         if former:
-            self.network.legacy.add(feed.uid)
+            self.network.legacy.add(changefeed.uid)
             self.etcd.set_back(name, former[pick % len(former)])
 
     def send_legacy(self, name: str, method: str, pick: int) -> None:
         """A sender that predates epochs."""
-        feed = self.etcd.feeds.get(name)
+        changefeed = self.etcd.changefeeds.get(name)
         sender, to = self._pick_node(pick), self._pick_node(pick // 7)
-        if feed is None or sender is None or to is None:
+        if changefeed is None or sender is None or to is None:
             return
-        stamp = Stamp(feed.uid, 0, sender.id).write()
+        stamp = Stamp(changefeed.uid, 0, sender.id).write()
         placement = dispatch_pb2.DispatcherPlacement(dispatcher=TABLES[0], generation=pick % 3)
         request = {
             "Bootstrap": dispatch_pb2.BootstrapRequest(stamp=stamp),
@@ -281,26 +283,28 @@ class Cluster:
 
     def pending(self) -> str:
         """What is not as it should be in the end; empty when everything is."""
-        for name, feed in self.etcd.feeds.items():
-            if feed.status.state == pb.REMOVED:
-                return f"{name} is still being removed: {feed.ownership}"
-            if not feed.running and not feed.ownership.closed:
-                return f"{name} is still being closed: {feed.ownership}"
-            if feed.status.state == pb.WARNING:
-                return f"{name} is in warning: {feed.status.error}"
-            for key in TABLES if feed.running else ():
-                last = self.sink.judge.applied.get((feed.uid, key), self.sink.judge.starts[feed.uid])
+        for name, changefeed in self.etcd.changefeeds.items():
+            if changefeed.status.state == pb.REMOVED:
+                return f"{name} is still being removed: {changefeed.ownership}"
+            if not changefeed.running and not changefeed.ownership.closed:
+                return f"{name} is still being closed: {changefeed.ownership}"
+            if changefeed.status.state == pb.WARNING:
+                return f"{name} is in warning: {changefeed.status.error}"
+            for key in TABLES if changefeed.running else ():
+                last = self.sink.judge.applied.get((changefeed.uid, key), self.sink.judge.starts[changefeed.uid])
                 if (missing := self.source.following(key, last)) is not None:
-                    return f"{name}: {key} lacks transaction {missing} in epoch {feed.epoch}"
+                    return f"{name}: {key} lacks transaction {missing} in epoch {changefeed.epoch}"
         return ""
 
     def check(self) -> None:
         """What holds in every state, beyond what is checked where it happens."""
-        for feed in self.etcd.feeds.values():
-            fence = self.sink.fences.get(feed.uid, (0, ""))[0]
-            if feed.uid not in self.network.legacy:
-                assert fence <= feed.epoch, f"the fence of {feed.uid} is at {fence}, above etcd's {feed.epoch}"
-        known = {feed.uid for feed in self.etcd.feeds.values()}
+        for changefeed in self.etcd.changefeeds.values():
+            fence = self.sink.fences.get(changefeed.uid, (0, ""))[0]
+            if changefeed.uid not in self.network.legacy:
+                assert fence <= changefeed.epoch, (
+                    f"the fence of {changefeed.uid} is at {fence}, above etcd's {changefeed.epoch}"
+                )
+        known = {changefeed.uid for changefeed in self.etcd.changefeeds.values()}
         left = self.sink.progress.keys() - known
         assert not left, f"progress of removed changefeeds: {left}"
 

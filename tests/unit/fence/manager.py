@@ -1,7 +1,7 @@
 """The dispatchers of one changefeed on one node, and the stream that serves them.
 
 It mirrors dispatcher/control/manager.py and dispatcher/stream/stream.py with dispatcher/stream/attempt.py, step by step
-instead of in threads; the journal, the board and the writer are the real ones. A lane is one session in the sink with
+instead of in threads; the pending, the board and the writer are the real ones. A lane is one session in the sink with
 one transaction at a time: claim, begin, commit are three steps, and anything may happen in between.
 """
 
@@ -14,7 +14,7 @@ from hedgerow.common.epoch import Owner
 from hedgerow.common.errors import Fenced, HedgerowError, SinkUnavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.control.board import Dispatcher
-from hedgerow.dispatcher.control.pending import Journal, Kind, Placement
+from hedgerow.dispatcher.control.pending import PendingRequests, Placement, RequestKind
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.stream.report import DispatcherReport
 from tests.unit.fence.sink import Locked, Session, Sink, Transaction
@@ -99,7 +99,7 @@ class Manager:
         self._sink = sink
         self._after = after
         self._writer = Writer(uid, owner.epoch, owner.node)
-        self._journal = Journal()
+        self._pending = PendingRequests()
         self._dispatchers: dict[str, Dispatcher] = {}
         self._served: tuple[Placement, ...] = ()
 
@@ -110,7 +110,7 @@ class Manager:
         self._writer.owner, self._writer.epoch = owner.node, owner.epoch
         for dispatcher in self._dispatchers.values():
             dispatcher.take_over(owner.epoch)
-        dropped, removing = self._journal.take_over(owner, self._dispatchers)
+        dropped, removing = self._pending.take_over(owner, self._dispatchers)
         for placement in dropped:
             self._dispatchers[placement.dispatcher].leaving = True
         self.version += 1
@@ -118,13 +118,13 @@ class Manager:
 
     def schedule(self, create: Iterable[Placement], remove: Iterable[Placement]) -> None:
         for placement in filter(self._is_timely, remove):
-            if self._journal.add(Kind.REMOVE, placement, self.owner, self._dispatchers):
+            if self._pending.add(RequestKind.REMOVE, placement, self.owner, self._dispatchers):
                 self._dispatchers[placement.dispatcher].leaving = True
         for placement in filter(self._is_timely, create):
             existing = self._dispatchers.get(placement.dispatcher)
             if existing is not None and existing.is_incarnation(placement, self.owner.epoch):
                 continue
-            self._journal.add(Kind.CREATE, placement, self.owner, self._dispatchers)
+            self._pending.add(RequestKind.CREATE, placement, self.owner, self._dispatchers)
             self._dispatchers[placement.dispatcher] = Dispatcher(placement, self.owner.epoch)
         self.version += 1
 
@@ -209,7 +209,7 @@ class Manager:
             dispatcher.take(DispatcherReport(dispatcher.placement, state, position, error=error))
             if state != pb.STARTING:
                 begun.append(key)
-        self._journal.finish(Kind.CREATE, begun)
+        self._pending.finish(RequestKind.CREATE, begun)
         self.version += 1
 
     def _wanted(self) -> tuple[Placement, ...]:
@@ -225,5 +225,5 @@ class Manager:
         gone = [key for key, dispatcher in self._dispatchers.items() if dispatcher.leaving and key not in served]
         for key in gone:
             del self._dispatchers[key]
-        self._journal.finish(Kind.REMOVE, gone)
+        self._pending.finish(RequestKind.REMOVE, gone)
         self.version += bool(gone)

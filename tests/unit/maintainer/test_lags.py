@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from hedgerow.common.lag import Lag
 from hedgerow.common.pb.v1 import dispatch_pb2
-from hedgerow.maintainer.lags import SILENT_SECONDS, Lags
+from hedgerow.maintainer.lags import SILENT_SECONDS, ChangefeedLags
 
 
-def told(lags: Lags, node: str, now: float, lag: Lag | None) -> None:
+def told(lags: ChangefeedLags, node: str, now: float, lag: Lag | None) -> None:
     message = lag.write() if lag is not None else None
     lags.observe(node, dispatch_pb2.HeartbeatResponse(lag=message), now)
 
 
 def test_it_is_that_of_the_slowest_node() -> None:
-    lags = Lags()
+    lags = ChangefeedLags()
     assert lags.at({"n1"}, 10.0, everyone_is_placed=True) is None
     told(lags, "n1", 10.0, Lag(0.0, bytes=0))
     told(lags, "n2", 10.0, Lag(4.0, bytes=70))
@@ -22,7 +22,7 @@ def test_it_is_that_of_the_slowest_node() -> None:
 
 
 def test_it_is_never_0_while_something_is_out_of_sight() -> None:
-    lags = Lags()
+    lags = ChangefeedLags()
     told(lags, "n1", 10.0, Lag(0.0, bytes=0))
     assert lags.at({"n1"}, 10.0, everyone_is_placed=True) == Lag(0.0, bytes=0)
     # A dispatcher is between two nodes; then the node is silent; then lost.

@@ -27,7 +27,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 from hedgerow.dispatcher.source.framing import Framer, StreamEnded
 from hedgerow.dispatcher.source.statements import Statement
-from hedgerow.dispatcher.stream.intake import Feed, Target
+from hedgerow.dispatcher.stream.intake import LaneIntake, Target
 from hedgerow.dispatcher.stream.router import Router
 from hedgerow.dispatcher.stream.undo import RolledBack
 from tests.data.record_binlogs import BINLOGS, FILE
@@ -142,7 +142,7 @@ def read(flavour: Flavour, batches: Iterator[list[bytes]]) -> None:
     """As a stream does it, with all tables of the recordings replicated."""
     start = Position("0-1-0" if flavour == "mariadb" else "", FILE if flavour == "mariadb" else "", 4, "s")
     collect = Coalescer(1 << 20)
-    feed = Feed(collect)
+    feed = LaneIntake(collect)
     names = [TableName("g", table).key for table in ("a", "keyless", "c", "d", "usual", "nopad")]
     targets = [Target(key, feed, start) for key in [*names, SCHEMA_DISPATCHER]]
     router = Router(flavour, start, "s", targets, classify, {})

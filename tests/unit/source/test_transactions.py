@@ -16,7 +16,7 @@ from hedgerow.common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged
 from hedgerow.dispatcher.source import transactions as t
 from hedgerow.dispatcher.source.gtid_events import tagged_gtid
 from hedgerow.dispatcher.source.refusals import mariadb_missing, refusal
-from hedgerow.dispatcher.source.statements import Kind, plain_text, statement_kind
+from hedgerow.dispatcher.source.statements import StatementKind, plain_text, statement_kind
 from tests.unit.source.packets import make_event
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -121,21 +121,21 @@ def test_mariadb_sequence_numbers_must_grow() -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("BEGIN", Kind.BEGIN),
-        ("COMMIT", Kind.COMMIT),
-        ("# Dummy event replacing event type 160 that slave cannot handle.", Kind.IGNORABLE),
-        ("SAVEPOINT `x`", Kind.IGNORABLE),
-        ("DROP /*!40005 TEMPORARY */ TABLE IF EXISTS `t`", Kind.IGNORABLE),
-        ("create temporary table x (y int)", Kind.IGNORABLE),
-        ("ROLLBACK TO `x`", Kind.ROLLBACK),
-        (" /* c */ -- d\n # e\n UPDATE x SET y = 1", Kind.CHANGE),
-        ("/*!50000 CREATE TABLE x (y int) */", Kind.DEFINITION),
-        ("/* BEGIN */ TRUNCATE x", Kind.DEFINITION),
-        ("(SELECT 1)", Kind.DEFINITION),
-        ("XA COMMIT X'31',X'',1", Kind.XA),
+        ("BEGIN", StatementKind.BEGIN),
+        ("COMMIT", StatementKind.COMMIT),
+        ("# Dummy event replacing event type 160 that slave cannot handle.", StatementKind.IGNORABLE),
+        ("SAVEPOINT `x`", StatementKind.IGNORABLE),
+        ("DROP /*!40005 TEMPORARY */ TABLE IF EXISTS `t`", StatementKind.IGNORABLE),
+        ("create temporary table x (y int)", StatementKind.IGNORABLE),
+        ("ROLLBACK TO `x`", StatementKind.ROLLBACK),
+        (" /* c */ -- d\n # e\n UPDATE x SET y = 1", StatementKind.CHANGE),
+        ("/*!50000 CREATE TABLE x (y int) */", StatementKind.DEFINITION),
+        ("/* BEGIN */ TRUNCATE x", StatementKind.DEFINITION),
+        ("(SELECT 1)", StatementKind.DEFINITION),
+        ("XA COMMIT X'31',X'',1", StatementKind.XA),
     ],
 )
-def test_kinds_of_statements(text: str, kind: Kind) -> None:
+def test_kinds_of_statements(text: str, kind: StatementKind) -> None:
     event = query(text.encode())
     assert statement_kind(plain_text(event, len(event) - len(text))) == kind
 

@@ -16,7 +16,7 @@ from sqlglot import exp
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.ddl import Classified, Kind, classify
+from hedgerow.dispatcher.ddl import Classified, DdlKind, classify
 from hedgerow.dispatcher.ddl.lexer import ANSI_QUOTES, MSSQL, NO_BACKSLASH_ESCAPES, Token, tokens
 from hedgerow.dispatcher.ddl.model import at_byte
 from hedgerow.sandbox.flavours import FLAVOURS
@@ -60,8 +60,8 @@ def test_statement(case: Case) -> None:
     )
     assert shown == case
     assert set(found.creates) | set(found.drops) | set(found.needs) <= set(found.touches)
-    everything = found.kind in (Kind.UNKNOWN, Kind.DML)
-    assert found.scope == (pb.EVERYTHING if everything else pb.SCHEMA if found.kind is Kind.SCHEMA else pb.TABLES)
+    everything = found.kind in (DdlKind.UNKNOWN, DdlKind.DML)
+    assert found.scope == (pb.EVERYTHING if everything else pb.SCHEMA if found.kind is DdlKind.SCHEMA else pb.TABLES)
     if found.ignorable or everything:
         assert found.reason
 
@@ -134,7 +134,7 @@ def test_noise_changes_nothing(case: Case, noise: list[str], lower: bool, ansi: 
 @given(st.text(max_size=60), st.sampled_from(["mysql", "mariadb"]))
 def test_any_text_is_classified(text: str, flavour: Flavour) -> None:
     found = classify(text, "d", flavour)
-    assert found.kind is not Kind.UNKNOWN or found.scope == pb.EVERYTHING
+    assert found.kind is not DdlKind.UNKNOWN or found.scope == pb.EVERYTHING
 
 
 @given(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=20))
@@ -202,7 +202,7 @@ def test_a_space_of_the_client() -> None:
 
 def test_brackets_quote_in_mssql_mode() -> None:
     assert classify("DROP TABLE [a]]b]", "d", "mariadb", sql_mode=MSSQL).drops == (TableName("d", "a]b"),)
-    assert classify("DROP TABLE [a]", "d", "mysql", sql_mode=MSSQL).kind is Kind.UNKNOWN
+    assert classify("DROP TABLE [a]", "d", "mysql", sql_mode=MSSQL).kind is DdlKind.UNKNOWN
 
 
 FILLS = {
@@ -252,7 +252,7 @@ FILLS = {
 def test_what_each_server_would_choose_for_itself(clauses: str) -> None:
     for flavour in FLAVOURS:
         found = classify(f"ALTER TABLE t {clauses}", "d", flavour)
-        assert found.kind is Kind.TABLE
+        assert found.kind is DdlKind.TABLE
         shown = [
             f"{'ordered ' * fill.ordered}{fill.what}{f' where {fill.numbered} is empty' * bool(fill.numbered)}"
             for fill in found.fills

@@ -11,7 +11,7 @@ from hedgerow.dispatcher.stream.idle_advance import (
     FOREIGN_SECONDS,
     MANY,
     MANY_SECONDS,
-    Pace,
+    IdleAdvance,
     Read,
 )
 
@@ -19,8 +19,8 @@ DAY = 86_400
 START = Read(file="b.000001", offset=500, source_id="s")
 
 
-def pace() -> Pace:
-    made = Pace(0.0)
+def pace() -> IdleAdvance:
+    made = IdleAdvance(0.0)
     made.begin([Position("", "b.000001", 900, "s"), Position("", "b.000001", 500, "s")])
     return made
 

@@ -9,7 +9,7 @@ from hedgerow.common.errors import SinkUnavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.control.pending import Placement
 from hedgerow.dispatcher.sink.inquiry import Answer, Fate, describe
-from hedgerow.dispatcher.stream.stall import ASK_AGAIN_SECONDS, SILENT_SECONDS, Silence
+from hedgerow.dispatcher.stream.stall import ASK_AGAIN_SECONDS, SILENT_SECONDS, StallMonitor
 from hedgerow.dispatcher.stream.standing import Standing
 
 
@@ -43,11 +43,11 @@ def test_only_the_dispatchers_of_the_silent_lane_are_marked_and_only_while_it_is
     for standing in standings.values():
         standing.run()
     silent, other = Lane(("s.a", "s.b"), 100.0), Lane(("s.c",), 110.0)
-    ports: Any = [silent, other]
-    silence = Silence("sink:3306")
+    lanes: Any = [silent, other]
+    silence = StallMonitor("sink:3306")
 
     def states(now: float) -> tuple[bool, list[int]]:
-        changed = silence.look(ports, standings, now)
+        changed = silence.look(lanes, standings, now)
         return changed, [standing.state for standing in standings.values()]
 
     running, marked = [pb.RUNNING] * 3, [pb.RETRYING, pb.RETRYING, pb.RUNNING]
@@ -71,13 +71,13 @@ def test_a_dispatcher_that_waits_at_a_ddl_goes_on_waiting_there() -> None:
     ddl = pb.Ddl(statement="ALTER TABLE s.a ADD v INT")
     standings["*"].block(ddl)
     lane = Lane(("*", "s.a", "s.b"), 0.0)
-    ports: Any = [lane]
-    silence = Silence("sink")
-    silence.look(ports, standings, 1000.0)
+    lanes: Any = [lane]
+    silence = StallMonitor("sink")
+    silence.look(lanes, standings, 1000.0)
     assert [standing.state for standing in standings.values()] == [pb.BLOCKED, pb.RETRYING, pb.RETRYING]
     standings["s.a"].block(ddl)
     lane.began_at = None
-    assert silence.look(ports, standings, 1001.0)
+    assert silence.look(lanes, standings, 1001.0)
     assert [standing.state for standing in standings.values()] == [pb.BLOCKED, pb.BLOCKED, pb.RUNNING]
     assert standings["*"].report().blocked == standings["s.a"].report().blocked == ddl
 
@@ -87,8 +87,8 @@ def test_a_table_that_was_dropped_meanwhile_is_left_alone() -> None:
     standings["s.a"].give_up(SinkUnavailable("another"))
     lane = Lane(("s.a",), 0.0)
     del lane.targets["s.a"]
-    ports: Any = [lane]
-    Silence("sink").look(ports, standings, 1000.0)
+    lanes: Any = [lane]
+    StallMonitor("sink").look(lanes, standings, 1000.0)
     assert standings["s.a"].is_broken
 
 
@@ -97,16 +97,16 @@ class Inquiry:
     answer: Answer | None = None
 
 
-def looked(lane: Lane, silence: Silence, standings: dict[str, Standing], now: float) -> str:
-    ports: Any = [lane]
-    silence.look(ports, standings, now)
+def looked(lane: Lane, silence: StallMonitor, standings: dict[str, Standing], now: float) -> str:
+    lanes: Any = [lane]
+    silence.look(lanes, standings, now)
     return str(standings["s.a"].report().error)
 
 
-def silent_lane() -> tuple[Lane, Silence, dict[str, Standing]]:
+def silent_lane() -> tuple[Lane, StallMonitor, dict[str, Standing]]:
     standings = {"s.a": Standing(Placement("s.a", 1, 0))}
     standings["s.a"].run()
-    return Lane(("s.a",), 0.0, inquiry=Inquiry()), Silence("sink"), standings
+    return Lane(("s.a",), 0.0, inquiry=Inquiry()), StallMonitor("sink"), standings
 
 
 def test_a_lane_whose_session_is_gone_ends() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hedgerow.common.binlog.gtid import MysqlGtidSet
 from hedgerow.common.binlog.position import Position, least
 from hedgerow.common.mysql.connect import Flavour
-from hedgerow.dispatcher.stream.intake import Feed, Target
+from hedgerow.dispatcher.stream.intake import LaneIntake, Target
 from hedgerow.dispatcher.stream.router import Router
 from tests.unit.dispatcher.binlog import SOURCE, Binlog
 from tests.unit.dispatcher.test_router import FILE, MANY, Collected, classify
@@ -29,7 +29,7 @@ def written(flavour: Flavour) -> tuple[list[list[bytes]], list[int]]:
 def received(flavour: Flavour, positions: list[Position], events: list[list[bytes]]) -> dict[str, list[int]]:
     """What the dispatchers s.a, s.b and s.c at these positions get, as numbers of transactions; none is ahead then."""
     lane = Collected()
-    targets = [Target(f"s.{name}", Feed(lane), position) for name, position in zip("abc", positions, strict=True)]
+    targets = [Target(f"s.{name}", LaneIntake(lane), position) for name, position in zip("abc", positions, strict=True)]
     router = Router(flavour, least(positions, flavour), "1", targets, classify, {})
     router.route([event for transaction in events for event in transaction], 0, MANY, MANY)
     assert not any(target.ahead or target.covered for target in targets)

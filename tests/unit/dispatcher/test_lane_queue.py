@@ -13,7 +13,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.binlog.batch import Batch
 from hedgerow.dispatcher.sink.writer import Writer
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.stream.lane_queue import Port
+from hedgerow.dispatcher.stream.lane_queue import LaneQueue
 from hedgerow.dispatcher.stream.wake import Wake
 
 
@@ -27,11 +27,11 @@ def spec_in(directory: Path) -> Spec:
 def test_a_lane_that_was_never_asked_to_claim_is_idle(tmp_path: Path) -> None:
     """A stream that is cancelled while it opens its lanes waits for those that work, and only for them."""
     wake = Wake()
-    port = Port(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
+    queue = LaneQueue(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
     try:
-        assert port.idle
+        assert queue.idle
     finally:
-        port.lane.stop()
+        queue.lane.stop()
         wake.close()
 
 
@@ -55,27 +55,27 @@ def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeyp
     """A lane that updates a row which is deleted takes itself for fenced."""
     monkeypatch.setattr("hedgerow.dispatcher.stream.lane_queue.Lane", GivenTo)
     wake = Wake()
-    port = Port(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
+    queue = LaneQueue(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
     wake.close()
-    port.claim({"s.a": 1, "s.b": 1})
-    port.drop("s.a")
+    queue.claim({"s.a": 1, "s.b": 1})
+    queue.drop("s.a")
     end = Position(file="b.000001", offset=900, source_id="1")
-    port.advance(end, 1, 0, 0.0, leaving=True)
-    port.give(end)
-    (batch,) = port.lane.batches  # type: ignore[attr-defined]
+    queue.advance(end, 1, 0, 0.0, leaving=True)
+    queue.give(end)
+    (batch,) = queue.lane.batches  # type: ignore[attr-defined]
     assert batch.progress == {"s.b": end}
 
 
 def test_a_lane_is_at_work_from_what_it_was_given_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hedgerow.dispatcher.stream.lane_queue.Lane", GivenTo)
     wake = Wake()
-    port = Port(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
-    assert port.at_work(time.monotonic() + 100) == 0
-    port.claim({"s.a": 1})
-    assert 100 <= port.at_work(time.monotonic() + 100) < 110
-    port._on_done()
-    assert port.at_work(time.monotonic() + 100) == 0
-    port.advance_to({"s.a"}, Position(file="b.000001", offset=5, source_id="1"))
-    port.give(Position(file="b.000001", offset=5, source_id="1"))
-    assert 100 <= port.at_work(time.monotonic() + 100) < 110
+    queue = LaneQueue(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
+    assert queue.at_work(time.monotonic() + 100) == 0
+    queue.claim({"s.a": 1})
+    assert 100 <= queue.at_work(time.monotonic() + 100) < 110
+    queue._on_done()
+    assert queue.at_work(time.monotonic() + 100) == 0
+    queue.advance_to({"s.a"}, Position(file="b.000001", offset=5, source_id="1"))
+    queue.give(Position(file="b.000001", offset=5, source_id="1"))
+    assert 100 <= queue.at_work(time.monotonic() + 100) < 110
     wake.close()
