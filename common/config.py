@@ -85,6 +85,8 @@ class NodeConfig(_Settings):
     listen: str = "127.0.0.1:7300"
     advertise: str | None = None
     metrics: str | None = None
+    probes: str | None = None
+    etcd_patience: float = Field(default=0.0, ge=0)
     lease_ttl: int = Field(default=5, ge=2, le=60)
     drain_deadline: float = Field(default=20.0, gt=0)
     secrets_dirs: Annotated[tuple[str, ...], NoDecode] = secrets.DEFAULT_DIRECTORIES
@@ -100,7 +102,7 @@ class NodeConfig(_Settings):
             raise ValueError("not a list of host:port")
         return tuple(part.strip() for part in parts)
 
-    @field_validator("etcd", "listen", "advertise", "metrics")
+    @field_validator("etcd", "listen", "advertise", "metrics", "probes")
     @classmethod
     def _host_and_port(cls, value: Any) -> Any:
         for address in value if isinstance(value, tuple) else (value,):

@@ -15,6 +15,7 @@ import faulthandler
 import gc
 import os
 import signal
+import time
 from importlib.metadata import version
 
 import structlog
@@ -34,6 +35,7 @@ from hedgerow.coordinator.coordinator import Coordinator
 from hedgerow.coordinator.preflight.run import preflight
 from hedgerow.dispatcher.control.service import DispatchService
 from hedgerow.maintainer.host import HostService
+from hedgerow.probes import Probes
 
 log = structlog.get_logger()
 
@@ -45,14 +47,23 @@ _HARD_STOP_SECONDS = 10.0
 
 
 async def run_node(config: NodeConfig) -> int:
-    """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput, and at the first start EtcdUnavailable and
-    EtcdRefused. Once it has been a member it outlasts whatever etcd does."""
+    """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput, and at the first start EtcdRefused, and
+    EtcdUnavailable after `etcd_patience`. Once it has been a member it outlasts whatever etcd does."""
     secrets.restrict(config.secrets_dirs, config.password_env_prefix)
     stop = _Stop(config.drain_deadline)
     faulthandler.register(signal.SIGUSR1)  # where every thread is, to stderr
     gc.freeze()  # collecting garbage stops all threads; it need not look at what was imported, which takes 30 ms
     if config.metrics is not None:
         _serve_metrics(config.metrics)
+    async with Probes(config.probes) as probes:
+        await _live(config, stop, probes)
+    log.info("stopped")
+    return 0
+
+
+async def _live(config: NodeConfig, stop: _Stop, probes: Probes) -> None:
+    """One life after the other."""
+    patient_until = time.monotonic() + config.etcd_patience
     joined_before = False
     former: int | None = None  # the lease of the life before
     while not stop.asked.is_set():
@@ -70,15 +81,16 @@ async def run_node(config: NodeConfig) -> int:
                 if former is not None:
                     await _revoke(etcd, former)
                 former = membership.session.lease
-                await _Life(config, etcd, membership).run(stop)
+                life = _Life(config, etcd, membership)
+                with probes.ready_while(lambda: life.takes_work and not stop.asked.is_set()):  # noqa: B023 - this one
+                    await life.run(stop)
         except (EtcdUnavailable, EtcdRefused, LostOwnership) as error:
-            if not joined_before:
+            patient = isinstance(error, EtcdUnavailable) and time.monotonic() < patient_until
+            if not joined_before and not patient:
                 raise
             log.warning("not-joined", error=str(error))
         if not stop.asked.is_set():
             await asyncio.sleep(_REJOIN_PAUSE_SECONDS)
-    log.info("stopped")
-    return 0
 
 
 async def _revoke(etcd: Etcd, lease: int) -> None:
@@ -129,16 +141,25 @@ class _Life:
         self._coordinator = Coordinator(membership, etcd, Keys(config.cluster).root, self._peers)
         self._admin = AdminService(self._coordinator, membership, self._peers, preflight)
         self._server = Server()
+        self._listening = False
         v1 = "hedgerow.v1"
         self._server.add(f"{v1}.Admin", admin_pb2_grpc.add_AdminServicer_to_server, self._admin)
         self._server.add(f"{v1}.MaintainerHost", maintainer_pb2_grpc.add_MaintainerHostServicer_to_server, self._host)
         self._server.add(f"{v1}.Dispatch", dispatch_pb2_grpc.add_DispatchServicer_to_server, self._dispatch)
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether it is a member that the others can reach and may give work to. The session's clock tells, so that a
+        node that was cut off from etcd knows by itself."""
+        membership = self._membership
+        return self._listening and membership.session.valid and membership.info.liveness == pb.ALIVE
 
     async def run(self, stop: _Stop) -> None:
         """Until the session is lost or a stop is asked for. Leaves nothing behind."""
         coordinating = None
         try:
             await self._server.start(self._config.listen)
+            self._listening = True
             coordinating = asyncio.create_task(self._coordinator.run(), name="coordinator")
             session = self._membership.session
             await _first(session.lost.wait(), stop.asked.wait(), coordinating)

@@ -29,6 +29,8 @@ from hedgerow.common.pb.v1 import admin_pb2 as pb
 @click.option("--listen", metavar="HOST:PORT", help="Where to serve gRPC. [127.0.0.1:7300]")
 @click.option("--advertise", metavar="HOST:PORT", help="Where peers and users reach it. [the listen address]")
 @click.option("--metrics", metavar="HOST:PORT", help="Where to serve Prometheus metrics. [not served]")
+@click.option("--probes", metavar="HOST:PORT", help="Where to serve liveness and readiness. [not served]")
+@click.option("--etcd-patience", type=float, metavar="SECONDS", help="How long a start waits for etcd. [0]")
 @click.option("--lease-ttl", type=int, metavar="SECONDS", help="A silent node is replaced after it. [5]")
 @click.option("--drain-deadline", type=float, metavar="SECONDS", help="Longest hand-over on SIGTERM. [20]")
 @click.option("--secrets-dirs", multiple=True, metavar="DIR", help="Below these, URIs name files. [/run/secrets, ...]")

@@ -19,6 +19,7 @@ from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.sandbox.etcd import EtcdCluster
 from hedgerow.sandbox.ports import free_port
+from hedgerow.sandbox.probe import ask
 from hedgerow.sandbox.process import ManagedProcess, SandboxError, remove_directory, temporary_directory, wait_until
 from hedgerow.sandbox.servers import ServerPair, start_server_pair
 
@@ -53,12 +54,14 @@ class NodeProcess:
         self.name = name
         self.address = f"127.0.0.1:{port or free_port()}"
         self.metrics = f"127.0.0.1:{free_port()}"
+        self.probes = f"127.0.0.1:{free_port()}"
         self._config = directory / f"{name}.toml"
         values: dict[str, Any] = {
             "name": name,
             "etcd": list(etcd),
             "listen": self.address,
             "metrics": self.metrics,
+            "probes": self.probes,
             "log_format": "json",
             "secrets_dirs": [tempfile.gettempdir()],
             **settings,
@@ -82,6 +85,10 @@ class NodeProcess:
     def client(self) -> Client:
         """For asking often without a process for each question."""
         return Client(ClientConfig.load(None, {"addr": self.address}))
+
+    def probe(self, service: str) -> str:
+        """What the node says of itself when an orchestrator asks: see sandbox.probe."""
+        return ask(self.probes, service)
 
     def answers(self) -> bool:
         try:
