@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
+from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Option, Server
 from tests.integration.cluster.conftest import query
@@ -85,9 +85,7 @@ def uri(server: Server, user: str) -> str:
 
 
 def nobody_listens() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def test_unreachable_etcd() -> None:

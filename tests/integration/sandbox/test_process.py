@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -101,5 +103,23 @@ def test_ports_are_free_and_given_once() -> None:
     assert len(set(ports)) == len(ports)
     ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert max(ports) < ephemeral
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", ports[0]))
+    for _ in range(2):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", ports[0]))
+        with socket.create_server(("127.0.0.1", ports[0])):
+            socket.create_connection(("127.0.0.1", ports[0])).close()
+
+
+def test_no_two_processes_are_given_the_same_port() -> None:
+    take = "import random, sys; from hedgerow.sandbox.ports import free_port; random.seed(7)"
+    take += "; print(*(free_port() for _ in range(20)), flush=True); sys.stdin.read()"
+    given: list[int] = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            process = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", take], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            assert process.stdout is not None
+            given += map(int, process.stdout.readline().split())
+    assert len(given) == 60
+    assert len(set(given)) == 60
