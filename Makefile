@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 FLAVOUR ?= mariadb
 ARGS ?=
+PROCESSES ?= auto
 NAMES ?=
 
 .PHONY: help setup demo playground test fuzz storm versions crash-matrix bench bench-failover bench-ddl bench-idle \
@@ -21,8 +22,9 @@ demo: setup ## replicate a live workload, kill the owner, compare source and sin
 playground: setup ## keep such a cluster running to play with
 	@.venv/bin/hedgerow playground --flavour $(FLAVOUR) $(ARGS)
 
-test: setup ## every test; MySQL's too if there is one (make mysql)
-	.venv/bin/pytest $(ARGS)
+# Whole files in their order, so that neighbours share a cluster, and the short unit tests are left to level the end.
+test: setup ## every test; MySQL's too if there is one (make mysql); ARGS='-n 0 tests/unit' for some, in one process
+	.venv/bin/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 versions: setup ## types, DDL, sources and sinks on every version that make servers has fetched, and upgrades
 	scripts/test_versions.sh $(NAMES)

@@ -3,6 +3,10 @@
 Tests that take `flavour` (directly, or through `server_pair`) run once per flavour. A flavour that cannot be started
 here is skipped, and the end of the run says so loudly.
 
+Tests run in several processes (make test), and each process takes whole files; session and package fixtures are each
+process's own. So nothing here may have a fixed port, a fixed path outside of a temporary directory, or need the machine
+for itself.
+
 The servers behind `server_pair` live for the session; a test finds them without user databases and without schema
 `hedgerow`, but with a binlog of what went before. A test that restarts, kills or freezes servers takes them from
 `start_pair`, which are its own.
@@ -20,10 +24,11 @@ import pytest
 from hedgerow.common.mysql import secrets
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher import metrics
-from hedgerow.sandbox.flavours import FLAVOURS, flavour_available, flavours_available
+from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.process import running_children
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import Option, Server, ServerPair, start_server_pair
+from tests import summary
 
 # Examples are judged by what they do, never by how long they take: machines are shared.
 hypothesis.settings.register_profile("hedgerow", deadline=None)
@@ -32,7 +37,6 @@ hypothesis.settings.load_profile("hedgerow")
 secrets.restrict([tempfile.gettempdir()], secrets.DEFAULT_PREFIX)
 
 _SYSTEM_SCHEMAS = ("mysql", "sys", "information_schema", "performance_schema")
-_skipped = pytest.StashKey[set[str]]()
 
 
 class StartPair(Protocol):
@@ -50,23 +54,27 @@ def flavour(request: pytest.FixtureRequest) -> Flavour:
     wanted: Flavour = request.param
     found = flavour_available(wanted)
     if not found.available:
-        request.config.stash.setdefault(_skipped, set()).add(wanted)
         pytest.skip(str(found))
     return wanted
 
 
 @pytest.fixture(scope="session")
-def _session_pair(flavour: Flavour) -> Iterator[ServerPair]:
-    pair = start_server_pair(flavour)
-    yield pair
-    pair.close()
+def _session_pairs() -> Iterator[dict[Flavour, ServerPair]]:
+    """Of each flavour that was asked for; they stay while tests of the other flavour run."""
+    pairs: dict[Flavour, ServerPair] = {}
+    yield pairs
+    for pair in pairs.values():
+        pair.close()
 
 
 @pytest.fixture
-def server_pair(_session_pair: ServerPair) -> Iterator[ServerPair]:
+def server_pair(flavour: Flavour, _session_pairs: dict[Flavour, ServerPair]) -> Iterator[ServerPair]:
     """A running source and sink without user databases. Leave them running: see `start_pair`."""
-    yield _session_pair
-    for server in (_session_pair.source, _session_pair.sink):
+    if flavour not in _session_pairs:
+        _session_pairs[flavour] = start_server_pair(flavour)
+    pair = _session_pairs[flavour]
+    yield pair
+    for server in (pair.source, pair.sink):
         assert server.running, f"a test ended the session's {server.name}: it should use start_pair"
         drop_user_databases(server)
 
@@ -132,9 +140,5 @@ def _nothing_left_running() -> Iterator[None]:
     assert not left, f"processes that no test stopped: {left}"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    skipped = config.stash.get(_skipped, set())
-    for found in flavours_available():
-        if found.flavour in skipped:
-            terminalreporter.section(f"NOT TESTED: {found.flavour.upper()}", sep="!", red=True, bold=True)
-            terminalreporter.write_line(f"Every test on {found.flavour} was skipped. {found}", red=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    summary.write(terminalreporter)

@@ -1,4 +1,4 @@
-"""One cluster per flavour for all drills, and their reports at the end of the run.
+"""One cluster per flavour for all drills; their reports come at the end of the run (tests/summary.py).
 
 One drill alone, and what it did: pytest -s tests/integration/drills -k frozen_in_a_transaction
 """
@@ -13,11 +13,11 @@ import pytest
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.drill import Drill, Report
 from hedgerow.sandbox.wired import WiredCluster
+from tests import summary
 from tests.integration.cluster.conftest import check_invariants
 
 StartDrill = Callable[..., Drill]
 Judge = Callable[[Report], Report]
-_reports = pytest.StashKey[list[Report]]()
 
 
 @pytest.fixture(scope="package")
@@ -43,7 +43,7 @@ def judge(request: pytest.FixtureRequest) -> Judge:
     """Nothing may be lost or doubled, the table without a key included."""
 
     def judged(report: Report) -> Report:
-        request.config.stash.setdefault(_reports, []).append(report)
+        request.node.user_properties.append((summary.DRILL, str(report)))
         print(f"\n{report}")
         assert report.comparison.equal, str(report.comparison)
         assert any(table.table.endswith(".audit") and table.source_rows for table in report.comparison.tables)
@@ -51,11 +51,3 @@ def judge(request: pytest.FixtureRequest) -> Judge:
         return report
 
     return judged
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    reports = config.stash.get(_reports, [])
-    if reports:
-        terminalreporter.section("drills")
-        for report in reports:
-            terminalreporter.write_line(str(report))
