@@ -5,7 +5,7 @@ wanted with those that the stream serves, and when they differ stops the stream,
 all creates and removes that came in meanwhile are one restart. A removed dispatcher is reported as gone only after the
 stream that wrote for it has ended.
 
-Order: `Writer.epoch` is raised before `take_over` returns, so a Bootstrap is answered by lanes of the new epoch. A
+Order: the fencing token is replaced before `take_over` returns, so a Bootstrap is answered by lanes of the new epoch. A
 report of a stream that is no longer the manager's is ignored, but for its last one, which is taken when it ends.
 """
 
@@ -25,7 +25,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher import metrics
 from hedgerow.dispatcher.control.board import Dispatcher
 from hedgerow.dispatcher.control.pending import PendingRequests, Placement, RequestKind
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken, FencingToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
 from hedgerow.dispatcher.stream.report import Mailbox, Report
@@ -67,7 +67,7 @@ class OpenStream(Protocol):
     def __call__(
         self,
         spec: Spec,
-        writer: Writer,
+        token: CurrentToken,
         placements: tuple[Placement, ...],
         *,
         post: Callable[[Report], None],
@@ -93,7 +93,7 @@ class Manager:
         self.spec = spec
         self.owner = owner
         self.version = 1
-        self._writer = Writer(spec.uid, owner.epoch, owner.node)
+        self._token = FencingToken(spec.uid, owner.epoch)
         self._open_stream = open_stream
         self._stop_grace = stop_grace_seconds
         self._pending = PendingRequests()
@@ -123,8 +123,7 @@ class Manager:
         Dispatchers that are healthy go on at its epoch; with another spec they restart.
         """
         former, self.owner = self.owner, owner
-        self._writer.owner = owner.node
-        self._writer.epoch = owner.epoch
+        self._token = FencingToken(spec.uid, owner.epoch)
         for dispatcher in self._dispatchers.values():
             dispatcher.take_over(owner.epoch)
         dropped, removing = self._pending.take_over(owner, self._dispatchers)
@@ -278,7 +277,7 @@ class Manager:
         self._began_at = None
         self._stream = self._open_stream(
             self.spec,
-            self._writer,
+            lambda: self._token,
             placements,
             post=mailbox.put,
             ended=lambda: _call(loop, ended.set),

@@ -20,7 +20,7 @@ from hedgerow.common.binlog.position import Position, farthest, least, readable
 from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.ddl.kept import KeptSession
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.barrier import StreamBarrier
@@ -54,7 +54,7 @@ class StreamAttempt:
     def __init__(
         self,
         spec: Spec,
-        writer: Writer,
+        token: CurrentToken,
         standings: Mapping[str, Standing],
         *,
         server_id: int,
@@ -69,7 +69,7 @@ class StreamAttempt:
         """`standings`: the dispatchers to serve. `until` (monotonic): when it is over, because others join. `publish`
         sends a report of them; `lag` and `undone` (rows that are known not to hold) outlive the attempt."""
         self._spec = spec
-        self._writer = writer
+        self._token = token
         self._standings = dict(standings)
         self._server_id = server_id
         self._until = until
@@ -79,7 +79,7 @@ class StreamAttempt:
         self._publish = publish
         self._lag = lag
         self._undone = Undone() if undone is None else undone
-        self._lanes = Lanes(spec, writer, self._standings, wake)
+        self._lanes = Lanes(spec, token, self._standings, wake)
         self._reader: Reader | None = None
         self._router: Router | None = None
         self._reading = Reading(lag)
@@ -112,7 +112,7 @@ class StreamAttempt:
         self._lag.connected(reader.clock, reader.source_id)
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
             start = replace(start, gtid_set="")
-        net = Net(self._spec, self._writer, self._lanes.ask) if SCHEMA_DISPATCHER in starts else None
+        net = Net(self._spec, self._token, self._lanes.ask) if SCHEMA_DISPATCHER in starts else None
         targets, classify, prepared = self._lanes.targets, Classifier(self._spec), self._lanes.prepared()
         undone, skips = self._undone, self._spec.skips
         self._router = Router(flavour, start, reader.source_id, targets, classify, prepared, net, undone, skips)
@@ -256,7 +256,7 @@ class StreamAttempt:
         rows_follow = router.rows_follow
         behind = router.position_behind_ddl()
         begin = router.position if rows_follow else behind
-        barrier = StreamBarrier(self._spec, self._writer, ddl, behind, begin, statement, self._kept)
+        barrier = StreamBarrier(self._spec, self._token, ddl, behind, begin, statement, self._kept)
         blocked = barrier.block(target for target in router.targets() if not target.covered)
         if blocked == {SCHEMA_DISPATCHER} and barrier.only_creates and self._write(barrier, router.position, {}):
             # Nobody waits for it, as the sink has confirmed: there is nothing for a maintainer to decide.
@@ -270,7 +270,7 @@ class StreamAttempt:
                 self._standings[key].block(ddl)
             self._tell(0.0)
             while blocked:
-                write, passed = barrier.read(self._decisions.take(ddl, self._writer.epoch), blocked)
+                write, passed = barrier.read(self._decisions.take(ddl, self._token().epoch), blocked)
                 written = write is not None and self._write(barrier, router.position, write.flushed)
                 for key in passed & barrier.dropped:
                     router.drop(key)

@@ -16,7 +16,7 @@ from hedgerow.dispatcher.sink.ddl.execute import NotFlushed, execute_ddl
 from hedgerow.dispatcher.sink.ddl.kept import KeptSession
 from hedgerow.dispatcher.sink.ddl.survey import unlisted
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.source.statements import Statement
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
@@ -32,7 +32,7 @@ class StreamBarrier:
     def __init__(
         self,
         spec: Spec,
-        writer: Writer,
+        token: CurrentToken,
         ddl: pb.Ddl,
         position: Position,
         begin: Position,
@@ -42,7 +42,7 @@ class StreamBarrier:
         """`kept`: a session with the sink, from one DDL to the next."""
         self._kept = kept
         self._spec = spec
-        self._writer = writer
+        self._token = token
         self._ddl = ddl
         self._statement = statement
         self.position = position
@@ -88,7 +88,7 @@ class StreamBarrier:
             execute_ddl(
                 self._spec.sink,
                 self._spec.flavour,
-                self._writer,
+                self._token(),
                 generation,
                 self._to_execute(cut),
                 self.position,
@@ -119,7 +119,7 @@ class StreamBarrier:
         if ddl.refusal:
             raise UnsupportedEvent(ddl.refusal)
         if ddl.skipped and ddl.scope == pb.EVERYTHING:
-            found = unlisted(self._spec.sink, self._spec.flavour, self._writer.uid, self._spec.filter, cut)
+            found = unlisted(self._spec.sink, self._spec.flavour, self._spec.uid, self._spec.filter, cut)
             ddl = pb.Ddl()
             ddl.CopyFrom(self._ddl)
             ddl.creates.extend(name.write() for name in found)

@@ -22,7 +22,7 @@ from hedgerow.dispatcher.sink.binlog.batch import Batch
 from hedgerow.dispatcher.sink.binlog.coalesce import Check, Coalescer
 from hedgerow.dispatcher.sink.binlog.lane import Applied, Lane
 from hedgerow.dispatcher.sink.inquiry import Inquiry
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.idle_advance import IdleAdvance, Read
 from hedgerow.dispatcher.stream.intake import LaneIntake, Target
@@ -45,7 +45,7 @@ class LaneFailed(Exception):
 class LaneQueue:
     """Used by the stream's thread."""
 
-    def __init__(self, number: int, spec: Spec, writer: Writer, wake: Wake) -> None:
+    def __init__(self, number: int, spec: Spec, token: CurrentToken, wake: Wake) -> None:
         """Starts the lane's thread. `wake` is set after each batch and when the lane fails."""
         self._flavour: Flavour = spec.flavour
         self._changefeed = spec.name
@@ -58,7 +58,7 @@ class LaneQueue:
         self._idle = IdleAdvance(time.monotonic())
         self.keys: frozenset[str] = frozenset()
         self.targets: dict[str, Target] = {}
-        self.lane = Lane(spec.sink, spec.flavour, writer, number, self._on_done)
+        self.lane = Lane(spec.sink, spec.flavour, token, number, self._on_done)
 
     def claim(self, generations: Mapping[str, int]) -> dict[str, Position]:
         """Once. Raises Fenced as it is, LaneFailed for any other error, LaneStopped."""

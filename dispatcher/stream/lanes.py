@@ -26,7 +26,7 @@ from hedgerow.dispatcher.sink.columns.shapes import Shapes
 from hedgerow.dispatcher.sink.columns.tables import read_shapes
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.refusals import refusal
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.definitions import Definitions
 from hedgerow.dispatcher.stream.intake import Target
@@ -46,9 +46,9 @@ FINISH_SECONDS = 1.0  # that lanes have to finish what they were given, when the
 class Lanes:
     """Iterates over the lanes that have claimed. `others` are the connections to the sink that are no lanes'."""
 
-    def __init__(self, spec: Spec, writer: Writer, standings: Mapping[str, Standing], wake: Wake) -> None:
+    def __init__(self, spec: Spec, token: CurrentToken, standings: Mapping[str, Standing], wake: Wake) -> None:
         self._spec = spec
-        self._writer = writer
+        self._token = token
         self._standings = standings
         self._wake = wake
         self._all: list[LaneQueue] = []
@@ -82,7 +82,7 @@ class Lanes:
     def _open(self, number: int, generations: dict[str, int], between: Callable[[], None]) -> Mapping[str, Position]:
         while generations:
             between()
-            queue = LaneQueue(number, self._spec, self._writer, self._wake)
+            queue = LaneQueue(number, self._spec, self._token, self._wake)
             self._opening = [queue]
             between()  # a cut from here on sees the lane
             try:
@@ -108,7 +108,7 @@ class Lanes:
         """Those that another has claimed, or whose progress row is gone."""
         with self.ask() as connection:
             rows = {row.dispatcher: (row.epoch, row.generation) for row in list_progress(connection, self._spec.uid)}
-        epoch = self._writer.epoch
+        epoch = self._token().epoch
         return {key for key, generation in generations.items() if rows.get(key, (epoch + 1, 0)) > (epoch, generation)}
 
     def prepared(self) -> dict[str, set[str]]:

@@ -29,7 +29,7 @@ from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher import metrics
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 
 log = structlog.get_logger()
@@ -42,11 +42,11 @@ Ask: TypeAlias = "Callable[[], AbstractContextManager[Connection[Cursor]]]"
 class Net:
     """For one stream that serves the schema dispatcher."""
 
-    def __init__(self, spec: Spec, writer: Writer, sink: Ask) -> None:
+    def __init__(self, spec: Spec, token: CurrentToken, sink: Ask) -> None:
         """`sink` connects for a question. The schema dispatcher is claimed already: from now on nobody else ends a DDL.
         Raises SinkUnavailable, SinkRefused."""
         self._spec = spec
-        self._writer = writer
+        self._token = token
         self._sink = sink
         with sink() as connection:
             self._replicated = self._list(connection)
@@ -61,7 +61,7 @@ class Net:
         Returns where a dispatcher has come meanwhile. Raises TableUnreplicated, Fenced, SinkRefused; SinkUnavailable
         also while the owner takes the changefeed over, which changes the list where the filter is another.
         """
-        epoch = self._writer.epoch
+        epoch = self._token().epoch
         with self._sink() as connection:
             if find_fence(connection, self._spec.uid) < epoch:
                 raise SinkUnavailable(

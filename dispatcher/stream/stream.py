@@ -23,7 +23,7 @@ from hedgerow.common.lag import Lag
 from hedgerow.dispatcher import metrics
 from hedgerow.dispatcher.control.pending import Placement
 from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.attempt import Cancelled, StreamAttempt
 from hedgerow.dispatcher.stream.decision import BarrierDecision, BarrierDecisions
@@ -48,7 +48,7 @@ class Stream:
     def __init__(
         self,
         spec: Spec,
-        writer: Writer,
+        token: CurrentToken,
         placements: tuple[Placement, ...],
         *,
         post: Callable[[Report], None],
@@ -56,7 +56,7 @@ class Stream:
     ) -> None:
         """`post` gets reports; `ended` is called last, when all threads have ended. Both in the stream's thread."""
         self._spec = spec
-        self._writer = writer
+        self._token = token
         self._standings = {placement.dispatcher: Standing(placement) for placement in placements}
         self._post = post
         self._ended = ended
@@ -165,7 +165,7 @@ class Stream:
             standing.begin()
         attempt = StreamAttempt(
             self._spec,
-            self._writer,
+            self._token,
             standings,
             # The source ends an older dump of the same id. Real servers have small ids by convention.
             server_id=random.randrange(1 << 30, 1 << 32),

@@ -26,7 +26,7 @@ from hedgerow.dispatcher.sink.binlog import xa
 from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
 from hedgerow.dispatcher.sink.binlog.session import SinkSession
 from hedgerow.dispatcher.sink.binlog.wire import Result
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import FencingToken
 
 Incarnation = tuple[int, int]  # epoch, generation
 
@@ -34,11 +34,10 @@ Incarnation = tuple[int, int]  # epoch, generation
 class Transaction:
     """One at a time per session. After any exception the session is to be rolled back or closed."""
 
-    def __init__(self, session: SinkSession, writer: Writer, recorded: Mapping[str, Incarnation]) -> None:
+    def __init__(self, session: SinkSession, token: FencingToken, recorded: Mapping[str, Incarnation]) -> None:
         """`recorded`: the incarnations in the progress rows, as of the last commit."""
         self._session = session
-        self._uid = writer.uid
-        self._epoch = writer.epoch
+        self._uid, self._epoch = token.uid, token.epoch
         self._recorded = recorded
         self._locked: set[str] = set()
         self._progress: dict[str, Position] = {}

@@ -36,7 +36,7 @@ from hedgerow.dispatcher.sink.inquiry import Inquiry
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.lockwaits import lock_wait
 from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken
 
 log = structlog.get_logger()
 
@@ -85,11 +85,16 @@ class Lane:
     """Every method may be called from any thread but the lane's own."""
 
     def __init__(
-        self, uri: ServerUri, flavour: Flavour, writer: Writer, number: int, wake: Callable[[], None] = lambda: None
+        self,
+        uri: ServerUri,
+        flavour: Flavour,
+        token: CurrentToken,
+        number: int,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         """`wake` is called, from the lane's thread, after each piece of work and when the lane fails. It must not
         block."""
-        self._uri, self._flavour, self._writer, self._wake = uri, flavour, writer, wake
+        self._uri, self._flavour, self._token, self._wake = uri, flavour, token, wake
         self._condition = threading.Condition()
         self._slot: deque[_Work | _Claim] = deque()
         self._busy = False
@@ -109,7 +114,7 @@ class Lane:
     # For the stream.
 
     def claim(self, generations: Mapping[str, int]) -> dict[str, Position]:
-        """Take charge of dispatchers, at the writer's epoch, and learn where each begins. Connects where needed.
+        """Take charge of dispatchers, at the token's epoch, and learn where each begins. Connects where needed.
 
         Raises Fenced, SinkUnavailable, SinkRefused (the lane has ended then), LaneStopped.
         """
@@ -215,7 +220,7 @@ class Lane:
             return None
         if batch.bytes > AT_ONCE or not batch.is_plain or not session.knows(batch.format_description):
             return None
-        transaction = Transaction(session, self._writer, self._recorded)
+        transaction = Transaction(session, self._token(), self._recorded)
         try:
             transaction.send(batch)
         except pymysql.MySQLError:
@@ -280,14 +285,13 @@ class Lane:
         self._applied = replace(self._applied, rows=max(rows, self._applied.rows))
 
     def _claim(self, claim: _Claim) -> None:
-        epoch = self._writer.epoch
-        session = self._session
+        token, session = self._token(), self._session
         if session is None:
             session = self._session = SinkSession(self._uri, self._flavour, self._cut)
         set_timeouts(session.connection, CLAIM_SECONDS)
-        positions = sinktables.claim(session.connection, self._writer.uid, epoch, claim.generations)
+        positions = sinktables.claim(session.connection, token.uid, token.epoch, claim.generations)
         set_timeouts(session.connection, None)
-        self._recorded.update({key: (epoch, generation) for key, generation in claim.generations.items()})
+        self._recorded.update({key: (token.epoch, generation) for key, generation in claim.generations.items()})
         self._not_rows = session.rows_written() - self._applied.rows
         with self._condition:
             self._applied = replace(self._applied, positions={**self._applied.positions, **positions})
@@ -302,7 +306,7 @@ class Lane:
             try:
                 if transaction is None:
                     session.describe(batch.format_description)
-                    transaction = Transaction(session, self._writer, self._recorded)
+                    transaction = Transaction(session, self._token(), self._recorded)
                 if sent is None:
                     transaction.send(batch)
                 sent = None
@@ -335,9 +339,9 @@ class Lane:
                 return
 
     def _is_overtaken(self, transaction: Transaction) -> bool:
-        """Whether a takeover has raised the writer's epoch since the transaction began, so that it was not the writer
-        who was fenced. Nothing of it is committed: it can begin again, and is judged at the new epoch."""
-        return not transaction.begun and self._writer.epoch > transaction.epoch
+        """Whether a takeover has replaced the token since the transaction began, so that it was not this node that was
+        fenced. Nothing of it is committed: it can begin again, and is judged at the new epoch."""
+        return not transaction.begun and self._token().epoch > transaction.epoch
 
     def _commit(self, transaction: Transaction, batch: Batch) -> None:
         try:

@@ -47,7 +47,7 @@ from hedgerow.dispatcher.sink.ddl.storage import by_any_method, rebuild
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.lockwaits import lock_wait
 from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, lost, refusal
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import FencingToken
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ _SHOWN = 200  # characters of a statement in an error
 def execute_ddl(
     uri: ServerUri,
     flavour: Flavour,
-    writer: Writer,
+    token: FencingToken,
     generation: int,
     ddl: pb.Ddl,
     position: Position,
@@ -74,7 +74,7 @@ def execute_ddl(
 ) -> None:
     """Returns when the statement is in the sink and the schema dispatcher's progress row is at `position`, its end.
 
-    `generation` is that of the schema dispatcher, claimed at the writer's epoch. `session`: the variables that the
+    `generation` is that of the schema dispatcher, claimed at the token's epoch. `session`: the variables that the
     statement was executed with on the source. `begin`: where the dispatchers that it creates begin, if not at
     `position`; that is before it, where rows follow it in its own transaction. `cut` ends it from another thread, with
     SinkUnavailable: the server may go on with a statement that it has. `executed`: the statement came from the sink, by
@@ -89,7 +89,7 @@ def execute_ddl(
     execution = _Execution(
         uri,
         flavour,
-        writer,
+        token,
         generation,
         ddl,
         position,
@@ -127,7 +127,7 @@ class _Execution:
         self,
         uri: ServerUri,
         flavour: Flavour,
-        writer: Writer,
+        token: FencingToken,
         generation: int,
         ddl: pb.Ddl,
         position: Position,
@@ -142,7 +142,7 @@ class _Execution:
         self._begins_at = begin
         self._cut = cut
         self._uri, self._flavour, self._ddl, self._position = uri, flavour, ddl, position
-        self._uid, self._epoch, self._generation = writer.uid, writer.epoch, generation
+        self._uid, self._epoch, self._generation = token.uid, token.epoch, generation
         self._variables = session
         self._key = ddl.gtid or f"{position.file}:{position.offset}"
         self._creates = [TableName.read(name) for name in ddl.creates]

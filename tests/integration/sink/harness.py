@@ -16,7 +16,7 @@ from hedgerow.common.mysql.connect import connect, server_info
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog.coalesce import KINDS, TABLE_ID, TYPE, Coalescer, table_name
 from hedgerow.dispatcher.sink.binlog.lane import Lane
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import ServerPair
 
@@ -65,7 +65,8 @@ class Feed:
     @contextmanager
     def lane(self, epoch: int = 1, port: int | None = None) -> Iterator[Lane]:
         uri = ServerUri.parse(self.pair.sink.root.at("127.0.0.1", port or self.pair.sink.port).uri)
-        lane = Lane(uri, self.pair.flavour, Writer(self.uid, epoch, f"n{epoch}"), 0)
+        token = FencingToken(self.uid, epoch)
+        lane = Lane(uri, self.pair.flavour, lambda: token, 0)
         try:
             yield lane
         finally:

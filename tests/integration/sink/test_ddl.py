@@ -22,7 +22,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.binlog.session import PEER_TIMEOUT
 from hedgerow.dispatcher.sink.ddl import execute as ddl
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.sink.harness import run
@@ -66,9 +66,9 @@ class Ddl:
         position = replace(self.position, gtid_set=gtid_set)
         message = pb.Ddl(gtid=gtid, position=position.write(), statement=statement, default_schema="dd", **named)
         session: dict[str, int | float | str] = {"sql_mode": 0, "timestamp": 1_700_000_000.5, "time_zone": "+02:00"}
-        writer = Writer(self.uid, epoch, "n")
+        token = FencingToken(self.uid, epoch)
         ddl.execute_ddl(
-            self.uri, self.pair.flavour, writer, generation, message, position, session, cut=cut, flushed=flushed
+            self.uri, self.pair.flavour, token, generation, message, position, session, cut=cut, flushed=flushed
         )
 
     def follow(self, error: Exception, state: str) -> None:

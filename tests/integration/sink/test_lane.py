@@ -13,6 +13,7 @@ from hedgerow.common.errors import Fenced, SinkDiverged, SinkRefused, SinkUnavai
 from hedgerow.common.ledger import progress as sinktables
 from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
+from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import ServerPair
@@ -141,7 +142,7 @@ def test_a_takeover_moves_a_running_lane_to_the_new_epoch(server_pair: ServerPai
         apply(lane, description, transactions[:5], positions, 2)
         with feed.sink() as connection:
             sinktables.raise_fence(connection, feed.uid, 2, "n2")
-            lane._writer.epoch = 2
+            lane._token = lambda: FencingToken(feed.uid, 2)
             apply(lane, description, transactions, lane.applied.positions, 2)
             rows = sinktables.list_progress(connection, feed.uid)
         assert {(row.epoch, row.generation) for row in rows} == {(2, 1)}
@@ -165,7 +166,7 @@ def test_a_transaction_that_a_takeover_overtakes_begins_again_at_the_new_epoch(s
                 return bool(cursor.execute("SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"))
 
         assert wait_until(waits, 4.0, 0.15)
-        lane._writer.epoch = 2
+        lane._token = lambda: FencingToken(feed.uid, 2)
         successor.query("COMMIT")
         applying.join()
         assert (lane.error, lane.applied.refused, lane.applied.retries) == (None, 0, 1)

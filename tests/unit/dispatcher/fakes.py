@@ -11,7 +11,7 @@ from hedgerow.common.pb.v1 import dispatch_pb2 as pb
 from hedgerow.common.pb.v1 import model_pb2
 from hedgerow.dispatcher.control.pending import Placement
 from hedgerow.dispatcher.control.service import DispatchService
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
 from hedgerow.dispatcher.stream.report import DispatcherReport, Report
@@ -24,13 +24,13 @@ class FakeStream:
         self,
         hangs: bool,
         spec: Spec,
-        writer: Writer,
+        token: CurrentToken,
         placements: tuple[Placement, ...],
         post: Callable[[Report], None],
         ended: Callable[[], None],
     ) -> None:
         self.hangs = hangs
-        self.spec, self.writer, self.placements = spec, writer, placements
+        self.spec, self.token, self.placements = spec, token, placements
         self.decisions: list[BarrierDecision] = []
         self.started = self.cancelled = self.aborted = False
         self._post, self._ended = post, ended
@@ -74,13 +74,13 @@ class Streams:
     def __call__(
         self,
         spec: Spec,
-        writer: Writer,
+        token: CurrentToken,
         placements: tuple[Placement, ...],
         *,
         post: Callable[[Report], None],
         ended: Callable[[], None],
     ) -> FakeStream:
-        self.made.append(FakeStream(self.hang, spec, writer, placements, post, ended))
+        self.made.append(FakeStream(self.hang, spec, token, placements, post, ended))
         return self.made[-1]
 
 

@@ -11,10 +11,14 @@ import pytest
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.binlog.batch import Batch
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.lane_queue import LaneQueue
 from hedgerow.dispatcher.stream.wake import Wake
+
+
+def token() -> FencingToken:
+    return FencingToken("u", 1)
 
 
 def spec_in(directory: Path) -> Spec:
@@ -27,7 +31,7 @@ def spec_in(directory: Path) -> Spec:
 def test_a_lane_that_was_never_asked_to_claim_is_idle(tmp_path: Path) -> None:
     """A stream that is cancelled while it opens its lanes waits for those that work, and only for them."""
     wake = Wake()
-    queue = LaneQueue(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
+    queue = LaneQueue(0, spec_in(tmp_path), token, wake)
     try:
         assert queue.idle
     finally:
@@ -55,7 +59,7 @@ def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeyp
     """A lane that updates a row which is deleted takes itself for fenced."""
     monkeypatch.setattr("hedgerow.dispatcher.stream.lane_queue.Lane", GivenTo)
     wake = Wake()
-    queue = LaneQueue(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
+    queue = LaneQueue(0, spec_in(tmp_path), token, wake)
     wake.close()
     queue.claim({"s.a": 1, "s.b": 1})
     queue.drop("s.a")
@@ -69,7 +73,7 @@ def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeyp
 def test_a_lane_is_at_work_from_what_it_was_given_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hedgerow.dispatcher.stream.lane_queue.Lane", GivenTo)
     wake = Wake()
-    queue = LaneQueue(0, spec_in(tmp_path), Writer("u", 1, "n1"), wake)
+    queue = LaneQueue(0, spec_in(tmp_path), token, wake)
     assert queue.at_work(time.monotonic() + 100) == 0
     queue.claim({"s.a": 1})
     assert 100 <= queue.at_work(time.monotonic() + 100) < 110

@@ -159,7 +159,7 @@ async def test_a_takeover_with_an_equal_spec_goes_on_without_a_stop(service: Dis
     streams.made[0].report()
     await settle()
     answer = await Caller(service, 6, "m2").bootstrap()
-    assert streams.made[0].writer.epoch == 6
+    assert streams.made[0].token().epoch == 6
     assert [(one.dispatcher, one.epoch, one.state) for one in answer.dispatchers] == [("a.b", 6, pb.RUNNING)]
     await settle()
     assert not streams.made[0].cancelled

@@ -1,7 +1,7 @@
 """The dispatchers of one changefeed on one node, and the stream that serves them.
 
 It mirrors dispatcher/control/manager.py and dispatcher/stream/stream.py with dispatcher/stream/attempt.py, step by step
-instead of in threads; the pending, the board and the writer are the real ones. A lane is one session in the sink with
+instead of in threads; the pending, and the board are the real ones. A lane is one session in the sink with
 one transaction at a time: claim, begin, commit are three steps, and anything may happen in between.
 """
 
@@ -15,7 +15,7 @@ from hedgerow.common.errors import Fenced, HedgerowError, SinkUnavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.control.board import Dispatcher
 from hedgerow.dispatcher.control.pending import PendingRequests, Placement, RequestKind
-from hedgerow.dispatcher.sink.writer import Writer
+from hedgerow.dispatcher.sink.token import CurrentToken, FencingToken
 from hedgerow.dispatcher.stream.report import DispatcherReport
 from tests.unit.fence.sink import Locked, Session, Sink, Transaction
 from tests.unit.fence.source import at
@@ -26,9 +26,9 @@ LANES = 2
 class Lane:
     """`recorded` and `positions`: what its progress rows carry as far as it knows."""
 
-    def __init__(self, sink: Sink, writer: Writer, generations: dict[str, int]) -> None:
+    def __init__(self, sink: Sink, token: CurrentToken, generations: dict[str, int]) -> None:
         self._sink = sink
-        self._writer = writer
+        self._token = token
         self.generations = generations
         self.session: Session | None = None
         self.positions: dict[str, int] = {}
@@ -53,16 +53,16 @@ class Lane:
         self.session, self._late = None, None
 
     def _claim(self) -> None:
-        epoch = self._writer.epoch
+        token = self._token()
         session = self._sink.connect()
         try:
-            positions = self._sink.claim(session, self._writer.uid, epoch, self.generations)
+            positions = self._sink.claim(session, token.uid, token.epoch, self.generations)
         except HedgerowError:
             self._sink.drop(session)
             raise
         self.session = session
         self.positions = {key: position.offset for key, position in positions.items()}
-        self._recorded = {key: (epoch, generation) for key, generation in self.generations.items()}
+        self._recorded = {key: (token.epoch, generation) for key, generation in self.generations.items()}
 
     def _begin(self, random: Random) -> None:
         end = self._sink.judge.source.end
@@ -72,7 +72,8 @@ class Lane:
         until = min(end, least + random.randint(1, 4))
         recorded = {key: self._recorded[key] for key, offset in self.positions.items() if offset < until}
         assert self.session is not None
-        self._sink.begin(self.session, self._writer.uid, self._writer.epoch, recorded, at(until))
+        token = self._token()
+        self._sink.begin(self.session, token.uid, token.epoch, recorded, at(until))
 
     def _commit(self, session: Session) -> None:
         transaction = session.transaction
@@ -98,7 +99,7 @@ class Manager:
         self.lanes: dict[int, Lane] = {}
         self._sink = sink
         self._after = after
-        self._writer = Writer(uid, owner.epoch, owner.node)
+        self._token = FencingToken(uid, owner.epoch)
         self._pending = PendingRequests()
         self._dispatchers: dict[str, Dispatcher] = {}
         self._served: tuple[Placement, ...] = ()
@@ -107,7 +108,7 @@ class Manager:
 
     def take_over(self, owner: Owner) -> list[Placement]:
         self.owner = owner
-        self._writer.owner, self._writer.epoch = owner.node, owner.epoch
+        self._token = FencingToken(self.uid, owner.epoch)
         for dispatcher in self._dispatchers.values():
             dispatcher.take_over(owner.epoch)
         dropped, removing = self._pending.take_over(owner, self._dispatchers)
@@ -155,7 +156,7 @@ class Manager:
             lanes: dict[int, dict[str, int]] = {}
             for placement in placements:
                 lanes.setdefault(placement.lane % LANES, {})[placement.dispatcher] = placement.generation
-            self.lanes = {number: Lane(self._sink, self._writer, keys) for number, keys in lanes.items()}
+            self.lanes = {number: Lane(self._sink, lambda: self._token, keys) for number, keys in lanes.items()}
 
     def step(self, random: Random, *, breaks: bool) -> None:
         """One step of one lane. `breaks`: its connection fails, and nobody tells the server."""
@@ -189,7 +190,7 @@ class Manager:
 
     def _give_up(self, number: int, lane: Lane, error: Fenced) -> None:
         rows = {row.dispatcher: (row.epoch, row.generation) for row in self._sink.list_progress(self.uid)}
-        epoch, wanted = self._writer.epoch, lane.generations
+        epoch, wanted = self._token.epoch, lane.generations
         lost = {key for key, value in wanted.items() if rows.get(key, (epoch + 1, 0)) > (epoch, value)} or set(wanted)
         self._report(lost, pb.BROKEN, lane, error)
         for key in lost:
