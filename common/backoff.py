@@ -1,21 +1,29 @@
-"""How long a changefeed waits before its next try."""
+"""How long to wait before the next try: twice as long after each failure in a row, up to a limit. Pure."""
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
+from typing import Final
 
-FIRST_SECONDS = 1.0
-MOST_SECONDS = 60.0
-JITTER = 0.1
+_MOST_DOUBLINGS = 30
 
 
-def backoff(attempts: int, jitter: float) -> float:
-    """Seconds to wait after the `attempts`-th failure in a row (from 1): 1, 2, 4 … 60, spread by up to a tenth.
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """`first` and `most` in seconds; `spread` is the part by which a wait is made longer or shorter."""
 
-    `jitter` is in [-1, 1].
-    """
-    doublings = min(max(attempts - 1, 0), 16)
-    return float(min(FIRST_SECONDS * 2**doublings, MOST_SECONDS) * (1 + JITTER * max(-1.0, min(1.0, jitter))))
+    first: float
+    most: float
+    spread: float = 0.0
+
+    def seconds(self, failures: int, jitter: float = 0.0) -> float:
+        """To wait after the `failures`-th failure in a row (from 1). `jitter` is in [-1, 1]."""
+        doubled = self.first * 2.0 ** min(max(failures - 1, 0), _MOST_DOUBLINGS)
+        return min(doubled, self.most) * (1 + self.spread * max(-1.0, min(1.0, jitter)))
+
+
+CHANGEFEED: Final = Backoff(1.0, 60.0, spread=0.1)  # before a changefeed is started again
 
 
 def jitter_of(uid: str, attempts: int) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hedgerow.common import errors
-from hedgerow.common.backoff import backoff, jitter_of
+from hedgerow.common.backoff import CHANGEFEED, jitter_of
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator.changefeed import Changefeed, seconds
@@ -196,7 +196,7 @@ def _judge(
         if fails(error):
             return _fail(changefeed, error, loads)
         attempts = _failures(world, changefeed) + 1
-        wait = backoff(attempts, jitter_of(changefeed.uid, attempts))
+        wait = CHANGEFEED.seconds(attempts, jitter_of(changefeed.uid, attempts))
         return SetWarning(changefeed.name, error, attempts, world.now + wait)
     if error is not None and fails(error):
         return _fail(changefeed, error, loads)
@@ -278,7 +278,7 @@ def _stop(world: World, changefeed: Changefeed, loads: Mapping[str, int]) -> Dec
         if not changefeed.status.HasField("retry_at"):
             attempts = changefeed.status.attempts + 1
             return Postpone(
-                changefeed.name, attempts, world.now + backoff(attempts, jitter_of(changefeed.uid, attempts))
+                changefeed.name, attempts, world.now + CHANGEFEED.seconds(attempts, jitter_of(changefeed.uid, attempts))
             )
         if world.now < seconds(changefeed.status.retry_at):
             return None

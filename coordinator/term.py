@@ -66,7 +66,7 @@ class Term:
         self.config = config
         self.store = ChangefeedStore(leadership, prefix)
         self.signal = Signal()
-        self.table = ChangefeedCache(mirror, directory(prefix), self.signal.ring)
+        self.table = ChangefeedCache(mirror, directory(prefix), self.signal.notify)
         self.watches: dict[str, NodeWatch] = {}
         self.lags = ClusterLags()
         self._leadership = leadership
@@ -85,7 +85,7 @@ class Term:
                     self.table,
                     self.watches.get,
                     group,
-                    self.signal.ring,
+                    self.signal.notify,
                     self.config.call_timeout,
                     self.lags.current_as_of,
                 )
@@ -97,7 +97,7 @@ class Term:
             raise first_cause(failed) from None
         finally:
             self._over = True
-            self.signal.ring()
+            self.signal.notify()
             metrics.clear()
 
     def world(self) -> World:
@@ -134,7 +134,7 @@ class Term:
         while True:
             if self._over:
                 raise TermLost(f"term {self.number} ended while waiting")
-            seen = self.signal.rung
+            seen = self.signal.version
             if (found := look()) is not None:
                 return found
             left = deadline - time.monotonic()
@@ -145,7 +145,7 @@ class Term:
     async def _decide(self, executor: Executor) -> None:
         shown = 0.0
         while True:
-            seen = self.signal.rung
+            seen = self.signal.version
             world = self.world()
             uids = {changefeed.uid for changefeed in world.changefeeds.values()}
             executor.forget(uids, set(world.changefeeds))
@@ -189,7 +189,7 @@ class Term:
                 tasks.pop(node).cancel()
                 del self.watches[node]
             self.ready = True
-            self.signal.ring()
+            self.signal.notify()
             members = await self.membership.changed(members.revision)
 
     def _watch(self, node: str) -> NodeWatch:
@@ -199,7 +199,7 @@ class Term:
                     await self.membership.suspect_dead(node)
 
         info = self.membership.members.nodes[node]
-        return NodeWatch(info, self.number, self._peers, self.signal.ring, refused, self.config.watch)
+        return NodeWatch(info, self.number, self._peers, self.signal.notify, refused, self.config.watch)
 
     async def _end_with_term(self) -> None:
         await self.membership.election.over(self._leadership)

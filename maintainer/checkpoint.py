@@ -12,8 +12,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from hedgerow.common.binlog.gtid import gtid_set
-from hedgerow.common.binlog.position import Position, least
+from hedgerow.common.binlog.position import Position, covers, least
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
@@ -61,14 +60,8 @@ class Checkpoint:
 
 @functools.lru_cache(maxsize=1024)
 def _later(known: Position, found: Position, flavour: Flavour) -> Position:
-    """`found` if nothing that `known` covers is missing from it. Cached: most dispatchers advance together."""
-    if known == found:
-        return found
-    lower = least([known, found], flavour)
-    if known.source_id != found.source_id:  # after a failover of the source its files are others
-        return found if lower.gtid_set == str(gtid_set(flavour, known.gtid_set)) else known
-    same = (lower.gtid_set, lower.file, lower.offset) == (known.gtid_set, known.file, known.offset)
-    return found if same else known
+    """`found` if it covers `known`. Cached: most dispatchers advance together."""
+    return found if covers(found, known, flavour) else known
 
 
 class Applied:

@@ -10,6 +10,7 @@ again and shows why. Like a maintainer it ends as SUPERSEDED when a node or the 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -29,7 +30,6 @@ from hedgerow.maintainer.store import SinkStore
 
 log = structlog.get_logger()
 
-_FIRST_BACKOFF_SECONDS = 0.1
 T = TypeVar("T")
 
 
@@ -145,16 +145,15 @@ class Closing:
             )
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        pause = _FIRST_BACKOFF_SECONDS
-        while True:
+        for failures in itertools.count(1):
             try:
                 return await attempt()
             except HedgerowError as error:
                 if not error.retriable:
                     raise
                 self._report(maintainer_pb2.CLOSING, error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, self._timing.close_backoff_most)
+                await asyncio.sleep(self._timing.fence.seconds(failures))
+        raise AssertionError("unreachable")
 
     def _report(self, phase: maintainer_pb2.MaintainerPhase, error: Exception | None) -> None:
         if error is not None:

@@ -22,6 +22,7 @@ from hedgerow.common.metrics import rejected
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import maintainer_pb2_grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.signal import Signal
 from hedgerow.maintainer.closing import Closing
 from hedgerow.maintainer.link import Timing
 from hedgerow.maintainer.maintainer import Maintainer
@@ -56,8 +57,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
         self._timing = timing or Timing()
         self._registry = Registry()
         self._term = 0
-        self._version = 1
-        self._changed = asyncio.Event()
+        self._changed = Signal()
         self._draining = False
         self._closed = False
         self._fenced = False
@@ -69,7 +69,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
         self._fenced = True
         for worker in self._registry.workers():
             worker.cancel()
-        self._bump()
+        self._changed.notify()
 
     def maintainer_count(self) -> int:
         """Of those that have not ended: a node that hands over waits until there is none."""
@@ -78,7 +78,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
     async def close(self) -> None:
         """Stops every maintainer and awaits its tasks. Dispatchers keep running for the successors."""
         self._closed = True
-        self._bump()
+        self._changed.notify()
         await asyncio.gather(*(worker.stop() for worker in self._registry.workers()))
 
     # The service.
@@ -102,7 +102,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
                         request.spec,
                         self._members,
                         self._channels,
-                        self._bump,
+                        self._changed.notify,
                         begun=request.begun,
                         timing=self._timing,
                     )
@@ -132,7 +132,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
                         request.spec,
                         self._members,
                         self._channels,
-                        self._bump,
+                        self._changed.notify,
                         forget=request.forget,
                         timing=self._timing,
                     )
@@ -140,20 +140,21 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
                 await self._replace(record, stamp, start, closing=True)
             elif record.forgotten:
                 record.confirm_close(stamp)
-                self._bump()
+                self._changed.notify()
             return mpb.RemoveMaintainerResponse(stamp=self._stamp(stamp.uid, record))
 
     async def Status(self, request: mpb.StatusRequest, context: Any) -> mpb.StatusResponse:
         rejection = self._judge_term(request.term)
         if rejection is None:
-            await self._wait(request.seen_version, min(request.wait_ms / 1000, MAX_WAIT_SECONDS))
+            self._check_serving()
+            await self._changed.wait(request.seen_version, min(request.wait_ms / 1000, MAX_WAIT_SECONDS))
             self._check_serving()
             rejection = self._judge_term(request.term)
         if rejection is not None:
             return mpb.StatusResponse(node=self._node, rejection=rejection)
         self._registry.settle()
         return mpb.StatusResponse(
-            version=self._version,
+            version=self._changed.version,
             node=self._node,
             maintainers=self._registry.statuses(),
             dispatchers=self._dispatcher_count(),
@@ -254,21 +255,4 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
         self._check_serving()
         record.worker = start()
         record.started, record.closing = stamp.owner, closing
-        self._bump()
-
-    # Changes.
-
-    def _bump(self) -> None:
-        self._version += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def _wait(self, seen_version: int, seconds: float) -> None:
-        self._check_serving()
-        if self._version != seen_version:
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+        self._changed.notify()

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 import grpc
 import structlog
 
+from hedgerow.common.backoff import Backoff
 from hedgerow.common.control.rpc import to_error
 from hedgerow.common.epoch import Stamp, Verdict, admit
 from hedgerow.common.errors import HedgerowError, LostOwnership, NodeUnavailable, Rejected
@@ -30,6 +31,9 @@ from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.operations.barrier import Barrier
 
 log = structlog.get_logger()
+
+
+CLOSING = Backoff(0.1, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Timing:
     repeat: float = 5.0  # a barrier decision without effect is sent again
     read_retry: float = 1.0  # between two failed readings of the sink or the source
     close: float = 5.0  # a node that does not answer Close for so long is left to the fence
-    close_backoff_most: float = 5.0  # between two attempts to raise the fence of a sink that does not answer
+    fence: Backoff = CLOSING  # between two attempts to raise the fence of a sink that does not answer
 
 
 class Link(enum.Enum):

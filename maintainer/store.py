@@ -43,12 +43,12 @@ from hedgerow.common.ledger.sessions import SessionRecord, kill_session
 from hedgerow.common.metrics import rejected
 from hedgerow.common.mysql.catalog import foreign_key_edges, schema_names, user_tables
 from hedgerow.common.mysql.connect import Flavour, What, connect, unavailable
+from hedgerow.common.mysql.error_codes import NOT_GRANTED
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 CONNECT_SECONDS = 5.0
-MISSING_GRANTS = frozenset({1044, 1142, 1143, 1227, 1370})  # of an account that was let in
 READ_SECONDS = 15.0  # above sinktables.PATIENCE, so that its clearer error comes first
 
 T = TypeVar("T")
@@ -294,12 +294,12 @@ def _connection(what: What, uri: ServerUri) -> Iterator[Connection[Cursor]]:
         try:
             yield connection
         except (pymysql.OperationalError, pymysql.InterfaceError, OSError) as error:
-            if what == "sink" and error.args and error.args[0] in MISSING_GRANTS:
+            if what == "sink" and error.args and error.args[0] in NOT_GRANTED:
                 raise SinkRefused(
                     f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Mend: "
                     f"GRANT CREATE, ALTER, SELECT, INSERT, UPDATE, DELETE ON hedgerow.* TO {uri.user} in the sink"
                 ) from error
-            if error.args and error.args[0] in MISSING_GRANTS:
+            if error.args and error.args[0] in NOT_GRANTED:
                 raise SourceUnavailable(
                     f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Mend: "
                     f"GRANT SELECT ON *.* TO {uri.user} in the source"

@@ -104,6 +104,20 @@ def has_reached(position: Position, *, gtid: str, file: str, offset: int, source
     return _place(position) >= (*file_order(file), offset)
 
 
+def covers(position: Position, other: Position, flavour: Flavour) -> bool:
+    """Whether nothing that `other` covers is missing from `position`: the one rule by which what is recorded advances.
+    Texts of GTID sets need not be canonical. Of several servers GTIDs alone decide.
+
+    Raises HistoryDiverged where they cannot be compared.
+    """
+    if position == other:
+        return True
+    lower, reached = least([position, other], flavour), str(_parsed(flavour, other.gtid_set))
+    if position.source_id != other.source_id:
+        return lower.gtid_set == reached
+    return (lower.gtid_set, lower.file, lower.offset) == (reached, other.file, other.offset)
+
+
 def least(positions: Sequence[Position], flavour: Flavour) -> Position:
     """The greatest position that all of `positions` have reached: the intersection of the GTID sets, and the least
     file and offset. Where they are of several servers it has GTIDs only.

@@ -18,6 +18,7 @@ from hedgerow.common.etcd.client import Etcd
 from hedgerow.common.etcd.errors import Compacted
 from hedgerow.common.etcd.values import KeyRange, Snapshot
 from hedgerow.common.etcd.watch import Watch
+from hedgerow.common.signal import Signal
 
 log = structlog.get_logger()
 
@@ -29,7 +30,7 @@ class Mirror:
         self._etcd = etcd
         self._keys = keys
         self._snapshot = first
-        self._published = asyncio.Event()
+        self._published = Signal()
         self._ended: HedgerowError | None = None
         self._task = asyncio.create_task(self._run(), name=f"etcd-mirror-{keys.start.decode()}")
 
@@ -54,7 +55,7 @@ class Mirror:
         while not condition(self._snapshot):
             if self._ended is not None:
                 raise self._ended
-            await self._published.wait()
+            await self._published.wait(self._published.version)
         return self._snapshot
 
     async def close(self) -> None:
@@ -87,12 +88,8 @@ class Mirror:
 
     def _publish(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._wake()
+        self._published.notify()
 
     def _end(self, error: HedgerowError) -> None:
         self._ended = self._ended or error
-        self._wake()
-
-    def _wake(self) -> None:
-        published, self._published = self._published, asyncio.Event()
-        published.set()
+        self._published.notify()

@@ -21,13 +21,13 @@ from pymysql.cursors import Cursor
 
 from hedgerow.common.errors import SecretUnreadable, SinkUnavailable, SourceUnavailable, Unavailable
 from hedgerow.common.mysql.authentication import GuardedConnection, PasswordWithheld
+from hedgerow.common.mysql.error_codes import LOGIN_REFUSED
 from hedgerow.common.mysql.secrets import readable_file
 from hedgerow.common.mysql.uri import ServerUri
 
 Flavour = Literal["mysql", "mariadb"]
 What = Literal["source", "sink"]
 
-ACCESS_DENIED = frozenset({1044, 1045, 1698, 3118, 3955, 4151, 1862})
 _HINTS = {
     1040: "too many connections: raise max_connections there",
     1129: "the server blocks this host after failed connects: run FLUSH HOSTS there",
@@ -135,7 +135,7 @@ def unavailable(uri: ServerUri, what: What, error: Exception, *, timeout: float 
             "server_public_key=/path/to/public_key.pem (a copy of the file in its data directory). It may "
             f"ask like this where the password is wrong, too: it is {uri.password_from}"
         )
-    if code in ACCESS_DENIED:
+    if code in LOGIN_REFUSED:
         return kind(
             f"{where} denies access to user {uri.user!r} ({code}: {text}). The password is {uri.password_from}; "
             "check it and the account on the server (CREATE USER, where there is none of this name for this host)"

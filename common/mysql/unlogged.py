@@ -10,11 +10,11 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from hedgerow.common.mysql.connect import ACCESS_DENIED, ServerInfo
+from hedgerow.common.mysql.connect import ServerInfo
+from hedgerow.common.mysql.error_codes import NOT_GRANTED
 
 _VARIABLES = ("log_replica_updates", "log_slave_updates")
 _RUNNING = ("Replica_IO_Running", "Slave_IO_Running", "Replica_SQL_Running", "Slave_SQL_Running")
-_NEEDS_MONITOR = ACCESS_DENIED | {1227}
 
 
 def unlogged(connection: Connection[Any], info: ServerInfo) -> str:
@@ -34,7 +34,7 @@ def _replicates(connection: Connection[Any], info: ServerInfo) -> bool:
     try:
         rows, names = _rows(connection, statement)
     except pymysql.MySQLError as error:
-        if error.args[0] not in _NEEDS_MONITOR:
+        if error.args[0] not in NOT_GRANTED:
             raise
         if info.flavour == "mysql":
             return True

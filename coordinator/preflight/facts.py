@@ -19,14 +19,13 @@ from pymysql.constants import COMMAND
 from hedgerow.common.ledger.schema import SCHEMA, SCHEMA_DISPATCHER
 from hedgerow.common.mysql.catalog import Column, ForeignKey, Table, columns, foreign_keys, user_tables
 from hedgerow.common.mysql.connect import ServerInfo, server_info
+from hedgerow.common.mysql.error_codes import LOGIN_REFUSED, NO_PRIVILEGE, NOT_GRANTED
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.mysql.unlogged import unlogged
 from hedgerow.coordinator.preflight.grants import Grants, parse_grants
 
 _NOT_THERE: Final = frozenset({1049, 1146})  # schema, table
-ACCESS_DENIED: Final = frozenset({1044, 1045, 1142, 1227})
-NOT_ALLOWED_HERE: Final = 1227
 _NO_SUCH_FILE: Final = b"hedgerow-preflight.000000"
 
 
@@ -93,9 +92,9 @@ def sink_facts(connection: Connection[Any], address: str, table_filter: TableFil
     """Raises what PyMySQL raises when the connection breaks."""
     info = server_info(connection)
     denied: set[str] = set()
-    if _error_of(connection, "BINLOG ''") == NOT_ALLOWED_HERE:
+    if _error_of(connection, "BINLOG ''") == NO_PRIVILEGE:
         denied.add("apply")
-    if info.flavour == "mysql" and _error_of(connection, "SET SESSION gtid_next = 'AUTOMATIC'") == NOT_ALLOWED_HERE:
+    if info.flavour == "mysql" and _error_of(connection, "SET SESSION gtid_next = 'AUTOMATIC'") == NO_PRIVILEGE:
         denied.add("gtid_next")
     common = _common(connection, address, info, table_filter)
     return Facts(**common, denied=frozenset(denied), replicated=_replicated(connection))
@@ -142,7 +141,7 @@ def _binlog_status(connection: Connection[Any], info: ServerInfo) -> tuple[str, 
     try:
         rows = _rows(connection, "SHOW BINARY LOG STATUS" if renamed else "SHOW MASTER STATUS")
     except pymysql.MySQLError as error:
-        if error.args[0] in ACCESS_DENIED:
+        if error.args[0] in NOT_GRANTED:
             return None
         raise
     return (str(rows[0][2]), str(rows[0][3])) if rows else ("", "")
@@ -163,7 +162,7 @@ def _progress(connection: Connection[Any], columns: str) -> list[tuple[Any, ...]
     try:
         return _rows(connection, f"SELECT {columns} FROM {SCHEMA}.progress")
     except pymysql.MySQLError as error:
-        if error.args[0] in ACCESS_DENIED | _NOT_THERE:
+        if error.args[0] in NOT_GRANTED | _NOT_THERE:
             return []
         raise
 
@@ -178,7 +177,7 @@ def _may_dump(connection: Connection[Any]) -> bool:
         raw._execute_command(COMMAND.COM_BINLOG_DUMP, payload)
         raw._read_packet()
     except pymysql.MySQLError as error:
-        return error.args[0] not in ACCESS_DENIED
+        return error.args[0] not in NOT_GRANTED | LOGIN_REFUSED
     return True
 
 

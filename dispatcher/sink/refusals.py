@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import pymysql
 
 from hedgerow.common.errors import HedgerowError, SinkDiverged, SinkRefused, SinkUnavailable
-from hedgerow.common.mysql.connect import ACCESS_DENIED, Flavour, unavailable
+from hedgerow.common.mysql.connect import Flavour, unavailable
+from hedgerow.common.mysql.error_codes import LOGIN_REFUSED, NOT_GRANTED
 from hedgerow.common.mysql.names import TableName, quoted
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog.diagnosis import Refused
@@ -36,7 +37,6 @@ _MISSING = frozenset({1049, 1051, 1146})
 _SHAPE = frozenset({1054, 1136, 1364, 1535, 1610, 1677, 3546, 4078})
 _UNNAMED = 1105  # both servers say no more when the columns of an event and of the table differ; their log does
 _TOO_LARGE = frozenset({1197, 1206, 1705})  # binlog cache, lock table, binlog statement cache
-_GRANTS = frozenset({1044, 1142, 1143, 1227, 1370, 1698})
 _PACKET = frozenset({1153, 1301, 2020})
 
 
@@ -83,7 +83,7 @@ def refusal(
         return SinkUnavailable(f"{said}. It is a state that passes: replication goes on by itself when it has")
     if number in TRY_AGAIN:
         return SinkUnavailable(f"{said}. Other sessions of the sink hold locks on rows of {listed(tables)}")
-    if number not in _GRANTS and (lost(error) or number in ACCESS_DENIED):
+    if number not in NOT_GRANTED and (lost(error) or number in LOGIN_REFUSED):
         return unavailable(uri, "sink", error)
     if number in _NO_ROW and flavour == "mariadb" and refused is not None and refused.told:
         columns = ", ".join(quoted(column) for column in refused.told)
@@ -126,7 +126,7 @@ def refusal(
             "transactions in one, update the changefeed with smaller --batch-transactions and --batch-bytes; then "
             "resume"
         )
-    if number in _GRANTS:
+    if number in NOT_GRANTED:
         return SinkRefused(f"{said}. Mend: {_grant(flavour, uri)}")
     if number in _PACKET:
         return SinkRefused(f"{said}. Mend: SET GLOBAL max_allowed_packet = 1073741824 in the sink, then resume")

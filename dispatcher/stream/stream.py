@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import structlog
 
+from hedgerow.common.backoff import Backoff
 from hedgerow.common.errors import Fenced, HedgerowError, ReplicationError
 from hedgerow.common.lag import Lag
 from hedgerow.dispatcher import metrics
@@ -37,8 +38,7 @@ from hedgerow.dispatcher.stream.wake import Wake
 
 log = structlog.get_logger()
 
-LEAST_BACKOFF_SECONDS = 0.2
-MOST_BACKOFF_SECONDS = 5.0
+BACKOFF = Backoff(0.2, 5.0, spread=0.25)  # before the source or a lane is tried again
 ASK_FROM_SECONDS = 2.0  # of lag, from which on the source is asked where its binlog ends
 
 
@@ -189,7 +189,7 @@ class Stream:
         if isinstance(error, Fenced):
             # The next claim tells which of the lane's dispatchers another has: those are broken then, and only those.
             self._log.warning("stream-fenced", error=str(error))
-            return LEAST_BACKOFF_SECONDS if failures else 0.0
+            return BACKOFF.first if failures else 0.0
         if not error.retriable:
             self._log.error("stream-broken", code=error.code, error=str(error))
             self._lag.hold(keys, time.monotonic())
@@ -214,7 +214,7 @@ class Stream:
 
     def _backoff(self, error: HedgerowError, failures: int) -> float:
         metrics.RETRIES.labels(self._spec.name, error.code).inc()
-        delay = min(MOST_BACKOFF_SECONDS, LEAST_BACKOFF_SECONDS * 2.0 ** min(failures, 10)) * random.uniform(0.75, 1.25)
+        delay = BACKOFF.seconds(failures + 1, random.uniform(-1, 1))
         self._log.warning("stream-retrying", code=error.code, error=str(error), seconds=round(delay, 2))
         return delay
 

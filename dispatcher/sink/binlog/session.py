@@ -21,6 +21,7 @@ from pymysql.cursors import Cursor
 
 from hedgerow.common.ledger.progress import SessionRecord, this_session
 from hedgerow.common.mysql.connect import Flavour, connect, detect_dead_peer
+from hedgerow.common.mysql.error_codes import NO_PRIVILEGE
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog.coalesce import HEADER
 from hedgerow.dispatcher.sink.binlog.wire import Result, Wire
@@ -44,7 +45,6 @@ _SET_EVENTS = b"SET @hedgerow_events = ?, @hedgerow_rest = ''"  # MariaDB wants 
 _BINLOG_EVENTS = b"BINLOG @hedgerow_events, @hedgerow_rest"
 _LITERAL = 16 << 10  # bytes of base64 up to which one statement with a literal is sent, rather than two
 
-_NO_PRIVILEGE = 1227
 
 Judge = Callable[[list[Result]], None]
 
@@ -81,7 +81,7 @@ class SinkSession:
         try:
             self.execute("SET SESSION binlog_annotate_row_events = OFF")
         except pymysql.err.OperationalError as error:
-            if error.args[0] != _NO_PRIVILEGE:
+            if error.args[0] != NO_PRIVILEGE:
                 raise
 
     def execute(self, statement: str | bytes) -> Result:

@@ -20,13 +20,13 @@ from pymysql.cursors import Cursor
 
 from hedgerow.common.ledger.schema import SCHEMA
 from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.error_codes import NO_PRIVILEGE
 from hedgerow.common.mysql.names import TableName, quoted
 from hedgerow.common.mysql.rawtext import query_bytes, text
 
 _ABSENT = frozenset({1049, 1146, 1051})
 _AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+")
 _FORMER_IDS = re.compile(r" \[(?:'[^']*'(?:, '[^']*')*)?\]\Z")
-_NEEDS_PROCESS = 1227
 _IDENTITY = ("server_uuid", "server_uid", "server_id", "hostname", "port")
 
 _PROGRAMS = (
@@ -119,7 +119,7 @@ def _ids(cursor: Cursor, flavour: Flavour) -> dict[TableName, list[str]] | None:
     try:
         cursor.execute(f"SELECT name, table_id FROM information_schema.{view} WHERE name LIKE '%/%'")
     except pymysql.MySQLError as error:
-        if error.args[0] == _NEEDS_PROCESS:
+        if error.args[0] == NO_PRIVILEGE:  # PROCESS
             return None
         raise
     found: dict[TableName, list[str]] = {}

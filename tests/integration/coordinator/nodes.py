@@ -69,7 +69,7 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
         status.ClearField("error")
         if error is not None:
             status.error.CopyFrom(error)
-        self._signal.ring()
+        self._signal.notify()
 
     def _admit(self, kind: str, stamp: Stamp) -> pb.Rejection | None:
         self.requests.append((kind, stamp))
@@ -87,7 +87,7 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
         known = self.statuses.get(stamp.uid)
         if known is None or known.stamp.epoch < stamp.epoch:
             self.statuses[stamp.uid] = mpb.MaintainerStatus(stamp=stamp.write(), phase=phase)
-            self._signal.ring()
+            self._signal.notify()
 
     async def AddMaintainer(self, request: mpb.AddMaintainerRequest, context: Any) -> mpb.AddMaintainerResponse:
         stamp = Stamp.read(request.stamp)
@@ -111,10 +111,10 @@ class Host(maintainer_pb2_grpc.MaintainerHostServicer):
         self.term = max(self.term, request.term)
         if request.term < self.term:
             return mpb.StatusResponse(node=self.node, rejection=pb.Rejection(verdict=pb.STALE, term=self.term))
-        if request.seen_version == self._signal.rung + 1:
-            await self._signal.wait(self._signal.rung, request.wait_ms / 1000)
+        if request.seen_version == self._signal.version:
+            await self._signal.wait(self._signal.version, request.wait_ms / 1000)
         return mpb.StatusResponse(
-            version=self._signal.rung + 1, node=self.node, maintainers=self.statuses.values(), dispatchers=7
+            version=self._signal.version, node=self.node, maintainers=self.statuses.values(), dispatchers=7
         )
 
     async def PlaceDispatcher(self, request: mpb.PlaceDispatcherRequest, context: Any) -> mpb.PlaceDispatcherResponse:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.common.binlog.position import Position, farthest, has_reached, least, readable
+from hedgerow.common.binlog.position import Position, covers, farthest, has_reached, least, readable
 from hedgerow.common.errors import BadInput, HistoryDiverged
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -78,3 +78,26 @@ def test_the_place_before_the_first_gtid_can_be_compared_with_any_server() -> No
     assert least([beginning, Position("0-1-5", "b.000001", 9, "t", 2.0)], "mariadb") == Position()
     with pytest.raises(HistoryDiverged):
         least([at("b.000001", 5), Position("0-1-5", "b.000001", 9, "t", 2.0)], "mariadb")
+
+
+_SETS = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 4)), min_size=1, max_size=3)
+
+
+def _written(intervals: list[tuple[int, int]], *, upper: bool) -> str:
+    """A GTID set as somebody may write it: intervals in any order, touching or overlapping, either case."""
+    uuid = "0a1b2c3d-0000-0000-0000-00000000000f"
+    return ":".join([uuid.upper() if upper else uuid, *(f"{first}-{first + more}" for first, more in intervals)])
+
+
+def _numbers(intervals: list[tuple[int, int]]) -> set[int]:
+    return {number for first, more in intervals for number in range(first, first + more + 1)}
+
+
+@given(_SETS, _SETS, st.integers(4, 6), st.integers(4, 6), st.booleans(), st.booleans(), st.booleans())
+def test_a_position_covers_another_by_what_it_means(
+    ours: list[tuple[int, int]], theirs: list[tuple[int, int]], mine: int, other: int, a: bool, b: bool, same: bool
+) -> None:
+    position = at("b.1", mine, _written(ours, upper=a))
+    recorded = at("b.1", other, _written(theirs, upper=b), "s" if same else "t")
+    expected = _numbers(ours) >= _numbers(theirs) and (mine >= other or not same)
+    assert covers(position, recorded, "mysql") is expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.common.backoff import backoff, jitter_of
+from hedgerow.common.backoff import CHANGEFEED, jitter_of
 from hedgerow.coordinator.placement import choose, imbalance
 
 LOADS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9))
@@ -37,12 +37,16 @@ def test_balancing_ends(loads: dict[str, int]) -> None:
 
 
 def test_the_wait_doubles_up_to_a_minute() -> None:
-    assert [backoff(attempt, 0) for attempt in (1, 2, 3, 6, 7, 1000)] == [1, 2, 4, 32, 60, 60]
+    assert [CHANGEFEED.seconds(attempt, 0) for attempt in (1, 2, 3, 6, 7, 1000)] == [1, 2, 4, 32, 60, 60]
 
 
 @given(st.integers(0, 100), st.floats(-5, 5))
 def test_jitter_is_at_most_a_tenth(attempts: int, jitter: float) -> None:
-    assert 0.899 * backoff(attempts, 0) <= backoff(attempts, jitter) <= 1.101 * backoff(attempts, 0)
+    assert (
+        0.899 * CHANGEFEED.seconds(attempts)
+        <= CHANGEFEED.seconds(attempts, jitter)
+        <= 1.101 * CHANGEFEED.seconds(attempts)
+    )
 
 
 @given(st.text(), st.integers(0, 100))

@@ -53,6 +53,16 @@ def test_a_dispatcher_that_is_behind_what_was_reported_does_not_take_it_back() -
     assert checkpoint.advance() == at(9)
 
 
+def test_it_advances_from_a_gtid_set_that_is_not_written_as_the_server_writes_it() -> None:
+    uuid = "0A1B2C3D-0000-0000-0000-00000000000F"
+    checkpoint = Checkpoint("mysql")
+    checkpoint.set_dispatchers({"*": Position(f"{uuid}:1-3:4-5", "b.1", 100, "s")})
+    checkpoint.observe(
+        [pb.DispatcherStatus(dispatcher="*", position=Position(f"{uuid.lower()}:1-6", "b.1", 150, "s").write())]
+    )
+    assert checkpoint.advance() == Position(f"{uuid.lower()}:1-6", "b.1", 150, "s")
+
+
 def test_there_is_none_before_there_are_dispatchers() -> None:
     assert Checkpoint("mariadb").advance() is None
 
