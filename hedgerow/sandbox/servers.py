@@ -8,6 +8,7 @@ failure, which a process killed by SIGKILL does not notice; every option can be 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -234,7 +235,11 @@ def copy_template(program: Program, flavour: Flavour, datadir: Path) -> None:
     name = f"{flavour}-{program.version}-{program.key}-{_TEMPLATE_LAYOUT}"
     template = _template_directory() / name
     if not template.is_dir():
-        _make_template(program, template)
+        # Others that want the same one wait for it; the lock ends with its process.
+        with open(template.with_name(f"{name}.lock"), "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not template.is_dir():
+                _make_template(program, template)
     # cp knows sparse files and reflinks, which are most of what an empty data directory is.
     copied = subprocess.run(
         ["cp", "-a", "--sparse=always", "--reflink=auto", str(template), str(datadir)],
@@ -247,16 +252,11 @@ def copy_template(program: Program, flavour: Flavour, datadir: Path) -> None:
 
 
 def _make_template(program: Program, template: Path) -> None:
-    """Another process may be making the same one: each works in its own directory, and one rename wins."""
     work = Path(tempfile.mkdtemp(prefix="new-", dir=template.parent))
     try:
         program.initialise(work / "data", work / "log")
         (work / "data" / "auto.cnf").unlink(missing_ok=True)  # MySQL's server_uuid: every server makes its own
-        try:
-            (work / "data").rename(template)
-        except OSError:
-            if not template.is_dir():
-                raise
+        (work / "data").rename(template)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
