@@ -14,6 +14,7 @@ The servers behind `server_pair` live for the session; a test finds them without
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
@@ -37,6 +38,12 @@ hypothesis.settings.load_profile("hedgerow")
 secrets.restrict([tempfile.gettempdir()], secrets.DEFAULT_PREFIX)
 
 _SYSTEM_SCHEMAS = ("mysql", "sys", "information_schema", "performance_schema")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are cores, since a test mostly waits for its servers; at most what their memory allows."""
+    return min(len(os.sched_getaffinity(0)) + 1, 8)
 
 
 class StartPair(Protocol):
