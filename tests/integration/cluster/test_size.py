@@ -116,7 +116,7 @@ def test_a_hundred_tables_in_ten_changefeeds_on_one_node(flavour: Flavour, start
     tables.append("s1.copy")
     for feed in range(10):
         found = wait_until_equal(source.root, sink.root, f"s{feed}", seconds=30)
-        assert found.equal, found
+        assert found.equal, str(found)
     (node,) = cluster.nodes
     print(f"{flavour}: {peak_memory(node) // MB} MiB for 100 tables in 10 changefeeds")
     assert peak_memory(node) < 150 * MB

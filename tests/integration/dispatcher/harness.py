@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.control import rpc
-from hedgerow.common.ddlscope import touched
 from hedgerow.common.ledger import progress as sinktables
 from hedgerow.common.mysql.catalog import user_tables
 from hedgerow.common.mysql.connect import connect, server_info
@@ -26,19 +25,32 @@ from hedgerow.sandbox.servers import ServerPair
 SECONDS = 20.0
 
 
+class Service(DispatchService):
+    """Remembers what it was told at barriers."""
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__(node_id)
+        self.barriers: list[pb.BarrierRequest] = []
+
+    async def Barrier(self, request: pb.BarrierRequest, context: Any) -> pb.BarrierResponse:
+        self.barriers.append(request)
+        return await super().Barrier(request, context)
+
+
 class Node:
     """One in-process node with its own service and port."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.service = DispatchService(name)
+        self.service = Service(name)
         self._server = rpc.Server()
         self._peers = rpc.Peers()
 
     async def start(self) -> None:
         self._server.add("hedgerow.v1.Dispatch", dispatch_pb2_grpc.add_DispatchServicer_to_server, self.service)
         port = await self._server.start("127.0.0.1:0")
-        self.stub = dispatch_pb2_grpc.DispatchStub(self._peers.channel(f"127.0.0.1:{port}"))
+        self.address = f"127.0.0.1:{port}"
+        self.stub = dispatch_pb2_grpc.DispatchStub(self._peers.channel(self.address))
 
     async def stop(self) -> None:
         await self.service.close()
@@ -167,11 +179,20 @@ class Changefeed:
         )
         return response
 
-    async def barrier(self, node: Node, ddl: model_pb2.Ddl, action: pb.BarrierAction, keys: Iterable[str]) -> None:
-        rows = await in_thread(self.progress)
-        flushed = {key: rows[key].generation for key in touched(ddl, rows)} if action == pb.WRITE else {}
+    async def barrier(
+        self,
+        node: Node,
+        ddl: model_pb2.Ddl,
+        action: pb.BarrierAction,
+        keys: Iterable[str],
+        *,
+        flushed: Mapping[str, int] | None = None,
+    ) -> None:
+        """`flushed`: the generation of every dispatcher that is known to wait for a WRITE."""
         response = await node.stub.Barrier(
-            pb.BarrierRequest(stamp=self.stamp(), ddl=ddl, action=action, dispatchers=list(keys), flushed=flushed),
+            pb.BarrierRequest(
+                stamp=self.stamp(), ddl=ddl, action=action, dispatchers=list(keys), flushed=flushed or {}
+            ),
             timeout=5,
         )
         assert not response.HasField("rejection"), response

@@ -47,7 +47,7 @@ async def tunnelled(pair: ServerPair, proxy: FaultProxy) -> Changefeed:
 
 async def is_equal(pair: ServerPair, seconds: float) -> None:
     found = await in_thread(wait_until_equal, pair.source.root, pair.sink.root, "shop", seconds=seconds)
-    assert found.equal, found
+    assert found.equal, str(found)
 
 
 async def test_half_dead_connections_are_made_anew(

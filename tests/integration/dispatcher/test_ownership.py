@@ -21,7 +21,7 @@ async def prepared(pair: ServerPair, seed: int, **options: int) -> tuple[Workloa
 
 async def assert_equal(pair: ServerPair) -> None:
     found = await in_thread(wait_until_equal, pair.source.root, pair.sink.root, "shop", seconds=20)
-    assert found.equal, found
+    assert found.equal, str(found)
 
 
 async def test_a_takeover_keeps_writing_at_the_new_epoch(server_pair: ServerPair) -> None:

@@ -18,7 +18,7 @@ async def test_rows_of_every_kind_of_table_arrive(server_pair: ServerPair) -> No
         await changefeed.run(node)
         await in_thread(workload.write, 300)
         found = await in_thread(wait_until_equal, server_pair.source.root, server_pair.sink.root, "shop", seconds=20)
-        assert found.equal, found
+        assert found.equal, str(found)
         assert node.service.dispatcher_count() == len(changefeed.keys)
         statuses = await changefeed.wait(node, lambda found: found["shop.customers"].transactions > 0)
         assert statuses["shop.customers"].rows_events > 0

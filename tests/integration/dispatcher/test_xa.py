@@ -42,7 +42,7 @@ def create_tables(server: Server) -> None:
 
 async def equal(pair: ServerPair) -> None:
     found = await in_thread(wait_until_equal, pair.source.root, pair.sink.root, "shop", seconds=30)
-    assert found.equal, found
+    assert found.equal, str(found)
 
 
 async def reached(changefeed: Changefeed, node: Node, key: str, transactions: int) -> None:
