@@ -1,63 +1,67 @@
-"""Writing a scenario to a source, and where in its binlog that begins and ends."""
+"""A scenario in the binlog of a source: written in pieces, and read from its beginning however long it has become."""
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pymysql.constants import CLIENT
 from pymysql.cursors import Cursor
 
 from bench.scenarios import SCHEMA, Scenario, Transaction
 from hedgerow.sandbox.servers import Server
 
+_BATCH = 100  # transactions that are sent at once: each still commits by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where replication begins: a GTID set in the server's notation, and the same place by file and offset."""
+
+    gtids: str
+    file: str
+    offset: int
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """`begin` and `end` are GTID sets in the server's notation; `file`:`offset` is the same place as `begin`.
-
-    `marks`: how many transactions, and rows changed by them, there are up to every mark, beginning with none.
-    """
+    """What there is of a scenario between `begin` and the GTID set `end`. It ends with the mark of this number."""
 
     scenario: Scenario
-    begin: str
+    begin: Place
     end: str
-    file: str
-    offset: int
-    marks: tuple[tuple[int, int], ...]
+    mark: int
+    transactions: int
+    rows: int
     bytes: int
-    seconds: float
-
-    @property
-    def transactions(self) -> int:
-        return self.marks[-1][0]
-
-    @property
-    def rows(self) -> int:
-        return self.marks[-1][1]
 
 
-def write(source: Server, scenario: Scenario, size: int) -> Written:
-    """Creates the tables, then writes the scenario into binlog files of its own."""
-    create_tables(source, scenario.create())
-    with source.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("FLUSH BINARY LOGS")
-    begin = gtids(source)
-    file, offset = _end_of_binlog(source)
-    began = time.monotonic()
-    total = [0, *itertools.accumulate(_execute(source, scenario, size))]
-    seconds = time.monotonic() - began
-    return Written(
-        scenario,
-        begin,
-        gtids(source),
-        file,
-        offset,
-        tuple((count, total[count]) for count in scenario.mark_sizes(size)),
-        _bytes_from(source, file, offset),
-        seconds,
-    )
+class Binlog:
+    """Creates the tables; what is written comes into binlog files of its own."""
+
+    def __init__(self, source: Server, scenario: Scenario) -> None:
+        create_tables(source, scenario.create())
+        with source.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("FLUSH BINARY LOGS")
+        self._source = source
+        self._scenario = scenario
+        self._begin = place(source)
+        self._generated = scenario.transactions()
+        self._mark = self._transactions = self._rows = 0
+
+    def extend(self, transactions: int) -> Written:
+        """Writes as many as are missing of so many, and the next mark, which counts too."""
+        missing = max(0, transactions - self._transactions - len(self._scenario.tables))
+        self._mark += 1
+        pieces = itertools.chain(itertools.islice(self._generated, missing), self._scenario.mark(self._mark))
+        options = {"database": SCHEMA, "client_flag": CLIENT.MULTI_STATEMENTS}
+        with self._source.connect(**options) as connection, connection.cursor() as cursor:
+            for batch in _batches(pieces):
+                self._rows += _execute(cursor, batch)
+                self._transactions += len(batch)
+        end, size = gtids(self._source), _bytes_from(self._source, self._begin)
+        return Written(self._scenario, self._begin, end, self._mark, self._transactions, self._rows, size)
 
 
 def create_tables(server: Server, statements: Sequence[str], *, log: bool = True) -> None:
@@ -66,6 +70,11 @@ def create_tables(server: Server, statements: Sequence[str], *, log: bool = True
         cursor.execute("SET sql_log_bin = %s", (int(log),))
         for statement in statements:
             cursor.execute(statement)
+
+
+def place(source: Server) -> Place:
+    """The end of a binlog that nobody writes to at the moment."""
+    return Place(gtids(source), *_binlogs(source)[-1])
 
 
 def gtids(server: Server) -> str:
@@ -78,28 +87,31 @@ def gtids(server: Server) -> str:
         return str(row[0]).replace("\n", "")
 
 
-def _execute(source: Server, scenario: Scenario, size: int) -> list[int]:
-    """The rows that each transaction changed."""
-    with source.connect(database=SCHEMA) as connection, connection.cursor() as cursor:
-        return [execute_transaction(cursor, statements) for statements in scenario.write(size)]
-
-
 def execute_transaction(cursor: Cursor, statements: Transaction) -> int:
     """In autocommit mode; the rows it changed."""
-    if len(statements) == 1:
-        return cursor.execute(statements[0])
-    cursor.execute("BEGIN")
-    rows = sum(cursor.execute(statement) for statement in statements)
-    cursor.execute("COMMIT")
+    return sum(cursor.execute(statement) for statement in _whole(statements))
+
+
+def _batches(transactions: Iterable[Transaction]) -> Iterator[list[Transaction]]:
+    left = iter(transactions)
+    while batch := list(itertools.islice(left, _BATCH)):
+        yield batch
+
+
+def _execute(cursor: Cursor, batch: Sequence[Transaction]) -> int:
+    """One way there and back; the rows they changed."""
+    rows = cursor.execute("; ".join(statement for transaction in batch for statement in _whole(transaction)))
+    while cursor.nextset():
+        rows += cursor.rowcount
     return rows
 
 
-def _end_of_binlog(source: Server) -> tuple[str, int]:
-    return _binlogs(source)[-1]
+def _whole(statements: Transaction) -> Transaction:
+    return statements if len(statements) == 1 else ("BEGIN", *statements, "COMMIT")
 
 
-def _bytes_from(source: Server, file: str, offset: int) -> int:
-    return sum(size for name, size in _binlogs(source) if name >= file) - offset
+def _bytes_from(source: Server, begin: Place) -> int:
+    return sum(size for name, size in _binlogs(source) if name >= begin.file) - begin.offset
 
 
 def _binlogs(source: Server) -> list[tuple[str, int]]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+import pymysql
+
+from bench.binlog import Place
 from bench.measure import Usage
+from hedgerow.common.errors import HedgerowError
 from hedgerow.sandbox.process import SandboxError
 from hedgerow.sandbox.servers import Server
+
+Run = TypeVar("Run")
+
+FAILURES = (HedgerowError, pymysql.MySQLError, OSError)  # what ends a measurement, and not the benchmark
 
 
 class BenchError(SandboxError):
@@ -22,7 +31,7 @@ class Session(Protocol):
         ...
 
     def usage(self) -> Usage | None:
-        """Of the process that replicates; None where that is the sink's server itself."""
+        """Of the processes that replicate; None where that is the sink's server itself."""
         ...
 
 
@@ -33,9 +42,47 @@ class Contender(Protocol):
     @property
     def native(self) -> bool: ...
 
-    def replicate(
-        self, source: Server, sink: Server, begin: str, fetch_to: str | None = None
-    ) -> AbstractContextManager[Session]:
-        """Starts replicating all that comes after the GTID set `begin`; ends it on exit. One that copies the binlog
-        before it applies it begins to apply when it has copied all up to the GTID set `fetch_to`."""
+    @property
+    def live(self) -> bool:
+        """Whether it goes on to replicate what is written after it was started."""
         ...
+
+    def replicate(
+        self, source: Server, sink: Server, begin: Place, fetch_to: str | None = None
+    ) -> AbstractContextManager[Session]:
+        """Starts replicating all that comes after `begin`; ends it on exit. One that copies the binlog before it
+        applies it begins to apply when it has copied all up to the GTID set `fetch_to`."""
+        ...
+
+
+def take_turns(
+    contenders: Sequence[Contender],
+    rounds: int,
+    once: Callable[[Contender, int], Run],
+    describe: Callable[[Run], str],
+    say: Callable[[str], None],
+) -> tuple[list[Run], list[str]]:
+    """The runs, and why others failed: whoever fails is left out of the rounds that follow."""
+    runs: list[Run] = []
+    failed: dict[str, str] = {}
+    for number, contender in rotations(contenders, rounds):
+        if contender.name in failed:
+            continue
+        try:
+            run = once(contender, number)
+        except FAILURES as error:
+            failed[contender.name] = f"{contender.name}: {type(error).__name__}: {error}"
+            say(f"round {number}, {failed[contender.name]}")
+            continue
+        say(f"round {number}, {contender.name}: {describe(run)}")
+        runs.append(run)
+    return runs, list(failed.values())
+
+
+def rotations(contenders: Sequence[Contender], rounds: int) -> Iterator[tuple[int, Contender]]:
+    """Every contender once a round, A B C, B C A, C A B: what happens on the machine meanwhile hits all, and not always
+    the same one."""
+    for number in range(rounds):
+        shift = number % len(contenders)
+        for contender in (*contenders[shift:], *contenders[:shift]):
+            yield number + 1, contender

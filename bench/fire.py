@@ -60,7 +60,7 @@ class _SmallWriter:
         (small,) = (scenario for scenario in SCENARIOS if scenario.name == "small")
         try:
             with self._source.connect(database=SCHEMA) as connection, connection.cursor() as cursor:
-                for statements in small.transactions(random.Random("fire"), 10**9):
+                for statements in small.generate(random.Random("fire")):
                     self.rows += execute_transaction(cursor, statements)
                     self.transactions += 1
                     if self._stop.wait(0.0005):

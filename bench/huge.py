@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from bench.apply import CHECK_SECONDS
-from bench.binlog import create_tables, gtids
+from bench.binlog import create_tables, place
 from bench.contender import BenchError, Contender, Session
+from bench.gate import CHECK_SECONDS
 from bench.results import HugeRun
 from bench.scenarios import SCHEMA
 from bench.settings import sink_options, source_options
@@ -44,7 +44,7 @@ def _huge_once(flavour: Flavour, contender: Contender, rows: int) -> HugeRun:
     ):
         create_tables(source, _CREATE)
         create_tables(sink, _CREATE, log=False)
-        with contender.replicate(source, sink, gtids(source)) as session:
+        with contender.replicate(source, sink, place(source)) as session:
             _write(source, rows)
             committed = time.monotonic()
             _await(sink, session, rows)

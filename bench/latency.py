@@ -7,11 +7,12 @@ poll's length, and so does native replication's. Each contender has its own new 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from bench.apply import CHECK_SECONDS, rotations
-from bench.binlog import create_tables, gtids
+from bench.binlog import create_tables, place
 from bench.contender import BenchError, Contender, Session
+from bench.gate import CHECK_SECONDS
+from bench.meter import Meter
 from bench.oltp import ALL_TABLES, CREATE, WRITERS, Load, Writing, latencies, load_rows
 from bench.results import LatencyRun, percentile
 from bench.scenarios import SCHEMA
@@ -22,38 +23,25 @@ from hedgerow.sandbox.servers import Server
 
 CATCH_UP_SECONDS = 60.0
 SETTLE_SECONDS = 2.0
+WARM_UP_SECONDS = 2.0  # of the load, whose transactions are not counted
 POLL_SECONDS = 0.001
 
 
-def latency_rounds(
-    flavour: Flavour,
-    contenders: Sequence[Contender],
-    rounds: int,
-    *,
-    rate: float,
-    seconds: float,
-    say: Callable[[str], None],
-) -> list[LatencyRun]:
+def describe(run: LatencyRun) -> str:
+    return f"p50 {run.p50 * 1000:.1f} ms, p99 {run.p99 * 1000:.1f} ms, most {run.most * 1000:.1f} ms" + (
+        "" if run.equal else " and the sink DIFFERS"
+    )
+
+
+def latency_once(flavour: Flavour, contender: Contender, number: int, *, rate: float, seconds: float) -> LatencyRun:
     """Raises BenchError."""
-    runs = []
-    for number, contender in rotations(contenders, rounds):
-        run = _latency_once(flavour, contender, number, rate, seconds)
-        say(
-            f"round {number}, {contender.name}: p50 {run.p50 * 1000:.1f} ms, p99 {run.p99 * 1000:.1f} ms,"
-            f" most {run.most * 1000:.1f} ms" + ("" if run.equal else " and the sink DIFFERS")
-        )
-        runs.append(run)
-    return runs
-
-
-def _latency_once(flavour: Flavour, contender: Contender, number: int, rate: float, seconds: float) -> LatencyRun:
     with (
         Server(flavour, "source", source_options(flavour)) as source,
         Server(flavour, "sink", sink_options(flavour, durable=True)) as sink,
     ):
         create_tables(source, CREATE)
         create_tables(sink, CREATE, log=False)
-        begin = gtids(source)
+        begin = place(source)
         load_rows(source.root)
         with contender.replicate(source, sink, begin) as session:
             caught_up = wait_until_equal(source.root, sink.root, SCHEMA, seconds=CATCH_UP_SECONDS)
@@ -61,29 +49,39 @@ def _latency_once(flavour: Flavour, contender: Contender, number: int, rate: flo
                 session.check()
                 raise BenchError(f"the sink did not catch up within {CATCH_UP_SECONDS:g} s:\n{caught_up}")
             time.sleep(SETTLE_SECONDS)
-            before, began = session.usage(), time.monotonic()
-            writing = Writing(Load(source.root, rate, seconds, number))
+            meter = Meter(source, sink, session)
+            meter.start()
+            writing = Writing(Load(source.root, rate, WARM_UP_SECONDS + seconds, number))
             seen = _watch(sink, session, writing)
             commits = writing.result()
-            after, took = session.usage(), time.monotonic() - began
+            metered = meter.stop(time.monotonic())
             session.check()
         comparison = compare(source.root, sink.root, SCHEMA, tables=[f"{SCHEMA}.{table}" for table in ALL_TABLES])
-    samples = latencies(commits, seen)
+    samples = latencies(commits, seen, WARM_UP_SECONDS)
+    if not samples:
+        raise BenchError(f"nothing was written after the first {WARM_UP_SECONDS:g} s of the load")
     return LatencyRun(
         contender.name,
         contender.native,
         number,
         len(samples),
-        len(samples) / seconds,
+        len(samples) / _span(commits),
         percentile(samples, 0.5),
         percentile(samples, 0.95),
         percentile(samples, 0.99),
         samples[-1],
-        (after.cpu_seconds - before.cpu_seconds) / took if before and after else None,
-        after.peak_resident if after else None,
+        metered.node_cpu_seconds / metered.seconds if metered.node_cpu_seconds is not None else None,
+        metered.node.peak_resident if metered.node else None,
+        metered.noise,
         comparison.equal,
         "" if comparison.equal else str(comparison),
     )
+
+
+def _span(commits: Sequence[Sequence[float]]) -> float:
+    """The seconds of the load that count."""
+    written = [of_writer for of_writer in commits if of_writer]
+    return max(of_writer[-1] for of_writer in written) - min(of_writer[0] for of_writer in written) - WARM_UP_SECONDS
 
 
 def _watch(sink: Server, session: Session, writing: Writing) -> list[list[float]]:

@@ -1,16 +1,19 @@
-"""What a process has used, from /proc (proc(5)). Linux only, as is the rest of the sandbox.
+"""What processes have used, from /proc (proc(5)). Linux only, as is the rest of the sandbox.
 
-A process that has ended has used nothing that can be read any more: take the figures before it is stopped.
+A process that has ended has used nothing that can be read any more: take the figures before it is stopped. What it used
+is not lost where a parent in the same session has waited for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+TICKS = os.sysconf("SC_CLK_TCK")  # a second
+_SESSION, _UTIME, _CUTIME = 3, 11, 13  # of /proc/PID/stat's fields after the name: session, utime, cutime
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +27,43 @@ class Usage:
 
 def cpu_seconds(pid: int) -> float:
     """utime + stime, in steps of a clock tick (10 ms). Raises OSError when there is no such process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return _ticks(_fields(Path(f"/proc/{pid}"))[_UTIME:_CUTIME]) / TICKS
 
 
 def usage(pid: int) -> Usage:
     """Raises OSError when there is no such process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return Usage(cpu_seconds(pid), _kilobytes(status, "VmRSS"), _kilobytes(status, "VmHWM"))
+    return Usage(cpu_seconds(pid), *_memory(Path(f"/proc/{pid}")))
 
 
-def machine_ticks() -> tuple[int, int]:
-    """Since the machine was started, over all cores: clock ticks, and those of them that the host took for others."""
-    user, nice, system, idle, iowait, irq, softirq, steal, *_ = map(
-        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    )
-    return user + nice + system + idle + iowait + irq + softirq + steal, steal
+def session_usage(leader: int) -> Usage:
+    """Of a session's processes: the leader's, its children's, those that its members have waited for. Memory is that of
+    those that still run; `peak_resident` is the sum of each one's own. Raises OSError when there is no such process."""
+    found = Usage(0.0, 0, 0)
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            fields = _fields(process)
+            if int(fields[_SESSION]) == leader:
+                resident, peak = _memory(process)
+                cpu = _ticks(fields[_UTIME : _CUTIME + 2]) / TICKS
+                found = Usage(found.cpu_seconds + cpu, found.resident + resident, found.peak_resident + peak)
+    if not found.resident:
+        raise ProcessLookupError(f"no process of session {leader} runs any more")
+    return found
+
+
+def _fields(process: Path) -> list[str]:
+    return (process / "stat").read_text().rpartition(")")[2].split()
+
+
+def _ticks(fields: list[str]) -> int:
+    return sum(map(int, fields))
+
+
+def _memory(process: Path) -> tuple[int, int]:
+    status = (process / "status").read_text()
+    return _kilobytes(status, "VmRSS"), _kilobytes(status, "VmHWM")
 
 
 def _kilobytes(status: str, name: str) -> int:

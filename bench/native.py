@@ -13,6 +13,7 @@ from typing import Any
 
 from pymysql.cursors import DictCursor
 
+from bench.binlog import Place
 from bench.contender import BenchError
 from bench.measure import Usage
 from hedgerow.sandbox.accounts import SOURCE_USER, Access
@@ -35,13 +36,17 @@ class Native:
     def native(self) -> bool:
         return True
 
+    @property
+    def live(self) -> bool:
+        return True
+
     @contextlib.contextmanager
     def replicate(
-        self, source: Server, sink: Server, begin: str, fetch_to: str | None = None
+        self, source: Server, sink: Server, begin: Place, fetch_to: str | None = None
     ) -> Iterator[NativeSession]:
         session = _SESSIONS[sink.flavour](sink)
         try:
-            session.configure(source.account(SOURCE_USER), begin, self.workers)
+            session.configure(source.account(SOURCE_USER), begin.gtids, self.workers)
             session.query(session.fetch_statement)
             if fetch_to is not None:
                 session.wait_fetched(fetch_to)

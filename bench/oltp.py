@@ -135,10 +135,13 @@ def _texts(rng: random.Random) -> str:
     return f"'{rng.random():0<119}', '{rng.random():0<59}'"
 
 
-def latencies(commits: Sequence[Sequence[float]], seen: Sequence[Sequence[float]]) -> list[float]:
-    """In ascending order. `seen` is like `commits`; a sink may be faster than the answer to the source's client."""
+def latencies(commits: Sequence[Sequence[float]], seen: Sequence[Sequence[float]], warm_up: float = 0.0) -> list[float]:
+    """In ascending order, without those of the first `warm_up` seconds. `seen` is like `commits`; a sink may be faster
+    than the answer to the source's client."""
+    began = min((of_writer[0] for of_writer in commits if of_writer), default=0.0)
     return sorted(
         max(0.0, arrival - commit)
         for of_writer, seen_of_writer in zip(commits, seen, strict=True)
         for commit, arrival in zip(of_writer, seen_of_writer, strict=True)
+        if commit >= began + warm_up
     )

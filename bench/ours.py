@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.binlog import Place
 from bench.contender import BenchError
-from bench.measure import Usage, usage
+from bench.measure import Usage, session_usage
 from bench.scenarios import SCHEMA
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.process import SandboxError
@@ -30,12 +31,16 @@ class Hedgerow:
     def native(self) -> bool:
         return False
 
+    @property
+    def live(self) -> bool:
+        return True
+
     @contextlib.contextmanager
     def replicate(
-        self, source: Server, sink: Server, begin: str, fetch_to: str | None = None
+        self, source: Server, sink: Server, begin: Place, fetch_to: str | None = None
     ) -> Iterator[HedgerowSession]:
         with Cluster(source.flavour, nodes=1, pair=ServerPair(source, sink)) as cluster:
-            cluster.create(FEED, "--filter", f"{SCHEMA}.*", *self.options, start=f"gtid:{begin}")
+            cluster.create(FEED, "--filter", f"{SCHEMA}.*", *self.options, start=f"gtid:{begin.gtids}")
             yield HedgerowSession(cluster)
 
 
@@ -54,4 +59,4 @@ class HedgerowSession:
             raise BenchError(f"the changefeed is {feed['state']}: {feed.get('error')}\n{self._node.process.log_tail()}")
 
     def usage(self) -> Usage | None:
-        return usage(self._node.process.pid)
+        return session_usage(self._node.process.pid)

@@ -1,12 +1,9 @@
-"""The tables that are printed, and the JSON file that is kept."""
+"""What was measured, as tables in a terminal, and as one JSON file that is kept."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,66 +12,85 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from bench.aims import judge_apply, judge_huge, judge_latency
+from bench import tables
+from bench.aims import Judged, judge_apply, judge_huge, judge_latency
+from bench.machine import Noise, describe
 from bench.results import ApplyRun, FireRun, HugeRun, IdleRun, LatencyRun, PeerRun, apply_rows, latency_rows
 
-_MUCH = 0.02  # of the CPU
 DIRECTORY = Path(__file__).parent / "results"
+_MUCH_STOLEN, _MUCH_OTHER = 0.02, 0.1  # of the CPU
 
 
 @dataclass(slots=True)
 class Section:
-    """What one scenario on one flavour gave. `stolen`: the share of the CPU that the host of a virtual machine gave to
-    others meanwhile. `failure`: why it gave less."""
+    """What one scenario on one flavour gave. `durable`: the sink, where that is one of several. `window`: the seconds
+    that the fastest contender was to need at least. `noise`: of the machine from beginning to end, `others` left out
+    where it is not known whose work was whose. `failures`: why it gave less."""
 
     flavour: str
     version: str
     scenario: str
     what: str
+    durable: bool | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    window: float = 0.0
     apply: list[ApplyRun] = field(default_factory=list)
     latency: list[LatencyRun] = field(default_factory=list)
     huge: list[HugeRun] = field(default_factory=list)
     idle: list[IdleRun] = field(default_factory=list)
     peer: list[PeerRun] = field(default_factory=list)
     fire: list[FireRun] = field(default_factory=list)
+    load_before: float = 0.0
+    load_after: float = 0.0
     stolen: float = 0.0
-    failure: str = ""
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        sink = {None: "", True: ", sink durable", False: ", sink not durable"}[self.durable]
+        return f"{self.flavour} {self.version}, {self.scenario}{sink}"
 
     @property
     def compared(self) -> list[ApplyRun | LatencyRun | HugeRun | FireRun]:
         return [*self.apply, *self.latency, *self.huge, *self.fire]
 
     @property
+    def noises(self) -> list[Noise]:
+        return [*(run.noise for run in self.apply), *(run.noise for run in self.latency)]
+
+    @property
     def passed(self) -> bool:
         """Nothing failed, and every sink that was compared was equal to its source."""
-        return not self.failure and all(run.equal for run in self.compared)
+        return not self.failures and all(run.equal for run in self.compared)
+
+    @property
+    def judged(self) -> list[Judged]:
+        return [
+            *judge_apply(self.flavour, self.scenario, bool(self.durable), apply_rows(self.apply)),
+            *judge_latency(latency_rows(self.latency)),
+            *judge_huge(self.huge),
+        ]
 
 
 def show(console: Console, section: Section, *, judged: bool) -> None:
     """`judged`: whether the figures are told against their aims."""
-    console.print(f"\n[bold]{section.flavour} {section.version}, {section.scenario}[/bold]: {section.what}")
+    console.print(f"\n[bold]{section.title}[/bold]: {section.what}")
     if section.facts:
         console.print("  " + ", ".join(f"{name} {_number(value)}" for name, value in section.facts.items()))
     for table in (
-        _apply_table(section.apply),
-        _latency_table(section.latency),
-        _huge_table(section.huge),
-        _idle_table(section.idle),
+        tables.apply_table(section.apply),
+        tables.latency_table(section.latency),
+        tables.huge_table(section.huge),
+        tables.idle_table(section.idle),
     ):
         if table is not None:
             console.print(table)
-    if section.stolen >= _MUCH:
-        console.print(f"  [yellow]the host took {section.stolen:.0%} of the CPU meanwhile[/yellow]")
-    if judged:
-        for aim in (
-            *judge_apply(section.flavour, section.scenario, apply_rows(section.apply)),
-            *judge_latency(latency_rows(section.latency)),
-            *judge_huge(section.huge),
-        ):
-            console.print(f"  {aim.text}: {'met' if aim.met else '[red]MISSED[/red]'}")
+    console.print(_machine_line(section))
+    if section.apply:
+        console.print(_window_line(section))
+    for aim in section.judged if judged else ():
+        console.print(f"  {aim.text}: {'met' if aim.met else '[red]MISSED[/red]'}")
     for peer in section.peer:
         console.print(escape(_peer_line(peer)))
     for fire in section.fire:
@@ -82,8 +98,20 @@ def show(console: Console, section: Section, *, judged: bool) -> None:
     for run in section.compared:
         if not run.equal:
             console.print("[red]the sink differs from the source:[/red]", escape(run.difference))
-    if section.failure:
-        console.print("[red]failed:[/red]", escape(section.failure))
+    for failure in section.failures:
+        console.print("[red]failed:[/red]", escape(failure))
+
+
+def show_summary(console: Console, sections: Sequence[Section]) -> None:
+    """All that was applied, in one table."""
+    rows = [
+        (f"{each.flavour}, {each.scenario}", "durable" if each.durable else "not durable", apply_rows(each.apply))
+        for each in sections
+    ]
+    table = tables.summary([row for row in rows if row[2]])
+    if table is not None:
+        console.print()
+        console.print(table)
 
 
 def save(sections: Sequence[Section], settings: dict[str, Any]) -> Path:
@@ -91,13 +119,13 @@ def save(sections: Sequence[Section], settings: dict[str, Any]) -> Path:
     DIRECTORY.mkdir(exist_ok=True)
     path = DIRECTORY / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
     document = {
-        "machine": machine(),
+        "machine": describe(),
         "settings": settings,
         "sections": [
             {
                 **dataclasses.asdict(section),
-                "apply_medians": [dataclasses.asdict(row) for row in apply_rows(section.apply)],
-                "latency_medians": [dataclasses.asdict(row) for row in latency_rows(section.latency)],
+                "apply_rows": [dataclasses.asdict(row) for row in apply_rows(section.apply)],
+                "latency_rows": [dataclasses.asdict(row) for row in latency_rows(section.latency)],
             }
             for section in sections
         ],
@@ -106,83 +134,27 @@ def save(sections: Sequence[Section], settings: dict[str, Any]) -> Path:
     return path
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "cpu": cpu[0].partition(":")[2].strip() if cpu else "unknown",
-        "cores": os.cpu_count(),
-        "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "commit": commit.stdout.strip() or "unknown",
-    }
+def _machine_line(section: Section) -> str:
+    """What else the machine did; loud where that was much."""
+    parts = [f"load {section.load_before:.1f} before and {section.load_after:.1f} after"]
+    others = [noise.others for noise in section.noises]
+    if others:
+        parts.append(f"other processes used {min(others):.0%} to {max(others):.0%} of the CPU in the windows")
+    parts.append(f"its host took {section.stolen:.1%}")
+    loud = section.stolen >= _MUCH_STOLEN or max(others, default=0.0) >= _MUCH_OTHER
+    line = f"machine: {'; '.join(parts)}"
+    return f"  [yellow]{line}: not a quiet machine[/yellow]" if loud else f"  {line}"
 
 
-def _apply_table(runs: Sequence[ApplyRun]) -> Table | None:
-    if not runs:
-        return None
-    rounds = max(run.round for run in runs)
-    table = _table(f"medians of {rounds}", "txn/s", "rows/s", "ratio", "sink CPU/txn", "node CPU/txn", "node peak", "")
-    for row in apply_rows(runs):
-        table.add_row(
-            row.contender,
-            f"{row.transactions_per_second:,.0f}",
-            f"{row.rows_per_second:,.0f}",
-            _ratio(row.ratio),
-            f"{row.sink_cpu_microseconds:,.0f} µs",
-            "" if row.node_cpu_microseconds is None else f"{row.node_cpu_microseconds:,.1f} µs",
-            _megabytes(row.node_peak_resident),
-            _equal(row.equal),
-        )
-    return table
-
-
-def _latency_table(runs: Sequence[LatencyRun]) -> Table | None:
-    if not runs:
-        return None
-    rounds = max(run.round for run in runs)
-    headings = ("samples", "p50", "p95", "p99", "most", "p50 ratio", "p99 ratio", "node CPU", "node peak", "")
-    table = _table(f"medians of {rounds}", *headings)
-    for row in latency_rows(runs):
-        table.add_row(
-            row.contender,
-            f"{row.samples:,}",
-            *(f"{seconds * 1000:.1f} ms" for seconds in (row.p50, row.p95, row.p99, row.most)),
-            _ratio(row.p50_ratio),
-            _ratio(row.p99_ratio),
-            _share(row.node_cpu_share),
-            _megabytes(row.node_peak_resident),
-            _equal(row.equal),
-        )
-    return table
-
-
-def _huge_table(runs: Sequence[HugeRun]) -> Table | None:
-    if not runs:
-        return None
-    table = _table("one round", "rows", "seconds", "node peak", "")
-    for run in runs:
-        table.add_row(
-            run.contender, f"{run.rows:,}", f"{run.seconds:.1f}", _megabytes(run.node_peak_resident), _equal(run.equal)
-        )
-    return table
-
-
-def _idle_table(runs: Sequence[IdleRun]) -> Table | None:
-    if not runs:
-        return None
-    table = _table("CPU of one core", "node", "etcd", "source", "sink", "node memory", "peak")
-    for run in runs:
-        shares = (run.node_cpu_share, run.etcd_cpu_share, run.source_cpu_share, run.sink_cpu_share)
-        table.add_row(
-            f"{run.tables} idle tables" if run.tables else "no changefeed",
-            *(_share(share) for share in shares),
-            _megabytes(run.node_resident),
-            _megabytes(run.node_peak_resident),
-        )
-    return table
+def _window_line(section: Section) -> str:
+    least = min(run.seconds for run in section.apply)
+    rounds = max(run.round for run in section.apply)
+    line = f"windows: {rounds} for each contender, the shortest {least:.2f} s"
+    if not section.window:
+        return f"  [yellow]{line}: far too short for these figures to mean anything[/yellow]"
+    if least < section.window:
+        return f"  [yellow]{line}: shorter than the {section.window:g} s that were wanted[/yellow]"
+    return f"  {line}"
 
 
 def _peer_line(run: PeerRun) -> str:
@@ -201,30 +173,6 @@ def _fire_line(run: FireRun) -> str:
         f" slowest recovery {slowest:.1f} s; {run.compared_rows:,} rows compared, {run.keyless_rows:,} of them"
         f" keyless: {'equal' if run.equal else 'DIFFERENT'}"
     )
-
-
-def _table(first: str, *headings: str) -> Table:
-    table = Table(box=None, pad_edge=True, header_style="dim")
-    table.add_column(first, no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
-
-
-def _ratio(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:.2f}"
-
-
-def _share(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
-
-
-def _megabytes(size: int | None) -> str:
-    return "" if size is None else f"{size / 1e6:.0f} MB"
-
-
-def _equal(equal: bool) -> str:
-    return "equal" if equal else "[red]DIFFERS[/red]"
 
 
 def _number(value: Any) -> str:

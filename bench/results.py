@@ -1,21 +1,25 @@
-"""What a measurement gives, and how several rounds of one become one row: by medians.
+"""What a measurement gives, and how several rounds of one become one row: by medians, with the least and the most.
 
 Everything here is written to the JSON file as it is; times are in seconds, memory in bytes.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+from bench.machine import Noise
+from bench.spread import Spread, maybe_spread, ratios, spread
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyRun:
-    """One binlog applied once by one contender: the `transactions` and `rows` that took `seconds`.
+    """One binlog applied once by one contender: its window is the `seconds` from the gate to the last row visible.
 
-    `node_cpu_seconds`: of the node's process while applying, `node_cpu_seconds_total`: since it was started, election
-    and preflight included. Both None for native replication, whose work is part of `sink_cpu_seconds`.
+    `node_cpu_seconds`: user and system time of the processes that replicate, in the window; `node_cpu_seconds_total`:
+    since they were started, election and preflight included. Both None for native replication, whose work is part of
+    `sink_cpu_seconds`.
     """
 
     contender: str
@@ -29,55 +33,56 @@ class ApplyRun:
     node_cpu_seconds: float | None
     node_cpu_seconds_total: float | None
     node_peak_resident: int | None
+    noise: Noise
     equal: bool
     difference: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Transactions per second."""
+        return self.transactions / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyRow:
-    """The medians over the rounds of one contender; `ratio` is how many times as fast as the best native setting."""
+    """The rounds of one contender. `ratio`: how many times as fast as the best native setting in the same round; the
+    best is the one with the greatest median."""
 
     contender: str
-    transactions_per_second: float
+    seconds: Spread  # of a window
+    transactions_per_second: Spread
     rows_per_second: float
-    ratio: float | None
+    ratio: Spread | None
     sink_cpu_microseconds: float  # per transaction
-    node_cpu_microseconds: float | None  # per transaction
+    node_cpu_microseconds: Spread | None  # per transaction
     node_peak_resident: int | None  # the worst round's
+    others: float  # the share of the machine's CPU that others used or took
     equal: bool
 
 
 def apply_rows(runs: Sequence[ApplyRun]) -> list[ApplyRow]:
     """In the order in which contenders first appear."""
-    rates = {name: median(_rate(run) for run in group) for name, group in _grouped(runs).items()}
-    best = max((rates[run.contender] for run in runs if run.native), default=None)
-    return [_apply_row(group, best) for group in _grouped(runs).values()]
+    groups = _grouped(runs)
+    native = [{run.round: run.rate for run in group} for group in groups.values() if group[0].native]
+    best = max(native, key=_median, default={})
+    return [_apply_row(group, best) for group in groups.values()]
 
 
-def _rate(run: ApplyRun) -> float:
-    return run.transactions / run.seconds
-
-
-def _apply_row(runs: Sequence[ApplyRun], best_native: float | None) -> ApplyRow:
-    rate = median(_rate(run) for run in runs)
-    node_cpu = [run.node_cpu_seconds / run.transactions for run in runs if run.node_cpu_seconds is not None]
+def _apply_row(runs: Sequence[ApplyRun], best_native: dict[int, float]) -> ApplyRow:
     return ApplyRow(
         runs[0].contender,
-        rate,
-        median(run.rows / run.seconds for run in runs),
-        rate / best_native if best_native is not None else None,
-        median(run.sink_cpu_seconds / run.transactions for run in runs) * 1e6,
-        median(node_cpu) * 1e6 if node_cpu else None,
-        max((run.node_peak_resident for run in runs if run.node_peak_resident is not None), default=None),
+        spread(run.seconds for run in runs),
+        spread(run.rate for run in runs),
+        spread(run.rows / run.seconds for run in runs).median,
+        ratios({run.round: run.rate for run in runs}, best_native),
+        spread(run.sink_cpu_seconds / run.transactions * 1e6 for run in runs).median,
+        maybe_spread(
+            None if run.node_cpu_seconds is None else run.node_cpu_seconds / run.transactions * 1e6 for run in runs
+        ),
+        _worst(run.node_peak_resident for run in runs),
+        spread(run.noise.others + run.noise.stolen for run in runs).median,
         all(run.equal for run in runs),
     )
-
-
-def _grouped(runs: Iterable[ApplyRun]) -> dict[str, list[ApplyRun]]:
-    groups: dict[str, list[ApplyRun]] = {}
-    for run in runs:
-        groups.setdefault(run.contender, []).append(run)
-    return groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +100,15 @@ class LatencyRun:
     most: float
     node_cpu_share: float | None  # of one core
     node_peak_resident: int | None
+    noise: Noise
     equal: bool
     difference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyRow:
-    """Medians over the rounds; `most` is the greatest of all. Ratios: times the best native p50 and p99."""
+    """Medians over the rounds; `most` is the greatest of all. Ratios: times that of the native setting with the best
+    median, in the same round."""
 
     contender: str
     samples: int
@@ -109,39 +116,56 @@ class LatencyRow:
     p95: float
     p99: float
     most: float
-    p50_ratio: float | None
-    p99_ratio: float | None
+    p50_ratio: Spread | None
+    p99_ratio: Spread | None
     node_cpu_share: float | None
     node_peak_resident: int | None
+    others: float
     equal: bool
 
 
 def latency_rows(runs: Sequence[LatencyRun]) -> list[LatencyRow]:
-    groups: dict[str, list[LatencyRun]] = {}
-    for run in runs:
-        groups.setdefault(run.contender, []).append(run)
+    groups = _grouped(runs)
     native = [group for group in groups.values() if group[0].native]
-    best_p50 = min((median(run.p50 for run in group) for group in native), default=None)
-    best_p99 = min((median(run.p99 for run in group) for group in native), default=None)
-    return [_latency_row(group, best_p50, best_p99) for group in groups.values()]
+    p50 = min(({run.round: run.p50 for run in group} for group in native), key=_median, default={})
+    p99 = min(({run.round: run.p99 for run in group} for group in native), key=_median, default={})
+    return [_latency_row(group, p50, p99) for group in groups.values()]
 
 
-def _latency_row(runs: Sequence[LatencyRun], best_p50: float | None, best_p99: float | None) -> LatencyRow:
-    p50, p99 = median(run.p50 for run in runs), median(run.p99 for run in runs)
-    shares = [run.node_cpu_share for run in runs if run.node_cpu_share is not None]
+def _latency_row(runs: Sequence[LatencyRun], best_p50: dict[int, float], best_p99: dict[int, float]) -> LatencyRow:
+    share = maybe_spread(run.node_cpu_share for run in runs)
     return LatencyRow(
         runs[0].contender,
         sum(run.samples for run in runs),
-        p50,
-        median(run.p95 for run in runs),
-        p99,
+        spread(run.p50 for run in runs).median,
+        spread(run.p95 for run in runs).median,
+        spread(run.p99 for run in runs).median,
         max(run.most for run in runs),
-        p50 / best_p50 if best_p50 else None,
-        p99 / best_p99 if best_p99 else None,
-        median(shares) if shares else None,
-        max((run.node_peak_resident for run in runs if run.node_peak_resident is not None), default=None),
+        ratios({run.round: run.p50 for run in runs}, best_p50),
+        ratios({run.round: run.p99 for run in runs}, best_p99),
+        None if share is None else share.median,
+        _worst(run.node_peak_resident for run in runs),
+        spread(run.noise.others + run.noise.stolen for run in runs).median,
         all(run.equal for run in runs),
     )
+
+
+_Timed = TypeVar("_Timed", ApplyRun, LatencyRun)
+
+
+def _grouped(runs: Iterable[_Timed]) -> dict[str, list[_Timed]]:
+    groups: dict[str, list[_Timed]] = {}
+    for run in runs:
+        groups.setdefault(run.contender, []).append(run)
+    return groups
+
+
+def _median(figures: dict[int, float]) -> float:
+    return spread(figures.values()).median
+
+
+def _worst(peaks: Iterable[int | None]) -> int | None:
+    return max((peak for peak in peaks if peak is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +198,7 @@ class HugeRun:
 
 @dataclass(frozen=True, slots=True)
 class PeerRun:
-    """mysql-replication reading a binlog and applying nothing. `failure`: why it could not."""
+    """mysql-replication reading the beginning of a binlog and applying nothing. `failure`: why it could not."""
 
     scenario: str
     seconds: float
@@ -196,10 +220,6 @@ class FireRun:
     keyless_rows: int
     equal: bool
     difference: str = ""
-
-
-def median(values: Iterable[float]) -> float:
-    return statistics.median(values)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

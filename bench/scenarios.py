@@ -1,7 +1,8 @@
-"""What is written to the source before anybody applies it. Seeded: every run of a scenario writes the same.
+"""What is written to the source before anybody applies it. Seeded: every run of a scenario writes the same, for as long
+as it likes.
 
-After every hundredth part of the transactions a mark is inserted into every table. The greatest mark that all tables
-have tells how far a sink is, whoever applies and however he groups transactions.
+Where a binlog ends a mark is inserted into every table. When all tables of a sink have it, all before it is visible,
+whoever applies and however he groups transactions.
 """
 
 from __future__ import annotations
@@ -14,23 +15,22 @@ from dataclasses import dataclass
 
 SCHEMA = "bench"
 MARK = 2_000_000_000  # the primary key of the k-th mark is MARK + k, above every other key
-MARKS = 100
 
 Transaction = tuple[str, ...]  # its statements; a single one commits by itself
-Generator = Callable[[random.Random, int], Iterator[Transaction]]
+Generator = Callable[[random.Random], Iterator[Transaction]]  # without an end
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`size` and `quick_size`: transactions without the marks. `durable`: the sinks it is measured with."""
+    """`first`: the transactions that are written before anything is known of the contenders' speed, and all that
+    `--quick` measures. `durable`: the sinks it is measured with."""
 
     name: str
     what: str
     tables: tuple[str, ...]
     columns: str
-    transactions: Generator
-    size: int
-    quick_size: int
+    generate: Generator
+    first: int
     durable: tuple[bool, ...] = (True,)
 
     def create(self) -> list[str]:
@@ -40,24 +40,17 @@ class Scenario:
             *(f"CREATE TABLE `{SCHEMA}`.`{table}` ({self.columns}) ENGINE = InnoDB" for table in self.tables),
         ]
 
-    def write(self, size: int) -> Iterator[Transaction]:
-        """`size` is a multiple of MARKS."""
-        transactions = self.transactions(random.Random(self.name), size)
-        for mark in range(1, MARKS + 1):
-            yield from itertools.islice(transactions, size // MARKS)
-            for table in self.tables:
-                yield (f"INSERT INTO {table} (id) VALUES ({MARK + mark})",)
+    def transactions(self) -> Iterator[Transaction]:
+        return self.generate(random.Random(self.name))
 
-    def mark_sizes(self, size: int) -> list[int]:
-        """How many transactions of write(size) there are up to every mark; 0 up to the 0th."""
-        return [mark * (size // MARKS + len(self.tables)) for mark in range(MARKS + 1)]
+    def mark(self, number: int) -> list[Transaction]:
+        return [(f"INSERT INTO {table} (id) VALUES ({MARK + number})",) for table in self.tables]
 
-
-def mark_query(tables: tuple[str, ...]) -> str:
-    """The greatest mark that all tables have; 0 or less where there is none."""
-    greatest = [f"COALESCE((SELECT MAX(id) FROM {table}), 0)" for table in tables]
-    least = greatest[0] if len(greatest) == 1 else f"LEAST({', '.join(greatest)})"  # LEAST wants two
-    return f"SELECT {least} - {MARK}"
+    def marked(self, number: int) -> str:
+        """A query: whether all tables have this mark."""
+        return "SELECT " + " AND ".join(
+            f"EXISTS (SELECT 1 FROM {table} WHERE id = {MARK + number})" for table in self.tables
+        )
 
 
 class _Keys:
@@ -84,9 +77,9 @@ class _Keys:
 _SMALL_TABLES = ("small1", "small2", "small3", "small4")
 
 
-def _small(rng: random.Random, size: int) -> Iterator[Transaction]:
+def _small(rng: random.Random) -> Iterator[Transaction]:
     keys = {table: _Keys() for table in _SMALL_TABLES}
-    for _ in range(size):
+    while True:
         table = rng.choice(_SMALL_TABLES)
         chance = rng.random() if len(keys[table].alive) > 100 else 0.0
         if chance < 0.5:
@@ -103,9 +96,9 @@ _BULK_TABLES = ("bulk1", "bulk2")
 _BULK_ROWS = 100
 
 
-def _bulk(rng: random.Random, size: int) -> Iterator[Transaction]:
+def _bulk(rng: random.Random) -> Iterator[Transaction]:
     chunks = {table: _Keys() for table in _BULK_TABLES}  # of 100 rows each
-    for _ in range(size):
+    while True:
         table = rng.choice(_BULK_TABLES)
         chance = rng.random() if len(chunks[table].alive) > 10 else 0.0
         if chance < 0.7:
@@ -130,9 +123,9 @@ _WIDE_ROWS = 10
 
 
 def _wide(tables: tuple[str, ...]) -> Generator:
-    def transactions(rng: random.Random, size: int) -> Iterator[Transaction]:
+    def transactions(rng: random.Random) -> Iterator[Transaction]:
         keys = {table: _Keys() for table in tables}
-        for _ in range(size):
+        while True:
             table = rng.choice(tables)
             if len(keys[table].alive) < 100 or rng.random() < 0.75:
                 rows = (f"({keys[table].new()}, {_blob(rng)}, '{_document(rng)}')" for _ in range(_WIDE_ROWS))
@@ -156,8 +149,8 @@ def _document(rng: random.Random) -> str:
 _HOT_ROWS = 8
 
 
-def _hot(rng: random.Random, size: int) -> Iterator[Transaction]:
-    for number in range(size):
+def _hot(rng: random.Random) -> Iterator[Transaction]:
+    for number in itertools.count():
         if number < _HOT_ROWS:
             yield (f"INSERT INTO hot VALUES ({number + 1}, 0, 0, '', NOW(6))",)
             continue
@@ -175,7 +168,6 @@ SCENARIOS = (
         _SMALL_TABLES,
         _ROW + ", KEY (customer)",
         _small,
-        40_000,
         4_000,
     ),
     Scenario(
@@ -184,7 +176,6 @@ SCENARIOS = (
         _BULK_TABLES,
         _ROW,
         _bulk,
-        4_000,
         600,
         (True, False),
     ),
@@ -194,7 +185,6 @@ SCENARIOS = (
         _WIDE_TABLES,
         _WIDE_ROW,
         _wide(_WIDE_TABLES),
-        6_000,
         400,
     ),
     Scenario(
@@ -203,8 +193,7 @@ SCENARIOS = (
         _WIDE_TABLES[:1],
         _WIDE_ROW,
         _wide(_WIDE_TABLES[:1]),
-        6_000,
         400,
     ),
-    Scenario("hot", "one-row updates of 8 rows of one table", ("hot",), _ROW, _hot, 20_000, 2_000),
+    Scenario("hot", "one-row updates of 8 rows of one table", ("hot",), _ROW, _hot, 2_000),
 )

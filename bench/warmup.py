@@ -1,0 +1,48 @@
+"""The rounds that are not counted: they warm the machine up, and find how much must be written for long windows.
+
+Everybody applies the scenario's first piece. Then those that may be the fastest apply more and more, until the fastest
+needs as long as was asked for: on any machine, whatever its speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.apply import apply_once
+from bench.binlog import Binlog, Written
+from bench.contender import BenchError, Contender, take_turns
+from bench.results import ApplyRun
+from bench.spread import close, wanted_size
+from hedgerow.sandbox.servers import Server
+
+
+def warm_up(
+    source: Server,
+    binlog: Binlog,
+    written: Written,
+    contenders: Sequence[Contender],
+    *,
+    durable: bool,
+    wanted: float,
+    say: Callable[[str], None],
+) -> Written:
+    """What is to be applied in the rounds that count. `wanted`: seconds of the fastest; none: what is `written` stays.
+
+    Raises BenchError where nobody can apply it, and where a sink differs.
+    """
+
+    def once(contender: Contender, number: int) -> ApplyRun:
+        return apply_once(source, written, contender, number, durable=durable)
+
+    while True:
+        say(f"warm-up with {written.transactions:,} transactions")
+        runs, failures = take_turns(contenders, 1, once, lambda run: f"{run.seconds:.2f} s", say)
+        if not runs:
+            raise BenchError("; ".join(failures))
+        if different := [f"{run.contender}: {run.difference}" for run in runs if not run.equal]:
+            raise BenchError("the sink differs from the source: " + "; ".join(different))
+        seconds = {run.contender: run.seconds for run in runs}
+        if min(seconds.values()) >= wanted:
+            return written
+        contenders = [contender for contender in contenders if contender.name in close(seconds)]
+        written = binlog.extend(wanted_size(written.transactions, min(seconds.values()), wanted))
