@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 DdlId = tuple[str, str, str, int]

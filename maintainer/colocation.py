@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 Unit = frozenset[str]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hedgerow.common import errors
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import HedgerowError, LostOwnership, SinkRefused
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb

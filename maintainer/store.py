@@ -35,11 +35,20 @@ from hedgerow.common.binlog.position import Position
 from hedgerow.common.binlog.skips import Skip
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import Fenced, SinkRefused, SourceUnavailable
-from hedgerow.common.ledger import progress as sinktables
-from hedgerow.common.ledger.ddl import DONE, STARTED
+from hedgerow.common.ledger.ddl import STARTED, unfinished
 from hedgerow.common.ledger.ddllock import end_ddl
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, ProgressRow
-from hedgerow.common.ledger.sessions import SessionRecord, kill_session
+from hedgerow.common.ledger.fence import check_fence, check_not_above
+from hedgerow.common.ledger.ownership import raise_fence, remove_changefeed
+from hedgerow.common.ledger.progress import (
+    ProgressRow,
+    add_progress,
+    delete_progress,
+    dispatchers_of_others,
+    insert_progress,
+    list_progress,
+)
+from hedgerow.common.ledger.schema import SCHEMA, SCHEMA_DISPATCHER, ensure_schema
+from hedgerow.common.ledger.sessions import SessionRecord, kill_session, transaction
 from hedgerow.common.metrics import rejected
 from hedgerow.common.mysql.catalog import foreign_key_edges, schema_names, user_tables
 from hedgerow.common.mysql.connect import Flavour, What, connect, unavailable
@@ -49,7 +58,7 @@ from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 15.0  # above sinktables.PATIENCE, so that its clearer error comes first
+READ_SECONDS = 15.0  # above PATIENCE, so that its clearer error comes first
 
 T = TypeVar("T")
 Incarnation: TypeAlias = tuple[str, int]  # a dispatcher and its generation
@@ -115,38 +124,38 @@ class SinkStore:
 
     def _take_over(self, served: frozenset[Incarnation]) -> View:
         with self._connected() as sink:
-            sinktables.ensure_schema(sink)
-            self._check_not_above(sink)
+            ensure_schema(sink)
+            check_not_above(sink, self._uid, self._epoch, self._owner)
             self._end_rows_sessions(sink, lambda incarnation: incarnation not in served)
             new = [key for key in self._named(sink) if self._may_be_new(key)] if self._formers else []
 
             def agree(cursor: Cursor) -> None:
                 self._agree(cursor, new)
 
-            sinktables.raise_fence(sink, self._uid, self._epoch, self._owner, also=agree)
-            rows = sinktables.list_progress(sink, self._uid)
+            raise_fence(sink, self._uid, self._epoch, self._owner, also=agree)
+            rows = list_progress(sink, self._uid)
             if not rows and self._begun:
                 raise SinkRefused(
-                    f"schema {sinktables.SCHEMA} of sink {self._sink.address} has no progress rows of changefeed "
+                    f"schema {SCHEMA} of sink {self._sink.address} has no progress rows of changefeed "
                     f"{self._name} (uid {self._uid}), which has replicated before: they were deleted, or this is "
                     "another server or a restored copy without them. Nothing was applied. Mend: restore schema "
-                    f"{sinktables.SCHEMA} as it was together with the tables, and resume; or remove the changefeed and "
+                    f"{SCHEMA} as it was together with the tables, and resume; or remove the changefeed and "
                     "create it again with --start at the position that the sink's tables are at"
                 )
             if not rows:
                 keys = [*self._first_tables(sink), SCHEMA_DISPATCHER]
-                sinktables.insert_progress(sink, self._uid, self._epoch, keys, self._start)
+                insert_progress(sink, self._uid, self._epoch, keys, self._start)
             return self._view(sink)
 
     def _agree(self, cursor: Cursor, new: list[str]) -> None:
         """With the filter; `new`: tables of the sink that former filters did not match."""
-        rows = {row.dispatcher: row for row in sinktables.list_progress(cursor.connection, self._uid)}
+        rows = {row.dispatcher: row for row in list_progress(cursor.connection, self._uid)}
         leaving = [key for key in rows if not _matches(self._filter, key)]
-        sinktables.delete_progress(cursor, self._uid, leaving)
+        delete_progress(cursor, self._uid, leaving)
         if SCHEMA_DISPATCHER in rows:
             position = rows[SCHEMA_DISPATCHER].position
             joining = [key for key in new if key not in rows]
-            sinktables.add_progress(cursor, self._uid, self._epoch, joining, position)
+            add_progress(cursor, self._uid, self._epoch, joining, position)
 
     def _first_tables(self, sink: Connection[Cursor]) -> set[str]:
         """Those of the source, and those that it may have had at the start: of the sink's, in schemas that the source
@@ -156,36 +165,20 @@ class SinkStore:
             return set(self._named(source)), set(schema_names(source))
 
         found, schemas = _with("source", self._source, ask)
-        of_others = sinktables.dispatchers_of_others(sink, self._uid)
+        of_others = dispatchers_of_others(sink, self._uid)
         in_sink = {table.name.key for table in user_tables(sink, self._filter) if table.name.schema in schemas}
         return found | (in_sink - of_others)
 
     def _end_sessions(self, lost: frozenset[Incarnation]) -> None:
         with self._connected() as sink:
-            self._check_not_above(sink)
+            check_not_above(sink, self._uid, self._epoch, self._owner)
             self._end_rows_sessions(sink, lost.__contains__)
-
-    def _check_not_above(self, sink: Connection[Cursor]) -> None:
-        """Before anything is done to others, without a lock that one of them could hold. Raises Fenced where the fence
-        is another owner's already."""
-        with sink.cursor() as cursor:
-            cursor.execute(
-                f"SELECT epoch, owner FROM {sinktables.SCHEMA}.fence WHERE changefeed_uid = %s", (self._uid,)
-            )
-            rows = cursor.fetchall()
-        for epoch, owner in rows:
-            if int(epoch) > self._epoch or (int(epoch) == self._epoch and owner != self._owner):
-                raise Fenced(
-                    f"changefeed {self._uid}: the sink's fence is at epoch {epoch} (owner {owner}), this owner is "
-                    f"{self._owner} at epoch {self._epoch}",
-                    int(epoch),
-                )
 
     def _end_rows_sessions(self, sink: Connection[Cursor], is_lost: Callable[[Incarnation], bool]) -> None:
         """A session that also serves an incarnation that is not lost, or that a later owner has placed, is left
         alone."""
         lost: dict[SessionRecord, bool] = {}
-        for row in sinktables.list_progress(sink, self._uid):
+        for row in list_progress(sink, self._uid):
             ours = row.epoch <= self._epoch and is_lost((row.dispatcher, row.generation))
             lost[row.session] = lost.get(row.session, True) and ours
         with sink.cursor() as cursor:
@@ -194,8 +187,8 @@ class SinkStore:
 
     def _read(self) -> View:
         with self._connected() as sink:
-            with sinktables.transaction(sink) as cursor:
-                sinktables.check_fence(cursor, self._uid, self._epoch)
+            with transaction(sink) as cursor:
+                check_fence(cursor, self._uid, self._epoch)
             return self._view(sink)
 
     def _check_rows(self) -> None:
@@ -211,13 +204,8 @@ class SinkStore:
     def _known(self, sink: Connection[Cursor]) -> set[str] | None:
         """The tables that have rows; None while a DDL statement is under way, whose rows come with its end: also one
         that a user has executed, and the schema dispatcher has not come to yet."""
-        with sink.cursor() as cursor:
-            cursor.execute(
-                f"SELECT ddl_key, state FROM {sinktables.SCHEMA}.ddl WHERE changefeed_uid = %s AND state IN (%s, %s)",
-                (self._uid, STARTED, DONE),
-            )
-            states = {str(key): str(state) for key, state in cursor.fetchall()}
-        rows = {row.dispatcher: row.position for row in sinktables.list_progress(sink, self._uid)}
+        states = unfinished(sink, self._uid)
+        rows = {row.dispatcher: row.position for row in list_progress(sink, self._uid)}
         if STARTED in states.values():
             return None
         by_hand = [Skip.of_key(key) for key in states] + list(self._skips)
@@ -230,7 +218,7 @@ class SinkStore:
         lost = [key for key in missing if not self._may_be_new(key)]
         if lost:
             raise SinkRefused(
-                f"schema {sinktables.SCHEMA} of sink {self._sink.address} has no progress rows of {', '.join(lost)}, "
+                f"schema {SCHEMA} of sink {self._sink.address} has no progress rows of {', '.join(lost)}, "
                 f"which changefeed {self._name} (uid {self._uid}) has always replicated: they were deleted, or the "
                 "tables were created in the sink by somebody else. Where they are to begin cannot be told. Mend: "
                 "restore the rows, and resume; or exclude the tables (changefeed update --filter), bring them in line, "
@@ -242,20 +230,20 @@ class SinkStore:
 
     def _close(self, forget: bool) -> tuple[ProgressRow, ...]:
         with self._connected() as sink:
-            sinktables.ensure_schema(sink)
-            sinktables.raise_fence(sink, self._uid, self._epoch, self._owner)
-            rows = tuple(sinktables.list_progress(sink, self._uid))
+            ensure_schema(sink)
+            raise_fence(sink, self._uid, self._epoch, self._owner)
+            rows = tuple(list_progress(sink, self._uid))
             if forget:
-                sinktables.forget(sink, self._uid, self._epoch, self._owner)
+                remove_changefeed(sink, self._uid, self._epoch, self._owner)
             return rows
 
     def _end_ddl(self) -> str:
         with self._connected() as sink:
-            self._check_not_above(sink)
+            check_not_above(sink, self._uid, self._epoch, self._owner)
             return end_ddl(sink, self._uid, self._epoch)
 
     def _view(self, sink: Connection[Cursor]) -> View:
-        rows = sinktables.list_progress(sink, self._uid)
+        rows = list_progress(sink, self._uid)
         edges = [(child.key, parent.key) for child, parent in foreign_key_edges(sink)]
         return View(tuple(rows), tuple(edges))
 

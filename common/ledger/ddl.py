@@ -14,14 +14,9 @@ from pymysql.cursors import Cursor
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import Fenced
-from hedgerow.common.ledger.progress import (
-    SCHEMA,
-    SCHEMA_DISPATCHER,
-    SessionRecord,
-    add_progress,
-    chunks,
-    delete_progress,
-)
+from hedgerow.common.ledger.progress import add_progress, chunks, delete_progress
+from hedgerow.common.ledger.schema import SCHEMA, SCHEMA_DISPATCHER
+from hedgerow.common.ledger.sessions import SessionRecord, Sink
 
 STARTED, DONE = "started", "done"
 EXECUTED = "executed"  # but what it made cannot be replicated to as it is
@@ -45,6 +40,16 @@ def entry(cursor: Cursor, uid: str, key: str) -> Entry | None:
     )
     row = cursor.fetchone()
     return None if row is None else Entry(row[0], row[1], int(row[2]), SessionRecord(int(row[3]), row[4]))
+
+
+def unfinished(conn: Sink, uid: str) -> dict[str, str]:
+    """The state of every statement that is begun, or that a user has executed, by its key."""
+    with conn.cursor() as cursor:
+        cursor.execute(
+            f"SELECT ddl_key, state FROM {SCHEMA}.ddl WHERE changefeed_uid = %s AND state IN (%s, %s)",
+            (uid, STARTED, DONE),
+        )
+        return {str(key): str(state) for key, state in cursor.fetchall()}
 
 
 def sessions_of_started(cursor: Cursor, uid: str, epoch: int) -> list[SessionRecord]:

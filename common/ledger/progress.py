@@ -1,11 +1,7 @@
-"""Schema `hedgerow` in the sink: the fence and the progress of every dispatcher.
+"""Table hedgerow.progress in the sink: how far each dispatcher is, and who moves it.
 
-The sink is the truth about what was applied and who may apply. Every statement on these two tables is here or in
-common.ledger.ddl, so that the rules can be read in one place:
-
-- a changefeed without a fence row is fenced; the row is only ever inserted or raised, also by removal (a tombstone);
-- whoever changes anything first locks the fence row (shared) in the same transaction and finds it not above its epoch;
-- a progress row moves forward only under its incarnation (epoch, generation) and the session that claimed it.
+A row moves forward only under its incarnation (epoch, generation) and the session that claimed it. The rows of a
+changefeed are the list of its dispatchers.
 
 A frozen writer can hold these locks: the functions here end its session after a second (see common.ledger.sessions),
 and try again until `patience` (seconds) is over.
@@ -16,7 +12,7 @@ here can meet beyond the named ones are left to the caller as pymysql.MySQLError
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,44 +23,10 @@ from pymysql.cursors import Cursor
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import Fenced, SinkRefused
+from hedgerow.common.ledger.fence import check_fence
 from hedgerow.common.ledger.schema import SCHEMA, SCHEMA_DISPATCHER, ensure_schema
-from hedgerow.common.ledger.sessions import (
-    SessionRecord,
-    Sink,
-    kill_session,
-    one_row,
-    patiently,
-    this_session,
-    transaction,
-)
+from hedgerow.common.ledger.sessions import PATIENCE, SessionRecord, Sink, patiently, this_session
 
-__all__ = [
-    "SCHEMA",
-    "SCHEMA_DISPATCHER",
-    "ProgressRow",
-    "SessionRecord",
-    "add_progress",
-    "check_fence",
-    "chunks",
-    "claim",
-    "delete_progress",
-    "dispatchers_of_others",
-    "ensure_schema",
-    "fence_query",
-    "find_fence",
-    "forget",
-    "insert_progress",
-    "judge_fence",
-    "kill_session",
-    "list_progress",
-    "progress_update",
-    "raise_fence",
-    "this_session",
-    "transaction",
-]
-
-TOMBSTONE_DAYS = 7
-PATIENCE = 10.0  # seconds that a blocked statement is tried again
 CHUNK = 500  # dispatchers in one statement
 
 
@@ -75,66 +37,6 @@ class ProgressRow:
     generation: int
     position: Position
     session: SessionRecord
-
-
-def raise_fence(
-    conn: Sink,
-    uid: str,
-    epoch: int,
-    owner: str,
-    *,
-    also: Callable[[Cursor], None] | None = None,
-    patience: float = PATIENCE,
-) -> None:
-    """Insert the fence row or raise it to `epoch`; from then on no writer below `epoch` commits.
-
-    `also` is done in the same transaction, which may be tried more than once. Raises Fenced where the row is above, or
-    at `epoch` with another owner; SinkUnavailable where a lock outlasts `patience` seconds.
-    """
-
-    def attempt(cursor: Cursor) -> None:
-        _raise(cursor, uid, epoch, owner)
-        if also is not None:
-            also(cursor)
-
-    def blockers() -> Iterable[SessionRecord]:
-        return (row.session for row in list_progress(conn, uid) if row.epoch < epoch)
-
-    patiently(conn, f"raising the fence of changefeed {uid}", patience, attempt, blockers)
-
-
-def find_fence(conn: Sink, uid: str) -> int:
-    """The fence's epoch; 0 without one. Takes no locks."""
-    with conn.cursor() as cursor:
-        cursor.execute(f"SELECT epoch FROM {SCHEMA}.fence WHERE changefeed_uid = %s", (uid,))
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
-
-
-def forget(conn: Sink, uid: str, epoch: int, owner: str, *, patience: float = PATIENCE) -> None:
-    """Remove a changefeed: raise its fence to `epoch` as a tombstone, delete everything else of it.
-
-    Tombstones older than a week are collected on the way. Raises what raise_fence raises.
-    """
-
-    def attempt(cursor: Cursor) -> None:
-        _raise(cursor, uid, epoch, owner)
-        cursor.execute(
-            f"UPDATE {SCHEMA}.fence SET removed_at = COALESCE(removed_at, NOW()) WHERE changefeed_uid = %s", (uid,)
-        )
-        cursor.execute(f"DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = %s", (uid,))
-        cursor.execute(f"DELETE FROM {SCHEMA}.ddl WHERE changefeed_uid = %s", (uid,))
-        cursor.execute(f"DELETE FROM {SCHEMA}.xa WHERE changefeed_uid = %s", (uid,))
-        cursor.execute(
-            f"DELETE FROM {SCHEMA}.fence WHERE removed_at < NOW() - INTERVAL {TOMBSTONE_DAYS} DAY"
-            " AND changefeed_uid <> %s",
-            (uid,),
-        )
-
-    def blockers() -> Iterable[SessionRecord]:
-        return (row.session for row in list_progress(conn, uid))
-
-    patiently(conn, f"removing changefeed {uid} from the sink", patience, attempt, blockers)
 
 
 def list_progress(conn: Sink, uid: str) -> list[ProgressRow]:
@@ -149,6 +51,20 @@ def dispatchers_of_others(conn: Sink, uid: str) -> set[str]:
     with conn.cursor() as cursor:
         cursor.execute(f"SELECT DISTINCT dispatcher FROM {SCHEMA}.progress WHERE changefeed_uid <> %s", (uid,))
         return {row[0] for row in cursor.fetchall()} - {SCHEMA_DISPATCHER}
+
+
+def every_dispatcher(conn: Sink) -> dict[str, str]:
+    """The changefeed (uid) that replicates each table of this sink."""
+    with conn.cursor() as cursor:
+        cursor.execute(f"SELECT dispatcher, changefeed_uid FROM {SCHEMA}.progress")
+        return {str(key): str(uid) for key, uid in cursor.fetchall() if key != SCHEMA_DISPATCHER}
+
+
+def every_source(conn: Sink) -> frozenset[tuple[str, str]]:
+    """(changefeed uid, source id) of all that was applied to this sink."""
+    with conn.cursor() as cursor:
+        cursor.execute(f"SELECT DISTINCT changefeed_uid, source_uuid FROM {SCHEMA}.progress")
+        return frozenset((str(uid), str(source)) for uid, source in cursor.fetchall())
 
 
 def insert_progress(
@@ -166,7 +82,7 @@ def insert_progress(
     patiently(conn, f"inserting progress of changefeed {uid}", patience, attempt)
 
 
-def claim(
+def claim_dispatchers(
     conn: Sink, uid: str, epoch: int, generations: Mapping[str, int], *, patience: float = PATIENCE
 ) -> dict[str, Position]:
     """Put this connection in charge of dispatchers, and tell where each is to begin. All or none.
@@ -229,30 +145,6 @@ def _claim(conn: Sink, uid: str, epoch: int, generations: Mapping[str, int], pat
 
 
 # Pieces of a fenced transaction. The caller has begun it, and rolls it back on any error.
-
-
-def check_fence(cursor: Cursor, uid: str, epoch: int) -> None:
-    """Lock the fence row shared until the transaction ends. Raises Fenced where it is above `epoch` or missing."""
-    cursor.execute(fence_query(cursor.connection, uid))
-    judge_fence(uid, epoch, cursor.fetchall())
-
-
-def fence_query(conn: Connection[Any], uid: str) -> str:
-    """LOCK IN SHARE MODE is the spelling that both servers know."""
-    return f"SELECT epoch, owner FROM {SCHEMA}.fence WHERE changefeed_uid = {conn.escape(uid)} LOCK IN SHARE MODE"
-
-
-def judge_fence(uid: str, epoch: int, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Raises Fenced unless `rows`, the answer to fence_query, lets a writer of `epoch` commit."""
-    if not rows:
-        raise Fenced(f"changefeed {uid} has no fence row in the sink: a writer of epoch {epoch} may not write there")
-    fence, owner = int(rows[0][0]), rows[0][1]
-    if fence > epoch:
-        raise Fenced(
-            f"changefeed {uid}: the sink's fence is at epoch {fence} (owner {owner}), this writer is at epoch {epoch}; "
-            "its transaction was rolled back",
-            fence,
-        )
 
 
 def add_progress(cursor: Cursor, uid: str, epoch: int, dispatchers: Sequence[str], position: Position) -> None:
@@ -349,19 +241,3 @@ def _progress(row: tuple[Any, ...]) -> ProgressRow:
 def _columns(position: Position) -> tuple[str, str, int, str, float, str]:
     at = position
     return at.gtid_set, at.file, at.offset, at.source_id, at.commit_time, at.mark
-
-
-def _raise(cursor: Cursor, uid: str, epoch: int, owner: str) -> None:
-    cursor.execute(
-        f"INSERT INTO {SCHEMA}.fence (changefeed_uid, epoch, owner) VALUES (%s, %s, %s)"
-        " ON DUPLICATE KEY UPDATE owner = IF(epoch < %s, %s, owner), epoch = GREATEST(epoch, %s)",
-        (uid, epoch, owner, epoch, owner, epoch),
-    )
-    cursor.execute(f"SELECT epoch, owner FROM {SCHEMA}.fence WHERE changefeed_uid = %s", (uid,))
-    found, whose = one_row(cursor)
-    if int(found) > epoch or whose != owner:
-        raise Fenced(
-            f"changefeed {uid}: the sink's fence is at epoch {found} (owner {whose}), which is not below "
-            f"epoch {epoch} (owner {owner})",
-            int(found),
-        )

@@ -1,4 +1,4 @@
-"""What schema `hedgerow` in the sink is made of: the tables of common.ledger.progress, sinkjournal and sinkxa."""
+"""What schema `hedgerow` in the sink is made of: a table for each module of this package that is named like it."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 Sink: TypeAlias = "Connection[Cursor]"
 T = TypeVar("T")
+PATIENCE = 10.0  # seconds that a blocked statement is tried again
 IDLE_IN_TRANSACTION = 4  # seconds; below the patience of those who wait
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import COMMAND
 
-from hedgerow.common.ledger.schema import SCHEMA, SCHEMA_DISPATCHER
+from hedgerow.common.ledger.progress import every_dispatcher, every_source
 from hedgerow.common.mysql.catalog import Column, ForeignKey, Table, columns, foreign_keys, user_tables
 from hedgerow.common.mysql.connect import ServerInfo, server_info
 from hedgerow.common.mysql.error_codes import LOGIN_REFUSED, NO_PRIVILEGE, NOT_GRANTED
@@ -25,6 +25,7 @@ from hedgerow.common.mysql.names import TableName
 from hedgerow.common.mysql.unlogged import unlogged
 from hedgerow.coordinator.preflight.grants import Grants, parse_grants
 
+_T = TypeVar("_T")
 _NOT_THERE: Final = frozenset({1049, 1146})  # schema, table
 _NO_SUCH_FILE: Final = b"hedgerow-preflight.000000"
 
@@ -78,7 +79,7 @@ def source_facts(connection: Connection[Any], address: str, table_filter: TableF
     if status is None:
         denied.add("binlog status")
     common = _common(connection, address, info, table_filter)
-    applied = _applied(connection)
+    applied: frozenset[tuple[str, str]] = _from_progress(every_source, connection, frozenset())
     lacks = unlogged(connection, info)
     if common["variables"].get("log_bin") == "ON" and not _may_dump(connection):
         denied.add("dump")
@@ -97,7 +98,7 @@ def sink_facts(connection: Connection[Any], address: str, table_filter: TableFil
     if info.flavour == "mysql" and _error_of(connection, "SET SESSION gtid_next = 'AUTOMATIC'") == NO_PRIVILEGE:
         denied.add("gtid_next")
     common = _common(connection, address, info, table_filter)
-    return Facts(**common, denied=frozenset(denied), replicated=_replicated(connection))
+    return Facts(**common, denied=frozenset(denied), replicated=_from_progress(every_dispatcher, connection, {}))
 
 
 def read_tables(connection: Connection[Any], table_filter: TableFilter) -> Tables:
@@ -147,23 +148,13 @@ def _binlog_status(connection: Connection[Any], info: ServerInfo) -> tuple[str, 
     return (str(rows[0][2]), str(rows[0][3])) if rows else ("", "")
 
 
-def _applied(connection: Connection[Any]) -> frozenset[tuple[str, str]]:
-    rows = _progress(connection, "DISTINCT changefeed_uid, source_uuid")
-    return frozenset((str(uid), str(source)) for uid, source in rows)
-
-
-def _replicated(connection: Connection[Any]) -> dict[str, str]:
-    rows = _progress(connection, "dispatcher, changefeed_uid")
-    return {str(key): str(uid) for key, uid in rows if key != SCHEMA_DISPATCHER}
-
-
-def _progress(connection: Connection[Any], columns: str) -> list[tuple[Any, ...]]:
-    """None, where no changefeed has written here, or this account may not see it."""
+def _from_progress(read: Callable[[Connection[Any]], _T], connection: Connection[Any], nothing: _T) -> _T:
+    """`nothing` where no changefeed has written here, or this account may not see it."""
     try:
-        return _rows(connection, f"SELECT {columns} FROM {SCHEMA}.progress")
+        return read(connection)
     except pymysql.MySQLError as error:
         if error.args[0] in NOT_GRANTED | _NOT_THERE:
-            return []
+            return nothing
         raise
 
 

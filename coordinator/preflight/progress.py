@@ -8,7 +8,8 @@ import pymysql
 from pymysql.constants import ER
 
 from hedgerow.common.errors import Problem
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, list_progress
+from hedgerow.common.ledger.progress import list_progress
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.mysql.catalog import user_tables
 from hedgerow.common.mysql.connect import connect, unavailable
 from hedgerow.common.mysql.filter import TableFilter

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from hedgerow.common.errors import Problem
-from hedgerow.common.ledger.progress import SCHEMA
+from hedgerow.common.ledger.schema import SCHEMA
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import quoted
 from hedgerow.common.mysql.versioning import WAY_ON, ends_differ

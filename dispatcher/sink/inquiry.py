@@ -19,7 +19,7 @@ import structlog
 from pymysql.cursors import Cursor
 
 from hedgerow.common.errors import HedgerowError
-from hedgerow.common.ledger.progress import SessionRecord
+from hedgerow.common.ledger.sessions import SessionRecord
 from hedgerow.common.mysql.connect import Flavour, connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from hedgerow.common.binlog.position import Position, farthest, least, readable
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.ddl.kept import KeptSession
 from hedgerow.dispatcher.sink.token import CurrentToken

@@ -8,7 +8,7 @@ from hedgerow.common.binlog.position import Position
 from hedgerow.common.binlog.skips import way_past
 from hedgerow.common.ddlscope import created, dropped, exactly_touched, touched
 from hedgerow.common.errors import DdlFailed, DdlUncertain, Fenced, HedgerowError, UnsupportedEvent
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.metrics import rejected
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb

@@ -17,7 +17,8 @@ from pymysql.cursors import Cursor
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.ddlscope import dropped, touched
 from hedgerow.common.errors import Fenced, HedgerowError
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, list_progress
+from hedgerow.common.ledger.progress import list_progress
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.ledger.xa import list_prepared
 from hedgerow.common.mysql.catalog import charsets_by_collation, foreign_key_edges
 from hedgerow.common.mysql.connect import connect

@@ -23,7 +23,9 @@ from pymysql.cursors import Cursor
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.ddlscope import created, dropped, exactly_touched, touched
 from hedgerow.common.errors import HedgerowError, SinkUnavailable, TableUnreplicated
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, find_fence, insert_progress, list_progress
+from hedgerow.common.ledger.fence import find_fence
+from hedgerow.common.ledger.progress import insert_progress, list_progress
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.mysql.catalog import table_exists
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.names import TableName

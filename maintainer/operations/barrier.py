@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 from hedgerow.common.binlog.position import Position, has_reached
 from hedgerow.common.ddlscope import DdlId, ddl_id, touched
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb

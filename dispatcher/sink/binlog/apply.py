@@ -21,7 +21,8 @@ from functools import partial
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import Fenced
-from hedgerow.common.ledger.progress import chunks, fence_query, judge_fence, progress_update
+from hedgerow.common.ledger.fence import fence_query, judge_fence
+from hedgerow.common.ledger.progress import chunks, progress_update
 from hedgerow.dispatcher.sink.binlog import xa
 from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
 from hedgerow.dispatcher.sink.binlog.session import SinkSession

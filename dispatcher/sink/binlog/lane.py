@@ -25,7 +25,7 @@ import structlog
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import Fenced, HedgerowError, SinkRefused
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.progress import claim_dispatchers
 from hedgerow.common.mysql.connect import Flavour, set_timeouts
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog import diagnosis
@@ -289,7 +289,7 @@ class Lane:
         if session is None:
             session = self._session = SinkSession(self._uri, self._flavour, self._cut)
         set_timeouts(session.connection, CLAIM_SECONDS)
-        positions = sinktables.claim(session.connection, token.uid, token.epoch, claim.generations)
+        positions = claim_dispatchers(session.connection, token.uid, token.epoch, claim.generations)
         set_timeouts(session.connection, None)
         self._recorded.update({key: (token.epoch, generation) for key, generation in claim.generations.items()})
         self._not_rows = session.rows_written() - self._applied.rows

@@ -19,7 +19,7 @@ from pybase64 import b64encode
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from hedgerow.common.ledger.progress import SessionRecord, this_session
+from hedgerow.common.ledger.sessions import SessionRecord, this_session
 from hedgerow.common.mysql.connect import Flavour, connect, detect_dead_peer
 from hedgerow.common.mysql.error_codes import NO_PRIVILEGE
 from hedgerow.common.mysql.uri import ServerUri

@@ -32,7 +32,8 @@ from hedgerow.common.ddlscope import exactly_touched, touched
 from hedgerow.common.errors import DdlFailed, DdlUncertain, HedgerowError, SinkUnavailable
 from hedgerow.common.ledger import ddl as sinkjournal
 from hedgerow.common.ledger.ddllock import lock_name, take_lock
-from hedgerow.common.ledger.progress import check_fence, kill_session, this_session, transaction
+from hedgerow.common.ledger.fence import check_fence
+from hedgerow.common.ledger.sessions import kill_session, this_session, transaction
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.mysql.uri import ServerUri

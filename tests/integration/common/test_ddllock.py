@@ -11,9 +11,10 @@ import pymysql
 import pytest
 
 from hedgerow.common.ledger import ddl as sinkjournal
-from hedgerow.common.ledger import progress as sinktables
 from hedgerow.common.ledger.ddllock import end_ddl, take_lock
-from hedgerow.common.ledger.sessions import this_session
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.schema import ensure_schema
+from hedgerow.common.ledger.sessions import this_session, transaction
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.sandbox.process import wait_until
@@ -23,8 +24,8 @@ from hedgerow.sandbox.servers import ServerPair
 def test_it_ends_what_was_begun_and_waits_for_the_rest(server_pair: ServerPair) -> None:
     uid, uri = uuid4().hex, ServerUri.parse(server_pair.sink_uri)
     with closing(connect(uri, "sink")) as owner, closing(connect(uri, "sink")) as executor:
-        sinktables.ensure_schema(owner)
-        sinktables.raise_fence(owner, uid, 6, "n")
+        ensure_schema(owner)
+        raise_fence(owner, uid, 6, "n")
         assert end_ddl(owner, uid, 6) == ""
         session = this_session(executor).id  # asked once: later another thread uses the connection
         with executor.cursor() as cursor:
@@ -46,7 +47,7 @@ def test_it_ends_what_was_begun_and_waits_for_the_rest(server_pair: ServerPair) 
 
 def _begin(owner: Any, uid: str, epoch: int, executor: Any) -> None:
     session = this_session(executor)
-    with sinktables.transaction(owner) as cursor:
+    with transaction(owner) as cursor:
         sinkjournal.write_started(cursor, uid, "k", "ALTER", "", epoch, session)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.progress import insert_progress
+from hedgerow.common.ledger.schema import ensure_schema
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
@@ -17,7 +19,7 @@ from tests.integration.coordinator.test_coordinator import failure
 
 @pytest.fixture(scope="session")
 def flavour() -> Flavour:
-    """The SQL is common/sinktables', which is tested on each."""
+    """The SQL is common/ledger's, which is tested on each."""
     return "mariadb"
 
 
@@ -54,10 +56,10 @@ async def test_servers_change_only_while_stopped_and_only_to_a_sink_with_the_pro
         assert (await a.admin.Get(named(), timeout=5)).spec.sink == former
         with server_pair.sink.connect() as connection:
             if has_schema:
-                sinktables.raise_fence(connection, uid, 1, "a")
-                sinktables.insert_progress(connection, uid, 1, ["*"], START)
+                raise_fence(connection, uid, 1, "a")
+                insert_progress(connection, uid, 1, ["*"], START)
             else:
-                sinktables.ensure_schema(connection)
+                ensure_schema(connection)
     updated = await a.admin.Update(update, timeout=10)
     assert (updated.spec.sink, updated.status.state) == (server_pair.sink_uri, pb.STOPPED)
 

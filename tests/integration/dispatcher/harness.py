@@ -11,7 +11,9 @@ from uuid import uuid4
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.control import rpc
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.progress import ProgressRow, insert_progress, list_progress
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER, ensure_schema
 from hedgerow.common.mysql.catalog import user_tables
 from hedgerow.common.mysql.connect import connect, server_info
 from hedgerow.common.mysql.filter import TableFilter
@@ -96,7 +98,7 @@ class Changefeed:
 
     @property
     def keys(self) -> list[str]:
-        return [sinktables.SCHEMA_DISPATCHER, *(table.key for table in self.tables)]
+        return [SCHEMA_DISPATCHER, *(table.key for table in self.tables)]
 
     def position(self) -> Position:
         """Where the source is now."""
@@ -118,17 +120,17 @@ class Changefeed:
 
     def prepare(self, keys: Iterable[str], position: Position) -> None:
         with connect(ServerUri.parse(self.pair.sink_uri), "sink") as connection:
-            sinktables.ensure_schema(connection)
-            sinktables.raise_fence(connection, self.uid, self.epoch, self.owner)
-            sinktables.insert_progress(connection, self.uid, self.epoch, list(keys), position)
+            ensure_schema(connection)
+            raise_fence(connection, self.uid, self.epoch, self.owner)
+            insert_progress(connection, self.uid, self.epoch, list(keys), position)
 
     def raise_fence(self) -> None:
         with connect(ServerUri.parse(self.pair.sink_uri), "sink") as connection:
-            sinktables.raise_fence(connection, self.uid, self.epoch, self.owner)
+            raise_fence(connection, self.uid, self.epoch, self.owner)
 
-    def progress(self) -> dict[str, sinktables.ProgressRow]:
+    def progress(self) -> dict[str, ProgressRow]:
         with connect(ServerUri.parse(self.pair.sink_uri), "sink") as connection:
-            return {row.dispatcher: row for row in sinktables.list_progress(connection, self.uid)}
+            return {row.dispatcher: row for row in list_progress(connection, self.uid)}
 
     def _copy(self) -> tuple[TableName, ...]:
         with self.pair.source.connect() as source, self.pair.sink.connect() as sink:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import Any
 
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ownership import remove_changefeed
 from hedgerow.common.mysql.connect import Flavour, connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
@@ -113,7 +113,7 @@ async def test_a_large_one_is_stored_and_applied_in_parts_over_a_move(flavour: F
         await changefeed.close(first)
         await changefeed.close(second)
     with connect(ServerUri.parse(server_pair.sink_uri), "sink") as connection:
-        sinktables.forget(connection, changefeed.uid, 2, "n")
+        remove_changefeed(connection, changefeed.uid, 2, "n")
     assert stored(server_pair) == set()
 
 

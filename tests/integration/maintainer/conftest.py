@@ -14,7 +14,8 @@ from pymysql.connections import Connection
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.control.rpc import Peers, Server
 from hedgerow.common.epoch import Stamp
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.progress import list_progress
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import maintainer_pb2_grpc
@@ -30,7 +31,7 @@ FAST = Timing(call=1.0, bootstrap=0.6, heartbeat=0.3, heartbeat_slack=0.5, repea
 
 @pytest.fixture(scope="session")
 def flavour() -> Flavour:
-    """The maintainer's SQL is the same for both; common/sinktables is tested on each."""
+    """The maintainer's SQL is the same for both; common/ledger is tested on each."""
     return "mariadb"
 
 
@@ -132,11 +133,11 @@ class Bench:
 
     def raise_fence(self, epoch: int) -> None:
         with self.pair.sink.connect() as connection:
-            sinktables.raise_fence(connection, self.spec.uid, epoch, "another")
+            raise_fence(connection, self.spec.uid, epoch, "another")
 
     def progress(self) -> dict[str, Position]:
         with self.pair.sink.connect() as connection:
-            return {row.dispatcher: row.position for row in sinktables.list_progress(connection, self.spec.uid)}
+            return {row.dispatcher: row.position for row in list_progress(connection, self.spec.uid)}
 
 
 def _run(connection: Connection[Any], statement: str) -> list[tuple[Any, ...]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from hedgerow.common.binlog.position import Position
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.progress import add_progress, delete_progress
+from hedgerow.common.ledger.sessions import transaction
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from tests.integration.maintainer.conftest import Bench
@@ -32,9 +33,9 @@ def ddl_at(offset: int, *touches: str) -> pb.Ddl:
 def finish_ddl(bench: Bench, offset: int, *, add: list[str] | None = None, drop: list[str] | None = None) -> None:
     """What the schema dispatcher's last transaction does."""
     uid = bench.spec.uid
-    with bench.pair.sink.connect() as connection, sinktables.transaction(connection) as cursor:
-        sinktables.add_progress(cursor, uid, 1, add or [], at(offset))
-        sinktables.delete_progress(cursor, uid, drop or [])
+    with bench.pair.sink.connect() as connection, transaction(connection) as cursor:
+        add_progress(cursor, uid, 1, add or [], at(offset))
+        delete_progress(cursor, uid, drop or [])
         cursor.execute(
             "UPDATE hedgerow.progress SET gtid_set = %s, binlog_pos = %s"
             " WHERE changefeed_uid = %s AND dispatcher = '*'",

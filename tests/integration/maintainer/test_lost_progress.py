@@ -7,7 +7,7 @@ import pytest
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import SinkRefused
 from hedgerow.common.ledger import ddl as sinkjournal
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.sessions import this_session, transaction
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.maintainer.store import SinkStore
 from tests.integration.maintainer.conftest import START, Bench
@@ -66,8 +66,8 @@ async def test_a_table_of_a_ddl_that_is_under_way_has_lost_nothing(bench: Bench)
     bench.create_tables("a")
     await bench.add(1)
     await bench.phase(mpb.MAINTAINING, 1)
-    with bench.pair.sink.connect() as connection, sinktables.transaction(connection) as cursor:
-        session = sinktables.this_session(connection)
+    with bench.pair.sink.connect() as connection, transaction(connection) as cursor:
+        session = this_session(connection)
         sinkjournal.write_started(cursor, bench.spec.uid, "0-1-11", "CREATE TABLE shop.c (id INT)", "", 1, session)
     bench.create_tables("c")  # executed, and its row comes with its end
     store = SinkStore(bench.spec, Stamp(bench.spec.uid, 1, "n1"))

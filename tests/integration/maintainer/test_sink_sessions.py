@@ -10,7 +10,9 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.fence import check_fence
+from hedgerow.common.ledger.progress import claim_dispatchers
+from hedgerow.common.ledger.sessions import this_session
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
@@ -23,10 +25,10 @@ pytestmark = pytest.mark.timeout(60)
 def writer(bench: Bench, generation: int) -> Connection[Cursor]:
     """A lane's session, that has claimed shop.a and then stands still in the middle of a transaction."""
     connection = connect(ServerUri.parse(bench.pair.sink_uri), "sink")
-    sinktables.claim(connection, bench.spec.uid, 1, {"shop.a": generation})
+    claim_dispatchers(connection, bench.spec.uid, 1, {"shop.a": generation})
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
-        sinktables.check_fence(cursor, bench.spec.uid, 1)
+        check_fence(cursor, bench.spec.uid, 1)
     return connection
 
 
@@ -55,8 +57,8 @@ async def test_the_sessions_of_a_node_that_is_lost_are_ended(bench: Bench) -> No
     await started(bench, ["a", "b"], [])
     (lost,) = [key for key, node in bench.cluster.where().items() if node == "n2" and key != "*"]
     with closing(connect(ServerUri.parse(bench.pair.sink_uri), "sink")) as frozen:
-        sinktables.claim(frozen, bench.spec.uid, 1, {lost: 1})
-        frozen_id = sinktables.this_session(frozen).id
+        claim_dispatchers(frozen, bench.spec.uid, 1, {lost: 1})
+        frozen_id = this_session(frozen).id
         await bench.cluster.kill("n2")
         await bench.eventually(lambda: lost in bench.cluster.dispatch["n1"].statuses)
         query = f"SELECT 1 FROM information_schema.processlist WHERE id = {frozen_id}"

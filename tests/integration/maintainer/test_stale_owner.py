@@ -10,7 +10,7 @@ from pymysql.cursors import Cursor
 
 from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import Fenced
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.progress import claim_dispatchers
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
@@ -30,7 +30,7 @@ async def begun(bench: Bench) -> None:
 def working(bench: Bench, epoch: int) -> Connection[Cursor]:
     """A lane that has claimed shop.a at `epoch`."""
     connection = connect(ServerUri.parse(bench.pair.sink_uri), "sink")
-    sinktables.claim(connection, bench.spec.uid, epoch, {"shop.a": 2})
+    claim_dispatchers(connection, bench.spec.uid, epoch, {"shop.a": 2})
     return connection
 
 

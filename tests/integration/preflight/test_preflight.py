@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hedgerow.common.binlog.position import Position
-from hedgerow.common.ledger.progress import insert_progress, raise_fence
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.progress import insert_progress
 from hedgerow.common.ledger.schema import ensure_schema
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.accounts import SINK_USER

@@ -9,7 +9,8 @@ import pytest
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import PreflightFailed, SinkRefused
-from hedgerow.common.ledger.progress import insert_progress, raise_fence
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.progress import insert_progress
 from hedgerow.common.ledger.schema import ensure_schema
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.uri import ServerUri

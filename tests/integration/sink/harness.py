@@ -11,7 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 from hedgerow.common.binlog.position import Position
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.progress import insert_progress
+from hedgerow.common.ledger.schema import ensure_schema
 from hedgerow.common.mysql.connect import connect, server_info
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog.coalesce import KINDS, TABLE_ID, TYPE, Coalescer, table_name
@@ -46,9 +48,9 @@ class Feed:
             )
         self.start = self._now()
         with self.sink() as connection:
-            sinktables.ensure_schema(connection)
-            sinktables.raise_fence(connection, self.uid, 1, "n1")
-            sinktables.insert_progress(connection, self.uid, 1, self.keys, self.start)
+            ensure_schema(connection)
+            raise_fence(connection, self.uid, 1, "n1")
+            insert_progress(connection, self.uid, 1, self.keys, self.start)
 
     def _now(self) -> Position:
         with self.pair.source.connect() as connection, connection.cursor() as cursor:

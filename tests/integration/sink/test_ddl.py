@@ -15,7 +15,9 @@ import pytest
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import DdlFailed, Fenced, SinkUnavailable
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.progress import claim_dispatchers, insert_progress, list_progress
+from hedgerow.common.ledger.schema import ensure_schema
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
@@ -37,10 +39,10 @@ class Ddl:
         self.pair, self.uri, self.uid, self.offset = pair, ServerUri.parse(pair.sink_uri), uuid4().hex, 4
         run(pair.sink.connect(), "CREATE DATABASE dd")
         with connect(self.uri, "sink") as connection:
-            sinktables.ensure_schema(connection)
-            sinktables.raise_fence(connection, self.uid, 5, "n")
-            sinktables.insert_progress(connection, self.uid, 5, ["*"], self.position)
-            sinktables.claim(connection, self.uid, 5, {"*": 1})
+            ensure_schema(connection)
+            raise_fence(connection, self.uid, 5, "n")
+            insert_progress(connection, self.uid, 5, ["*"], self.position)
+            claim_dispatchers(connection, self.uid, 5, {"*": 1})
 
     @property
     def position(self) -> Position:
@@ -81,7 +83,7 @@ class Ddl:
 
     def progress(self) -> dict[str, int]:
         with connect(self.uri, "sink") as connection:
-            return {row.dispatcher: row.position.offset for row in sinktables.list_progress(connection, self.uid)}
+            return {row.dispatcher: row.position.offset for row in list_progress(connection, self.uid)}
 
     def query(self, statement: str) -> Any:
         with self.pair.sink.connect() as connection, connection.cursor() as cursor:
@@ -143,7 +145,7 @@ def test_nothing_is_executed_that_touches_others_than_were_flushed(sink: Ddl) ->
     sink.execute("CREATE TABLE a (id INT)", touches="a", creates="a", flushed={})
     sink.offset += 10
     with connect(sink.uri, "sink") as connection:
-        sinktables.claim(connection, sink.uid, 5, {"dd.a": 3})
+        claim_dispatchers(connection, sink.uid, 5, {"dd.a": 3})
     for flushed in ({}, {"dd.a": 2}, {"dd.a": 3, "dd.b": 1}):
         with pytest.raises(ddl.NotFlushed):
             sink.execute("ALTER TABLE a ADD x INT", touches="a", flushed=flushed)
@@ -358,15 +360,15 @@ def test_a_schema_that_is_dropped_leaves_nothing(sink: Ddl) -> None:
     are not let in any more."""
     with connect(sink.uri, "sink") as connection:
         for uid, keys in ((sink.uid, ["dd.a", "dda.a"]), ("other", ["dd.b"])):
-            sinktables.raise_fence(connection, uid, 5, "n")
-            sinktables.insert_progress(connection, uid, 5, keys, sink.position)
+            raise_fence(connection, uid, 5, "n")
+            insert_progress(connection, uid, 5, keys, sink.position)
             run(sink.pair.sink.connect(), "UPDATE hedgerow.progress SET dispatcher = 'dd.a' WHERE dispatcher = 'dd.b'")
             for key in ("dd.a" if key == "dd.b" else key for key in keys):
                 run(sink.pair.sink.connect(), f"INSERT INTO hedgerow.xa VALUES ('{uid}', 'x', '{key}', 0, '', '')")
         sink.offset = 10
         sink.execute("DROP DATABASE dd", touches="*", drops="*")
-        assert {row.dispatcher for row in sinktables.list_progress(connection, sink.uid)} == {"*", "dda.a"}
-        assert {row.dispatcher for row in sinktables.list_progress(connection, "other")} == {"dd.a"}
+        assert {row.dispatcher for row in list_progress(connection, sink.uid)} == {"*", "dda.a"}
+        assert {row.dispatcher for row in list_progress(connection, "other")} == {"dd.a"}
     left = sink.query("SELECT changefeed_uid, dispatcher FROM hedgerow.xa")
     assert set(left) == {(sink.uid, "dda.a"), ("other", "dd.a")}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from hedgerow.common.errors import Fenced, SinkUnavailable
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.ownership import raise_fence
 from hedgerow.dispatcher.sink.binlog.apply import Transaction
 from hedgerow.dispatcher.sink.binlog.batch import Batch
 from hedgerow.dispatcher.sink.binlog.lane import Lane
@@ -69,7 +69,7 @@ def test_one_that_was_fenced_meanwhile_writes_nothing(server_pair: ServerPair, s
         lane.claim(dict.fromkeys(feed.keys, 1))
         apply_singly(lane, description, transactions[:2])
         with feed.sink() as connection:
-            sinktables.raise_fence(connection, feed.uid, 2, "n2")
+            raise_fence(connection, feed.uid, 2, "n2")
         with pytest.raises(Fenced, match="epoch 2"):
             apply_singly(lane, description, transactions[2:])
         assert lane.applied.refused == 1

@@ -10,7 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from hedgerow.common.errors import Fenced, SinkDiverged, SinkRefused, SinkUnavailable
-from hedgerow.common.ledger import progress as sinktables
+from hedgerow.common.ledger.fence import fence_query
+from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.common.ledger.progress import claim_dispatchers, list_progress
 from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
 from hedgerow.dispatcher.sink.token import FencingToken
@@ -111,7 +113,7 @@ def test_a_writer_is_fenced_by_epoch_and_by_generation(server_pair: ServerPair, 
     with feed.lane() as old, feed.lane(epoch) as new:
         apply(old, description, transactions[:4], old.claim(dict.fromkeys(feed.keys, 1)), 2)
         with feed.sink() as connection:
-            sinktables.raise_fence(connection, feed.uid, epoch, f"n{epoch}")
+            raise_fence(connection, feed.uid, epoch, f"n{epoch}")
         positions = new.claim(dict.fromkeys(feed.keys, generation))
         with pytest.raises(Fenced, match="epoch 1") as refused:
             apply(old, description, transactions, old.applied.positions, 100)
@@ -141,10 +143,10 @@ def test_a_takeover_moves_a_running_lane_to_the_new_epoch(server_pair: ServerPai
         positions = lane.claim(dict.fromkeys(feed.keys, 1))
         apply(lane, description, transactions[:5], positions, 2)
         with feed.sink() as connection:
-            sinktables.raise_fence(connection, feed.uid, 2, "n2")
+            raise_fence(connection, feed.uid, 2, "n2")
             lane._token = lambda: FencingToken(feed.uid, 2)
             apply(lane, description, transactions, lane.applied.positions, 2)
-            rows = sinktables.list_progress(connection, feed.uid)
+            rows = list_progress(connection, feed.uid)
         assert {(row.epoch, row.generation) for row in rows} == {(2, 1)}
     assert feed.equal()
 
@@ -171,7 +173,7 @@ def test_a_transaction_that_a_takeover_overtakes_begins_again_at_the_new_epoch(s
         applying.join()
         assert (lane.error, lane.applied.refused, lane.applied.retries) == (None, 0, 1)
         with feed.sink() as connection:
-            assert {row.epoch for row in sinktables.list_progress(connection, feed.uid)} == {2}
+            assert {row.epoch for row in list_progress(connection, feed.uid)} == {2}
     assert feed.equal()
 
 
@@ -179,7 +181,7 @@ def test_a_claim_kills_the_frozen_writer_and_nobody_else(server_pair: ServerPair
     """The frozen one holds its locks in an open transaction; a session with its id but another port is left alone."""
     feed = Feed(server_pair, TABLES)
     with feed.sink() as frozen, feed.sink() as bystander, feed.sink() as claimant:
-        sinktables.claim(frozen, feed.uid, 1, dict.fromkeys(feed.keys, 1))
+        claim_dispatchers(frozen, feed.uid, 1, dict.fromkeys(feed.keys, 1))
         run(
             server_pair.sink.connect(),
             "INSERT INTO hedgerow.progress (changefeed_uid, dispatcher, epoch, generation, gtid_set, binlog_file,"
@@ -187,10 +189,10 @@ def test_a_claim_kills_the_frozen_writer_and_nobody_else(server_pair: ServerPair
             f" ('{feed.uid}', 'other', 1, 1, '', '', 0, '', 0, {bystander.thread_id()}, '127.0.0.1:1')",
         )
         frozen.query("BEGIN")
-        frozen.query(sinktables.fence_query(frozen, feed.uid))
+        frozen.query(fence_query(frozen, feed.uid))
         frozen.query(f"UPDATE hedgerow.progress SET binlog_pos = 1 WHERE changefeed_uid = '{feed.uid}'")
-        sinktables.raise_fence(claimant, feed.uid, 2, "n2")
-        positions = sinktables.claim(claimant, feed.uid, 2, dict.fromkeys([*feed.keys, "other"], 1))
+        raise_fence(claimant, feed.uid, 2, "n2")
+        positions = claim_dispatchers(claimant, feed.uid, 2, dict.fromkeys([*feed.keys, "other"], 1))
         bystander.ping(reconnect=False)
         with pytest.raises(Exception, match=r"Lost connection|gone away"):
             frozen.query("COMMIT")
@@ -370,7 +372,7 @@ def test_a_cancelled_lane_does_not_connect(server_pair: ServerPair) -> None:
         with pytest.raises(LaneStopped):
             lane.claim(dict.fromkeys(feed.keys, 1))
     with feed.sink() as connection:
-        assert {row.session.id for row in sinktables.list_progress(connection, feed.uid)} == {0}
+        assert {row.session.id for row in list_progress(connection, feed.uid)} == {0}
 
 
 def test_an_idle_lane_ends_in_order(server_pair: ServerPair) -> None:

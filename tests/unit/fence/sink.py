@@ -15,7 +15,10 @@ from dataclasses import dataclass, field, replace
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import Fenced, SinkUnavailable
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, ProgressRow, SessionRecord, judge_fence
+from hedgerow.common.ledger.fence import judge_fence
+from hedgerow.common.ledger.progress import ProgressRow
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.sessions import SessionRecord
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.source import Source
 

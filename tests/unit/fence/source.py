@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from hedgerow.common.binlog.position import Position
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 
 TABLES = ("shop.a", "shop.b", "shop.c")
 KEYS = (*TABLES, SCHEMA_DISPATCHER)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
+from hedgerow.common.ledger.progress import ProgressRow
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.sessions import SessionRecord
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.operations.barrier import Barrier

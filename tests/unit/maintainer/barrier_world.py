@@ -14,7 +14,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hedgerow.common.ddlscope import created, ddl_id, dropped, exactly_touched, touched
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER, ProgressRow, SessionRecord
+from hedgerow.common.ledger.progress import ProgressRow
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.sessions import SessionRecord
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.bootstrap import Inventory

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hedgerow.common.binlog.position import Position
-from hedgerow.common.ledger.progress import ProgressRow, SessionRecord
+from hedgerow.common.ledger.progress import ProgressRow
+from hedgerow.common.ledger.sessions import SessionRecord
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 FILE = "binlog.000001"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedgerow.common.ddlscope import dropped, touched
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.operations.barrier import Barrier, Placed, SentBarriers, decide, list_version

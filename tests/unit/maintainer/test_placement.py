@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.common.ledger.progress import SCHEMA_DISPATCHER
+from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.colocation import Unit, make_units
 from hedgerow.maintainer.placement import Home, choose_homes
