@@ -19,6 +19,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import COMMAND
+from pymysql.cursors import Cursor
 
 from hedgerow.sandbox.accounts import Access
 
@@ -80,28 +81,38 @@ def raw_connection(access: Access, seconds: float = 60.0) -> Iterator[Connection
 
 def shapes(connection: Connection[Any], schemas: Sequence[str]) -> dict[str, TableShape]:
     """The base tables by schema.table; of all user schemas where none are named."""
+    found: dict[str, TableShape] = {}
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW DATABASES")
+        there = {schema for (schema,) in cursor.fetchall()}
+        for schema in sorted(there.intersection(schemas) if schemas else there - SYSTEM_SCHEMAS):
+            found |= _shapes_of(cursor, schema)
+    return found
+
+
+def _shapes_of(cursor: Cursor, schema: str) -> dict[str, TableShape]:
+    """Asked for by the schema's name: else MariaDB opens every table and view of the server each time."""
     columns: dict[str, list[Column]] = {}
     keys: dict[str, list[str]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT c.table_schema, c.table_name, c.column_name, c.column_type, c.character_set_name,"
-            " c.collation_name, c.is_nullable = 'YES'"
-            " FROM information_schema.columns c JOIN information_schema.tables t"
-            " ON t.table_schema = c.table_schema AND t.table_name = c.table_name"
-            " WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
-            " ORDER BY c.table_schema, c.table_name, c.ordinal_position"
-        )
-        for schema, table, name, type_, charset, collation, nullable in cursor.fetchall():
-            if schema in schemas or (not schemas and schema not in SYSTEM_SCHEMAS):
-                charset, collation = (each and _UTF8.sub("utf8mb3", each) for each in (charset, collation))
-                column = Column(name, _WIDTH.sub(r"\1", type_), charset, collation, bool(nullable))
-                columns.setdefault(f"{schema}.{table}", []).append(column)
-        cursor.execute(
-            "SELECT table_schema, table_name, column_name FROM information_schema.statistics"
-            " WHERE index_name = 'PRIMARY' ORDER BY table_schema, table_name, seq_in_index"
-        )
-        for schema, table, name in cursor.fetchall():
-            keys.setdefault(f"{schema}.{table}", []).append(name)
+    cursor.execute(
+        "SELECT c.table_name, c.column_name, c.column_type, c.character_set_name, c.collation_name,"
+        " c.is_nullable = 'YES' FROM information_schema.columns c JOIN information_schema.tables t"
+        " ON t.table_schema = c.table_schema AND t.table_name = c.table_name"
+        " WHERE t.table_schema = %s AND c.table_schema = %s AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+        " ORDER BY c.table_name, c.ordinal_position",
+        (schema, schema),
+    )
+    for table, name, type_, charset, collation, nullable in cursor.fetchall():
+        charset, collation = (each and _UTF8.sub("utf8mb3", each) for each in (charset, collation))
+        column = Column(name, _WIDTH.sub(r"\1", type_), charset, collation, bool(nullable))
+        columns.setdefault(f"{schema}.{table}", []).append(column)
+    cursor.execute(
+        "SELECT table_name, column_name FROM information_schema.statistics"
+        " WHERE table_schema = %s AND index_name = 'PRIMARY' ORDER BY table_name, seq_in_index",
+        (schema,),
+    )
+    for table, name in cursor.fetchall():
+        keys.setdefault(f"{schema}.{table}", []).append(name)
     found = {}
     for full_name, of_table in columns.items():
         names = [column.name for column in of_table]
