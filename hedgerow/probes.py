@@ -25,7 +25,7 @@ READINESS = "readiness"  # a member of the cluster that takes work: joined, list
 _MAX_CONCURRENT_RPCS = 64
 
 
-class Probes:
+class Probes(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # later versions of it have more methods
     """An async context manager that serves while it is open; owns its server. Without an address it serves nothing."""
 
     def __init__(self, address: str | None) -> None:
@@ -76,8 +76,7 @@ class Probes:
         status = health_pb2.HealthCheckResponse.SERVING if answer() else health_pb2.HealthCheckResponse.NOT_SERVING
         return health_pb2.HealthCheckResponse(status=status)
 
-    async def Watch(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "ask again instead: probes are answered one by one")
+    # All others are the base class's: UNIMPLEMENTED. Probes are asked one by one.
 
 
 def _always() -> bool:
