@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from hedgerow.common import errors
 from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.common.resolver import RESOLVE_AGAIN
 
 log = structlog.get_logger()
 
@@ -41,6 +42,7 @@ _CHANNEL = [
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.use_local_subchannel_pool", 1),
+    RESOLVE_AGAIN,
 ]
 _SERVER = [
     *_KEEPALIVE,

@@ -17,6 +17,7 @@ from grpc.aio import EOF, AioRpcError
 
 from hedgerow.common.etcd.config import EtcdConfig
 from hedgerow.common.pb.etcd import rpc_pb2, rpc_pb2_grpc
+from hedgerow.common.resolver import RESOLVE_AGAIN
 
 log = structlog.get_logger()
 
@@ -34,6 +35,7 @@ _OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_receive_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
+    RESOLVE_AGAIN,
 )
 
 
