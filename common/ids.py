@@ -56,11 +56,6 @@ class Keys:
     def changefeeds(self) -> str:
         return f"{self.root}changefeeds/"
 
-    def spec(self, changefeed: str) -> str:
-        return f"{self.changefeeds}{changefeed}/spec"
-
-    def ownership(self, changefeed: str) -> str:
-        return f"{self.changefeeds}{changefeed}/ownership"
-
-    def status(self, changefeed: str) -> str:
-        return f"{self.changefeeds}{changefeed}/status"
+    def changefeed(self, name: str) -> str:
+        """What its three keys begin with."""
+        return f"{self.changefeeds}{name}/"

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from hedgerow.common.etcd import Mirror, Snapshot
 from hedgerow.coordinator.changefeed import Changefeed
-from hedgerow.coordinator.store import Written, read_feeds
+from hedgerow.coordinator.store import Written, read_changefeeds
 
 
 class ChangefeedCache:
@@ -47,7 +47,7 @@ class ChangefeedCache:
             self._changed()
 
     def _merge(self, snapshot: Snapshot) -> None:
-        changefeeds = read_feeds(self._directory, snapshot.items, self._changefeeds)
+        changefeeds = read_changefeeds(self._directory, snapshot.items, self._changefeeds)
         for name, (_, changefeed) in self._mine.items():
             if changefeed is None:
                 changefeeds.pop(name, None)

@@ -17,8 +17,8 @@ from hedgerow.common.control.rpc import Peers
 from hedgerow.common.errors import EtcdUnavailable, HedgerowError, SessionLost, TermLost
 from hedgerow.common.etcd import Etcd, EtcdRefused, Leadership, Mirror
 from hedgerow.common.etcd import prefix as keys_under
+from hedgerow.common.ids import Keys
 from hedgerow.coordinator import metrics
-from hedgerow.coordinator.store import directory
 from hedgerow.coordinator.term import CoordinatorConfig, Term, first_cause
 from hedgerow.coordinator.watch.probe import probe_coordinator
 
@@ -28,20 +28,20 @@ _PAUSE_SECONDS = 0.5
 
 
 class Coordinator:
-    """One for each membership. `prefix` is the cluster's root in etcd, as `common.ids.Keys.root`."""
+    """One for each membership."""
 
     def __init__(
         self,
         membership: Membership,
         etcd: Etcd,
-        prefix: str,
+        keys: Keys,
         peers: Peers,
         config: CoordinatorConfig | None = None,
     ) -> None:
         self.config = config or CoordinatorConfig()
         self._membership = membership
         self._etcd = etcd
-        self._prefix = prefix
+        self._keys = keys
         self._peers = peers
         self._term: Term | None = None
 
@@ -92,9 +92,9 @@ class Coordinator:
 
     async def _lead(self, leadership: Leadership) -> None:
         log.info("elected", node=self._membership.node, term=leadership.term)
-        mirror = await Mirror.open(self._etcd, keys_under(directory(self._prefix)))
+        mirror = await Mirror.open(self._etcd, keys_under(self._keys.changefeeds))
         try:
-            self._term = Term(self._membership, leadership, mirror, self._prefix, self._peers, self.config)
+            self._term = Term(self._membership, leadership, mirror, self._keys, self._peers, self.config)
             metrics.TERM.set(leadership.term)
             await self._term.run()
         finally:

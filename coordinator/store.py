@@ -32,13 +32,14 @@ from hedgerow.common.etcd import (
     prefix,
 )
 from hedgerow.common.etcd.errors import Ambiguous
+from hedgerow.common.ids import Keys
 from hedgerow.common.metrics import rejected
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator.changefeed import Change, Changefeed, Revisions
 
 log = structlog.get_logger()
 
-KEYS = ("spec", "ownership", "status")
+_PARTS = ("spec", "ownership", "status")
 _M = TypeVar("_M", bound=Message)
 
 
@@ -52,11 +53,6 @@ class Written:
     revision: int
 
 
-def directory(cluster_prefix: str) -> str:
-    """Where the changefeeds of a cluster are, ending in a slash."""
-    return f"{cluster_prefix.rstrip('/')}/changefeeds/"
-
-
 def encode(message: Message) -> bytes:
     """As JSON with the field names of the .proto files, so that `etcdctl get` shows them."""
     return json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None).encode()
@@ -68,7 +64,9 @@ def decode(value: bytes, message: _M) -> _M:
     return message
 
 
-def read_feeds(under: str, items: Mapping[str, KeyValue], known: Mapping[str, Changefeed]) -> dict[str, Changefeed]:
+def read_changefeeds(
+    under: str, items: Mapping[str, KeyValue], known: Mapping[str, Changefeed]
+) -> dict[str, Changefeed]:
     """All changefeeds of a range that was read at one revision. One whose keys are not complete was damaged by hand: it
     is left out, and said. What is `known` at the same revisions is not parsed again."""
     by_name: dict[str, dict[str, KeyValue]] = {}
@@ -91,12 +89,12 @@ def read_feeds(under: str, items: Mapping[str, KeyValue], known: Mapping[str, Ch
 
 
 def _revisions(parts: Mapping[str, KeyValue]) -> Revisions:
-    spec, ownership, status = (parts[part].mod_revision if part in parts else 0 for part in KEYS)
+    spec, ownership, status = (parts[part].mod_revision if part in parts else 0 for part in _PARTS)
     return Revisions(spec, ownership, status)
 
 
 def _read_changefeed(parts: Mapping[str, KeyValue]) -> Changefeed:
-    spec, ownership, status = (parts[part] for part in KEYS)
+    spec, ownership, status = (parts[part] for part in _PARTS)
     return Changefeed(
         decode(spec.value, pb.ChangefeedSpec()),
         decode(ownership.value, pb.Ownership()),
@@ -108,9 +106,9 @@ def _read_changefeed(parts: Mapping[str, KeyValue]) -> Changefeed:
 class ChangefeedStore:
     """The changefeeds of a cluster, for one term of one coordinator."""
 
-    def __init__(self, leadership: Leadership, cluster_prefix: str) -> None:
+    def __init__(self, leadership: Leadership, keys: Keys) -> None:
         self._leadership = leadership
-        self.directory = directory(cluster_prefix)
+        self._keys = keys
 
     @property
     def term(self) -> int:
@@ -118,15 +116,15 @@ class ChangefeedStore:
 
     async def get(self, name: str, *, timeout: float) -> Changefeed | None:
         """Raises EtcdUnavailable."""
-        snapshot = await self._leadership.etcd.range(prefix(self._key(name, "")), timeout=timeout)
-        return read_feeds(self.directory, snapshot.items, {}).get(name)
+        snapshot = await self._leadership.etcd.range(prefix(self._keys.changefeed(name)), timeout=timeout)
+        return read_changefeeds(self._keys.changefeeds, snapshot.items, {}).get(name)
 
     async def create(
         self, spec: pb.ChangefeedSpec, ownership: pb.Ownership, status: pb.ChangefeedStatus, *, timeout: float
     ) -> Changefeed:
         """Raises AlreadyExists, TermLost, EtcdUnavailable."""
-        values = dict(zip(KEYS, (spec, ownership, status), strict=True))
-        compares = [absent(self._key(spec.name, part)) for part in KEYS]
+        values = dict(zip(_PARTS, (spec, ownership, status), strict=True))
+        compares = [absent(self._key(spec.name, part)) for part in _PARTS]
         puts = [Put(self._key(spec.name, part), encode(value)) for part, value in values.items()]
         deadline = time.monotonic() + timeout
         while True:
@@ -157,7 +155,7 @@ class ChangefeedStore:
         revisions = (changefeed.revisions.spec, changefeed.revisions.ownership, changefeed.revisions.status)
         compares = [
             modified_at(self._key(changefeed.name, part), revision)
-            for part, revision in zip(KEYS, revisions, strict=True)
+            for part, revision in zip(_PARTS, revisions, strict=True)
         ]
         result = await self._txn(compares, operations, timeout)
         if not result.succeeded:
@@ -193,12 +191,12 @@ class ChangefeedStore:
             found = written.changefeed
 
     def _key(self, name: str, part: str) -> str:
-        return f"{self.directory}{name}/{part}"
+        return f"{self._keys.changefeed(name)}{part}"
 
     def _operations(self, name: str, change: Change) -> list[Operation]:
         if change.delete:
-            return [Delete(self._key(name, part)) for part in KEYS]
-        values = dict(zip(KEYS, (change.spec, change.ownership, change.status), strict=True))
+            return [Delete(self._key(name, part)) for part in _PARTS]
+        values = dict(zip(_PARTS, (change.spec, change.ownership, change.status), strict=True))
         return [Put(self._key(name, part), encode(value)) for part, value in values.items() if value is not None]
 
     async def _txn(self, compares: list[Compare], operations: Sequence[Operation], timeout: float) -> TxnResult:
@@ -211,8 +209,8 @@ class ChangefeedStore:
     def _refused(self, name: str, found: Mapping[str, KeyValue | None]) -> Changefeed | None:
         """What is there instead of what was read."""
         rejected("etcd", "revision", changefeed=name, term=self.term)
-        parts = {part: item for part in KEYS if (item := found[self._key(name, part)]) is not None}
-        return _read_changefeed(parts) if len(parts) == len(KEYS) else None
+        parts = {part: item for part in _PARTS if (item := found[self._key(name, part)]) is not None}
+        return _read_changefeed(parts) if len(parts) == len(_PARTS) else None
 
 
 def _holds(found: Changefeed, change: Change) -> bool:

@@ -20,6 +20,7 @@ from hedgerow.common.control.membership import Membership
 from hedgerow.common.control.rpc import Peers
 from hedgerow.common.errors import HedgerowError, TermLost
 from hedgerow.common.etcd import Leadership, Mirror
+from hedgerow.common.ids import Keys
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.signal import Signal
 from hedgerow.coordinator import metrics
@@ -28,7 +29,7 @@ from hedgerow.coordinator.changefeed import Changefeed
 from hedgerow.coordinator.executor import Executor
 from hedgerow.coordinator.placement import choose, imbalance
 from hedgerow.coordinator.reconcile import Node, World, current_status, node_loads, reconcile, reported, settled
-from hedgerow.coordinator.store import ChangefeedStore, directory
+from hedgerow.coordinator.store import ChangefeedStore
 from hedgerow.coordinator.watch.lags import ClusterLags
 from hedgerow.coordinator.watch.nodes import NodeWatch, WatchConfig
 
@@ -56,7 +57,7 @@ class Term:
         membership: Membership,
         leadership: Leadership,
         mirror: Mirror,
-        prefix: str,
+        keys: Keys,
         peers: Peers,
         config: CoordinatorConfig,
     ) -> None:
@@ -64,9 +65,9 @@ class Term:
         self.number = leadership.term
         self.membership = membership
         self.config = config
-        self.store = ChangefeedStore(leadership, prefix)
+        self.store = ChangefeedStore(leadership, keys)
         self.signal = Signal()
-        self.table = ChangefeedCache(mirror, directory(prefix), self.signal.notify)
+        self.table = ChangefeedCache(mirror, keys.changefeeds, self.signal.notify)
         self.watches: dict[str, NodeWatch] = {}
         self.lags = ClusterLags()
         self._leadership = leadership

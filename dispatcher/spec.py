@@ -9,11 +9,8 @@ from hedgerow.common.errors import BadInput
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.common.options import effective
 from hedgerow.common.pb.v1 import model_pb2 as pb
-
-DEFAULT_LANES = 1
-DEFAULT_BATCH_TRANSACTIONS = 1000
-DEFAULT_BATCH_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class Spec:
         source, sink = ServerUri.parse(message.source), ServerUri.parse(message.sink)
         source.password()
         sink.password()
-        options = message.options
+        options = effective(message.options)
         return cls(
             uid=message.uid,
             name=message.name,
@@ -46,9 +43,9 @@ class Spec:
             sink=sink,
             flavour=_flavour(message.flavour),
             rules=tuple(message.filter),
-            lanes=1 if options.consistency == pb.TRANSACTION else options.lanes or DEFAULT_LANES,
-            batch_transactions=options.batch_transactions or DEFAULT_BATCH_TRANSACTIONS,
-            batch_bytes=options.batch_bytes or DEFAULT_BATCH_BYTES,
+            lanes=options.lanes,
+            batch_transactions=options.batch_transactions,
+            batch_bytes=options.batch_bytes,
             filter=TableFilter.parse(message.filter),
             skips=tuple(map(Skip.read, message.skips)),
         )

@@ -138,7 +138,7 @@ class _Life:
         self._peers = Peers()
         self._dispatch = DispatchService(membership.node, config)
         self._host = HostService(membership, self._peers, membership.node, self._drain, self._dispatch.dispatcher_count)
-        self._coordinator = Coordinator(membership, etcd, Keys(config.cluster).root, self._peers)
+        self._coordinator = Coordinator(membership, etcd, Keys(config.cluster), self._peers)
         self._admin = AdminService(self._coordinator, membership, self._peers, preflight)
         self._server = Server()
         self._listening = False

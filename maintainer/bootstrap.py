@@ -18,6 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hedgerow.common.ledger.progress import ProgressRow
+from hedgerow.common.options import actual_lane
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.colocation import Unit
@@ -77,8 +78,3 @@ def adopt(
         if len(set(found.values())) == 1:
             homes.update(found)
     return Adoption(homes, generations)
-
-
-def actual_lane(lane: int, lanes: int) -> int:
-    """A node with fewer lanes than a placement counted on folds the numbers, so the changefeed's may shrink."""
-    return lane % max(lanes, 1)

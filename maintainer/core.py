@@ -14,6 +14,7 @@ from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import HedgerowError, LostOwnership, SinkRefused
 from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.options import effective
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.bootstrap import Inventory, adopt
@@ -46,7 +47,7 @@ class Core:
         self._uid = uid
         self._consistency = options.consistency
         self._flavour = flavour
-        self._lanes = 1 if options.consistency == pb.TRANSACTION else options.lanes
+        self._lanes = effective(options).lanes
         self._fleet = Fleet(self._lanes)
         self._checkpoint = Checkpoint(flavour)
         self._sent = SentBarriers(repeat_seconds)

@@ -17,9 +17,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hedgerow.common.ddlscope import ddl_id
+from hedgerow.common.options import actual_lane
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.maintainer.bootstrap import Adoption, Inventory, actual_lane
+from hedgerow.maintainer.bootstrap import Adoption, Inventory
 from hedgerow.maintainer.colocation import Unit
 from hedgerow.maintainer.placement import Home, choose_homes
 

@@ -32,6 +32,7 @@ from hedgerow.common.ids import changefeed_name, new_changefeed_uid
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.common.options import DEFAULTS
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator import changefeed as edits
@@ -39,7 +40,6 @@ from hedgerow.coordinator import metrics
 from hedgerow.coordinator.admin.chains import chain_problems
 from hedgerow.coordinator.admin.nodes import NodeOperations
 from hedgerow.coordinator.admin.options import (
-    DEFAULTS,
     reaches_other_data,
     read_filter,
     read_options,

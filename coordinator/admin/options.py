@@ -7,14 +7,11 @@ from collections.abc import Callable, Sequence
 from hedgerow.common.errors import BadInput
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.common.options import LEAST, MOST
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
-DEFAULTS = pb.ChangefeedOptions(consistency=pb.TABLE, lanes=4, batch_transactions=1000, batch_bytes=4 * 1024 * 1024)
 SKIPS_KEPT = 50
-# Above these, memory and connections would be sized by a user's wish.
-_MOST = {"lanes": 64, "batch_transactions": 100_000, "batch_bytes": 64 * 1024 * 1024}
-_LEAST = {"lanes": 1, "batch_transactions": 1, "batch_bytes": 4096}
 
 
 def read_options(asked: pb.ChangefeedOptions, base: pb.ChangefeedOptions) -> pb.ChangefeedOptions:
@@ -23,9 +20,9 @@ def read_options(asked: pb.ChangefeedOptions, base: pb.ChangefeedOptions) -> pb.
     merged.CopyFrom(base)
     merged.MergeFrom(asked)
     wrong = [
-        f"{name} is {value}, and must be from {_LEAST[name]} to {_MOST[name]}"
-        for name in _MOST
-        if not _LEAST[name] <= (value := int(getattr(merged, name))) <= _MOST[name]
+        f"{name} is {value}, and must be from {LEAST[name]} to {MOST[name]}"
+        for name in MOST
+        if not LEAST[name] <= (value := int(getattr(merged, name))) <= MOST[name]
     ]
     if merged.consistency not in (pb.TABLE, pb.TRANSACTION):
         wrong.append(f"consistency {merged.consistency} is not known; choose table or transaction")

@@ -22,6 +22,7 @@ from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.ledger.xa import list_prepared
 from hedgerow.common.mysql.catalog import charsets_by_collation, foreign_key_edges
 from hedgerow.common.mysql.connect import connect
+from hedgerow.common.options import actual_lane
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.columns.shapes import Shapes
 from hedgerow.dispatcher.sink.columns.tables import read_shapes
@@ -74,7 +75,8 @@ class Lanes:
         and raises when the opening is to end. Raises LaneFailed, LaneStopped, SinkUnavailable, SinkRefused."""
         lanes: dict[int, dict[str, int]] = {}
         for key, standing in self._standings.items():
-            lanes.setdefault(standing.placement.lane % self._spec.lanes, {})[key] = standing.placement.generation
+            lane = actual_lane(standing.placement.lane, self._spec.lanes)
+            lanes.setdefault(lane, {})[key] = standing.placement.generation
         starts: dict[str, Position] = {}
         for number, generations in sorted(lanes.items()):
             starts.update(self._open(number, generations, between))

@@ -136,7 +136,7 @@ class Node:
         self.server = server
         self.peers = peers
         self.host = host
-        self.coordinator = Coordinator(membership, etcd, Keys(CLUSTER).root, peers)
+        self.coordinator = Coordinator(membership, etcd, Keys(CLUSTER), peers)
         self.task: asyncio.Task[None] | None = None
 
     @classmethod

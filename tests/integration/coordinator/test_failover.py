@@ -25,7 +25,7 @@ from hedgerow.coordinator.store import ChangefeedStore
 from tests.integration.coordinator.conftest import StartNode
 from tests.integration.coordinator.nodes import CLUSTER, creation, eventually, named
 
-ROOT = Keys(CLUSTER).root
+KEYS = Keys(CLUSTER)
 NOW = 1_700_000_000.0
 
 
@@ -72,7 +72,7 @@ def _count(counter: Counter) -> float:
 
 async def test_a_write_from_an_old_reading_is_refused_and_counted(etcd_config: EtcdConfig) -> None:
     async with Etcd(etcd_config) as etcd:
-        store = ChangefeedStore(await lead(etcd), ROOT)
+        store = ChangefeedStore(await lead(etcd), KEYS)
         shop = await create(store)
         moved = await store.write(shop, edits.move(shop, "b", "first", NOW), timeout=5)
         refused = REJECTIONS.labels("etcd", "revision")
@@ -87,7 +87,7 @@ async def test_a_deposed_coordinator_cannot_write(etcd_config: EtcdConfig) -> No
         lease, _ = await etcd.grant_lease(30)
         key = f"{Keys(CLUSTER).election}{lease:x}"
         elected = await etcd.txn([absent(key)], [Put(key, b"a", lease)])
-        store = ChangefeedStore(Leadership(etcd, cast(Session, AlwaysValid()), key, elected.revision), ROOT)
+        store = ChangefeedStore(Leadership(etcd, cast(Session, AlwaysValid()), key, elected.revision), KEYS)
         shop = await create(store)
         await etcd.revoke_lease(lease)
         change = edits.pause(shop, "a", None, NOW)
@@ -108,7 +108,7 @@ async def test_a_deposed_coordinator_cannot_write(etcd_config: EtcdConfig) -> No
 
 async def test_a_pause_that_races_with_epoch_advances_never_lowers_the_epoch(etcd_config: EtcdConfig) -> None:
     async with Etcd(etcd_config) as etcd:
-        store = ChangefeedStore(await lead(etcd), ROOT)
+        store = ChangefeedStore(await lead(etcd), KEYS)
         stale = await create(store)
 
         async def advance(turn: int) -> Changefeed:
@@ -133,12 +133,12 @@ async def test_a_pause_that_races_with_epoch_advances_never_lowers_the_epoch(etc
 
 async def test_a_write_whose_answer_is_lost_is_found_and_not_repeated(etcd_config: EtcdConfig) -> None:
     async with Etcd(etcd_config) as etcd:
-        store = ChangefeedStore(await lead(etcd, Forgetful), ROOT)
+        store = ChangefeedStore(await lead(etcd, Forgetful), KEYS)
         shop = await create(store)
         assert shop.epoch == 1
         paused = await store.edit("shop", lambda changefeed: edits.pause(changefeed, "a", None, NOW), timeout=5)
         assert (paused.epoch, paused.status.state) == (2, pb.STOPPED)
-        store = ChangefeedStore(await relead(etcd), ROOT)
+        store = ChangefeedStore(await relead(etcd), KEYS)
         resumed = await store.edit("shop", lambda changefeed: edits.resume(changefeed, "a", NOW), timeout=5)
         assert (resumed.epoch, resumed.status.state) == (3, pb.NORMAL)
 

@@ -33,9 +33,7 @@ def test_keys_of_a_cluster() -> None:
     keys = Keys("blue")
     assert keys.node("n-1") == "/hedgerow/blue/nodes/n-1"
     assert keys.election == "/hedgerow/blue/election/"
-    assert keys.spec("f") == "/hedgerow/blue/changefeeds/f/spec"
-    assert keys.ownership("f") == "/hedgerow/blue/changefeeds/f/ownership"
-    assert keys.status("f") == "/hedgerow/blue/changefeeds/f/status"
+    assert keys.changefeed("f") == "/hedgerow/blue/changefeeds/f/"
 
 
 def test_election_and_nodes_are_neighbours() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hedgerow.common.errors import BadInput
+from hedgerow.common.options import DEFAULTS
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator.admin.options import (
-    DEFAULTS,
     reaches_other_data,
     read_options,
     read_source_and_sink,
