@@ -15,13 +15,32 @@ from hedgerow.common.errors import BadInput, BinlogCorrupt, UnsupportedEvent
 # Header: timestamp 4, type 1, server_id 4, event_size 4, log_pos 4 (end of the event in its file), flags 2.
 HEADER: Final = 19
 TYPE_AT: Final = 4
+SERVER_ID_AT: Final = 5
 SIZE_AT: Final = 9
 LOG_POS_AT: Final = 13
 FLAGS_AT: Final = 17
 ARTIFICIAL_F: Final = 0x20
 IGNORABLE_F: Final = 0x80
 CHECKSUM: Final = 4
+
+# Table maps and rows events: table id 6, flags 2, body.
+TABLE_ID: Final = slice(HEADER, HEADER + 6)
+ROWS_FLAGS_AT: Final = HEADER + 6
+TABLE_BODY_AT: Final = HEADER + 8
 STMT_END_F: Final = 1
+NO_FOREIGN_KEY_CHECKS_F: Final = 2
+USE_SQL_FOREIGN_KEY_F: Final = 16  # MySQL 9.6: the server's SQL layer has cascaded
+
+# MySQL's GTID: flags 1, uuid 16, transaction number 8. MariaDB's: sequence number 8, domain 4, flags 1.
+GTID_UUID: Final = slice(HEADER + 1, HEADER + 17)
+GTID_NUMBER_AT: Final = HEADER + 17
+MARIADB_GTID_FLAGS_AT: Final = HEADER + 12
+
+# QUERY: thread id 4, seconds 4, schema's length 1, error 2, status variables' length 2; these, schema, 0, text.
+QUERY_SCHEMA_SIZE_AT: Final = HEADER + 8
+QUERY_VARIABLES_SIZE_AT: Final = HEADER + 11
+QUERY_VARIABLES_AT: Final = HEADER + 13
+QUERY_LEAST: Final = QUERY_VARIABLES_AT + 1  # bytes before the text, without schema and variables
 
 QUERY: Final = 2
 STOP: Final = 3
@@ -70,18 +89,6 @@ WRITE_ROWS_COMPRESSED: Final = 169
 UPDATE_ROWS_COMPRESSED: Final = 170
 DELETE_ROWS_COMPRESSED: Final = 171
 
-ROWS: Final = frozenset(
-    {
-        WRITE_ROWS_V1,
-        UPDATE_ROWS_V1,
-        DELETE_ROWS_V1,
-        WRITE_ROWS,
-        UPDATE_ROWS,
-        DELETE_ROWS,
-        PARTIAL_UPDATE_ROWS,
-    }
-)
-
 # They hold nothing that a sink has to have. TRANSACTION_CONTEXT and VIEW_CHANGE concern members of a replication group;
 # START_ENCRYPTION describes the file, the server sends its events decrypted.
 IGNORED: Final = frozenset(
@@ -111,6 +118,20 @@ NAMES: Final = {
     if name not in ("HEADER", "CHECKSUM")
 }
 
+WRITE, UPDATE, DELETE = "write", "update", "delete"
+# What rows events do: v1 (MariaDB, and MySQL with log_bin_use_v1_row_events), v2 (MySQL), and its partial JSON updates.
+ROWS_KINDS: Final = {
+    WRITE_ROWS_V1: WRITE,
+    UPDATE_ROWS_V1: UPDATE,
+    DELETE_ROWS_V1: DELETE,
+    WRITE_ROWS: WRITE,
+    UPDATE_ROWS: UPDATE,
+    DELETE_ROWS: DELETE,
+    PARTIAL_UPDATE_ROWS: UPDATE,
+}
+ROWS: Final = frozenset(ROWS_KINDS)
+ROWS_V2: Final = frozenset({WRITE_ROWS, UPDATE_ROWS, DELETE_ROWS, PARTIAL_UPDATE_ROWS})  # have extra data before rows
+
 _LONGEST_FILE: Final = 512  # characters: hedgerow.progress, binlog_file
 _MENDS: Final = {
     INCIDENT: "the source may have lost transactions: copy the data anew and create the changefeed again",
@@ -123,6 +144,12 @@ _MENDS: Final = {
 
 def type_name(kind: int) -> str:
     return f"{NAMES[kind]} ({kind})" if kind in NAMES else f"type {kind}"
+
+
+def query_text_at(event: bytes) -> int:
+    """Where the text of a QUERY event begins, which is the rest of it."""
+    at = QUERY_VARIABLES_SIZE_AT
+    return QUERY_LEAST + event[QUERY_SCHEMA_SIZE_AT] + event[at] + 256 * event[at + 1]
 
 
 def rotated_to(event: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What a table-map event says of the columns of its table. Pure.
+"""What a table-map event says of its table: the name, and the columns. Pure.
 
 Layout: post-header (table id 6, flags 2), schema and table as length, text and 0, number of columns as a packed
 integer, a byte of type for each, their metadata, a bit for each that may be NULL, then optional fields (type, length,
@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.mysql.connect import Flavour
-
-_NAME_AT: Final = 19 + 8  # the events' header, then the post-header
+from hedgerow.common.mysql.names import TableName
 
 # Types (enum_field_types of both servers) by what optional metadata says of them.
 _NUMERIC: Final = frozenset({1, 2, 3, 4, 5, 8, 9, 13, 246})  # YEAR (13) too
@@ -50,6 +50,34 @@ _METADATA_BYTES: Final = {
 _SIGNEDNESS, _DEFAULT_CHARSET, _COLUMN_CHARSET, _COLUMN_NAME = 1, 2, 3, 4
 _SET_MEMBERS, _ENUM_MEMBERS, _SIMPLE_KEY, _PREFIX_KEY = 5, 6, 8, 9
 _MEMBERS_DEFAULT_CHARSET, _MEMBERS_COLUMN_CHARSET = 10, 11
+
+
+class TableMap:
+    """One table as a table-map event names it. The same object comes back while the event's body stays the same."""
+
+    __slots__ = ("schema", "table", "table_id")
+
+    def __init__(self, body: bytes) -> None:
+        """`body`: the event without its header. Raises ValueError or IndexError where it does not hold together."""
+        self.table_id = int.from_bytes(body[:6], "little")
+        self.schema, self.table, _ = _names(body, e.TABLE_BODY_AT - e.HEADER)
+
+    def __repr__(self) -> str:
+        return f"TableMap({self.schema}.{self.table}, {self.table_id})"
+
+
+def table_name(event: bytes) -> TableName:
+    """The table that an event with its header names."""
+    schema, table, _ = _names(event, e.TABLE_BODY_AT)
+    return TableName(schema, table)
+
+
+def _names(data: bytes, at: int) -> tuple[str, str, int]:
+    """Schema and table, which stand at `at` as length, text and 0; and where they end."""
+    schema_end = at + 1 + data[at]
+    table_at = schema_end + 2
+    table_end = table_at + data[schema_end + 1]
+    return data[at + 1 : schema_end].decode("utf-8"), data[table_at:table_end].decode("utf-8"), table_end + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +112,41 @@ class MappedTable:
 
 def read_table_map(event: bytes, flavour: Flavour) -> MappedTable:
     """`event` with its header, without a checksum. Raises ValueError or IndexError where it does not hold together."""
-    cursor = _Cursor(event, _NAME_AT)
-    for _ in range(2):
-        cursor.take(cursor.byte())
-        cursor.byte()
-    count = cursor.packed()
-    types = cursor.take(count)
-    metadata = _Cursor(cursor.take(cursor.packed()))
-    nulls = cursor.take((count + 7) // 8)
+    cursor = _Cursor(event, _names(event, e.TABLE_BODY_AT)[2])
+    types, metadata = _types(cursor)
+    nulls = cursor.take((len(types) + 7) // 8)
     columns: list[MappedColumn] = []
-    for number, kind in enumerate(types):
-        size = _METADATA_BYTES.get(kind)
-        nullable = bool(nulls[number // 8] >> number % 8 & 1)
-        if size is None:  # not known here: what follows cannot be told apart any more, but for the NULL bits
-            columns += [MappedColumn(0, b"", bool(nulls[at // 8] >> at % 8 & 1)) for at in range(number, count)]
-            return MappedTable(tuple(columns))
-        data = metadata.take(size)
+    for number, (kind, data) in enumerate(zip(types, metadata, strict=False)):
         real = data[0] if kind == 254 and data[0] in (_ENUM, _SET) else kind
-        columns.append(MappedColumn(real, data, nullable))
+        columns.append(MappedColumn(real, data, bool(nulls[number // 8] >> number % 8 & 1)))
+    unread = range(len(metadata), len(types))
+    if unread:
+        columns += [MappedColumn(0, b"", bool(nulls[at // 8] >> at % 8 & 1)) for at in unread]
+        return MappedTable(tuple(columns))
     fields: dict[int, bytes] = {}
     while cursor.left:
         field = cursor.byte()
         fields[field] = cursor.take(cursor.packed())
     return _with_fields(columns, fields, flavour)
+
+
+def column_types(event: bytes) -> tuple[bytes, list[bytes]]:
+    """Of an event with its header, the type of each column, and the metadata of each up to one whose type is not known
+    here: what follows that cannot be told apart. Raises as read_table_map."""
+    return _types(_Cursor(event, _names(event, e.TABLE_BODY_AT)[2]))
+
+
+def _types(cursor: _Cursor) -> tuple[bytes, list[bytes]]:
+    """The cursor is at the number of columns; it is left at their NULL bits."""
+    types = cursor.take(cursor.packed())
+    packed = _Cursor(cursor.take(cursor.packed()))
+    metadata: list[bytes] = []
+    for kind in types:
+        size = _METADATA_BYTES.get(kind)
+        if size is None:
+            break
+        metadata.append(packed.take(size))
+    return types, metadata
 
 
 def _with_fields(columns: list[MappedColumn], fields: dict[int, bytes], flavour: Flavour) -> MappedTable:

@@ -104,7 +104,7 @@ def _read(source: zstandard.ZstdDecompressionReader | BytesIO, size: int) -> byt
 def _plain(event: bytes) -> bytes:
     kind = event[e.TYPE_AT]
     try:
-        at = _query_text(event) if kind == e.QUERY_COMPRESSED else _rows_data(event, kind)
+        at = e.query_text_at(event) if kind == e.QUERY_COMPRESSED else _rows_data(event, kind)
         length_bytes = event[at] & 0x07
         method = event[at] >> 4 & 0x07
         expected = int.from_bytes(event[at + 1 : at + 1 + length_bytes], "big")
@@ -121,19 +121,19 @@ def _plain(event: bytes) -> bytes:
     if len(data) != expected:
         raise BinlogCorrupt(f"event {e.type_name(kind)} holds {len(data)} bytes, its header says {expected}")
     size = struct.pack("<I", at + len(data))
-    return event[: e.TYPE_AT] + bytes([_PLAIN[kind]]) + event[5 : e.SIZE_AT] + size + event[e.LOG_POS_AT : at] + data
-
-
-def _query_text(event: bytes) -> int:
-    """Where the text of a query event begins: behind the post-header, the status variables, the schema and its NUL."""
-    schema = event[e.HEADER + 8]
-    (status,) = struct.unpack_from("<H", event, e.HEADER + 11)
-    return e.HEADER + 13 + int(status) + schema + 1
+    return (
+        event[: e.TYPE_AT]
+        + bytes([_PLAIN[kind]])
+        + event[e.SERVER_ID_AT : e.SIZE_AT]
+        + size
+        + event[e.LOG_POS_AT : at]
+        + data
+    )
 
 
 def _rows_data(event: bytes, kind: int) -> int:
     """Where the rows of a rows event begin: behind table id, flags, extra data (version 2), width and bitmaps."""
-    at = e.HEADER + 8
+    at = e.TABLE_BODY_AT
     if kind in (e.WRITE_ROWS_COMPRESSED, e.UPDATE_ROWS_COMPRESSED, e.DELETE_ROWS_COMPRESSED):
         (extra,) = struct.unpack_from("<H", event, at)
         at += extra

@@ -23,7 +23,6 @@ _HAS_TIMESTAMPS_AT: Final = e.HEADER + 25  # of GTID and ANONYMOUS_GTID: 2 where
 _TIMESTAMP_AT: Final = e.HEADER + 42
 _TIMESTAMP_BYTES: Final = 7
 _ORIGINAL_FOLLOWS: Final = 1 << 55
-_MARIADB_FLAGS_AT: Final = e.HEADER + 12
 _GROUP_COMMIT_ID: Final = 2
 _PREPARED_XA: Final = 64
 _COMPLETED_XA: Final = 128
@@ -32,7 +31,7 @@ _COMPLETED_XA: Final = 128
 def mariadb_gtid(event: bytes) -> tuple[int, int, int]:
     """(domain, server id, sequence number) of a MariaDB GTID event."""
     number, domain = _MARIADB.unpack_from(event, e.HEADER)
-    return domain, int.from_bytes(event[5:9], "little"), number
+    return domain, int.from_bytes(event[e.SERVER_ID_AT : e.SERVER_ID_AT + 4], "little"), number
 
 
 def mariadb_xid(event: bytes) -> str:
@@ -41,10 +40,10 @@ def mariadb_xid(event: bytes) -> str:
     Layout (MariaDB, class Gtid_log_event): sequence number 8, domain 4, flags 1, a commit id of 8 bytes where flag 2 is
     set; then format 4, the two lengths, and the data, where flag 64 (prepared) or 128 (completed) is.
     """
-    flags = event[_MARIADB_FLAGS_AT]
+    flags = event[e.MARIADB_GTID_FLAGS_AT]
     if not flags & (_PREPARED_XA | _COMPLETED_XA):
         return ""
-    at = _MARIADB_FLAGS_AT + (9 if flags & _GROUP_COMMIT_ID else 1)
+    at = e.MARIADB_GTID_FLAGS_AT + (9 if flags & _GROUP_COMMIT_ID else 1)
     (format_id,) = struct.unpack_from("<I", event, at)
     gtrid, bqual = event[at + 4], event[at + 5]
     return xid_text(format_id, event[at + 6 : at + 6 + gtrid], event[at + 6 + gtrid : at + 6 + gtrid + bqual])
@@ -59,7 +58,7 @@ def mysql_gtid(event: bytes) -> tuple[bytes, int]:
     """(source key as in MysqlGtidSet, transaction number) of a GTID or GTID_TAGGED event; raises BinlogCorrupt."""
     if event[e.TYPE_AT] == e.GTID_TAGGED:
         return tagged_gtid(event)
-    return event[20:36], int.from_bytes(event[36:44], "little")
+    return event[e.GTID_UUID], int.from_bytes(event[e.GTID_NUMBER_AT : e.GTID_NUMBER_AT + 8], "little")
 
 
 def tagged_gtid(event: bytes) -> tuple[bytes, int]:

@@ -105,10 +105,9 @@ def changed_at(mapped: bytes, end: bytes) -> int:
     when it was. `mapped`: its last table map, or empty; `end`: the event that ends it."""
     if mapped:
         return int(struct.unpack_from("<I", mapped)[0])
-    if end[e.TYPE_AT : e.TYPE_AT + 1] == bytes([e.QUERY]):
-        text_at = e.HEADER + 14 + end[e.HEADER + 8] + struct.unpack_from("<H", end, e.HEADER + 11)[0]
-        if statement_kind(plain_text(end, text_at)) == StatementKind.DEFINITION:
-            return int(struct.unpack_from("<I", end)[0])
+    is_query = end[e.TYPE_AT : e.TYPE_AT + 1] == bytes([e.QUERY])
+    if is_query and statement_kind(plain_text(end, e.query_text_at(end))) == StatementKind.DEFINITION:
+        return int(struct.unpack_from("<I", end)[0])
     return 0
 
 
@@ -120,7 +119,7 @@ def read_statement(
     thread_id, _, schema_length, error_code = struct.unpack_from("<IIBH", event, e.HEADER)
     schema_at = text_at - 1 - schema_length
     where = f"the statement that ends at {file}:{log_pos}"
-    context = Context(flavour, flags, event[e.HEADER + 13 : schema_at], where, of_rows=of_rows)
+    context = Context(flavour, flags, event[e.QUERY_VARIABLES_AT : schema_at], where, of_rows=of_rows)
     raw, client = event[text_at:], context.client or _UTF8MB4
     if inside:  # MySQL says so in the text, for replicas only
         raw = _START_TRANSACTION.sub(b"", raw)

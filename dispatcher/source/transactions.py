@@ -21,6 +21,7 @@ from hedgerow.common.binlog.gtid import MariadbGtidSet
 from hedgerow.common.binlog.mark import moved
 from hedgerow.common.binlog.position import Position, file_order
 from hedgerow.common.binlog.skips import Skip
+from hedgerow.common.binlog.table_map import TableMap
 from hedgerow.common.errors import BinlogCorrupt, HedgerowError, HistoryDiverged
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher.source.framing import description_checksum
@@ -29,7 +30,6 @@ from hedgerow.dispatcher.source.marks import Savepoints, gtid_text
 from hedgerow.dispatcher.source.reached import Reached
 from hedgerow.dispatcher.source.skipping import Skipping, kind_left_out, unreadable
 from hedgerow.dispatcher.source.statements import Statement, StatementKind, plain_text, read_statement, statement_kind
-from hedgerow.dispatcher.source.tablemap import TableMap
 
 NOTHING: Final = 0  # an event that concerns nobody
 BEGIN: Final = 1  # a transaction begins
@@ -51,7 +51,8 @@ _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
 _FIRST_EVENT: Final = 4  # offset of a binlog file's first event
 _LOG_POS_HIGH: Final = e.LOG_POS_AT + 3
-_TABLE_ID: Final = slice(e.HEADER, e.HEADER + 6)
+_SCHEMA_SIZE_AT, _VARIABLES_SIZE_AT = e.QUERY_SCHEMA_SIZE_AT, e.QUERY_VARIABLES_SIZE_AT
+_QUERY_LEAST: Final = e.QUERY_LEAST
 _DUMMY_TABLE_ID: Final = b"\xff\xff\xff\x00\x00\x00"  # a rows event without rows, only to end a statement
 _MARIADB_STANDALONE: Final = 1
 _MARIADB_PREPARED_XA: Final = 64
@@ -85,19 +86,19 @@ class Tracker(Reached):
 
     def feed(self, event: bytes) -> int:
         """Take the next event. Raises UnsupportedEvent, BinlogCorrupt, HistoryDiverged."""
-        kind = event[4]
+        kind = event[e.TYPE_AT]
         if kind == e.TABLE_MAP:
             body = event[e.HEADER :]
             table = self._known.get(body)
             if table is None:
                 table = self._learn(body)
-            self._maps[event[_TABLE_ID]] = self.table = table
+            self._maps[event[e.TABLE_ID]] = self.table = table
             self._mapped = event
             return TABLE_MAP
         if kind in e.ROWS:
             if event[_LOG_POS_HIGH] != self._high:
                 self._follow(event)
-            self.table = self._maps.get(event[_TABLE_ID])
+            self.table = self._maps.get(event[e.TABLE_ID])
             return ROWS if self.table is not None else self._unmapped(event)
         if kind == e.XID:
             self._finish(event)
@@ -125,9 +126,9 @@ class Tracker(Reached):
         return table
 
     def _unmapped(self, event: bytes) -> int:
-        if event[_TABLE_ID] == _DUMMY_TABLE_ID or self._is_left_out:
+        if event[e.TABLE_ID] == _DUMMY_TABLE_ID or self._is_left_out:
             return NOTHING
-        table_id = int.from_bytes(event[_TABLE_ID], "little")
+        table_id = int.from_bytes(event[e.TABLE_ID], "little")
         raise BinlogCorrupt(f"{self._where(event)}: a rows event is for table id {table_id}, which no table map named")
 
     def _begin(self, event: bytes) -> int:
@@ -137,10 +138,10 @@ class Tracker(Reached):
         if self._skips:
             self.skipping = self._skips.find(gtid_text(event), self._current_file, _log_pos(event))
         if self._flavour == "mariadb":
-            if event[e.HEADER + 12] & _MARIADB_STANDALONE:
+            if event[e.MARIADB_GTID_FLAGS_AT] & _MARIADB_STANDALONE:
                 return NOTHING
             self._inside = True
-            self.xid = mariadb_xid(event) if event[e.HEADER + 12] & _MARIADB_PREPARED_XA else ""
+            self.xid = mariadb_xid(event) if event[e.MARIADB_GTID_FLAGS_AT] & _MARIADB_PREPARED_XA else ""
             return XA_BEGIN if self.xid else BEGIN
         return NOTHING
 
@@ -148,7 +149,7 @@ class Tracker(Reached):
         """The transaction at hand ends with `event`."""
         gtid, gtids = self._gtid, self._gtids
         if gtid:
-            kind = gtid[4]
+            kind = gtid[e.TYPE_AT]
             if isinstance(gtids, MariadbGtidSet):
                 domain, server, number = mariadb_gtid(gtid)
                 if number <= gtids.last(domain):
@@ -159,7 +160,7 @@ class Tracker(Reached):
                     )
                 gtids.add(domain, server, number)
             elif kind == e.GTID:
-                gtids.add(gtid[20:36], _U64.unpack_from(gtid, 36)[0])
+                gtids.add(gtid[e.GTID_UUID], _U64.unpack_from(gtid, e.GTID_NUMBER_AT)[0])
             elif kind == e.GTID_TAGGED:
                 gtids.add(*tagged_gtid(gtid))
         self.file = self._current_file
@@ -186,8 +187,8 @@ class Tracker(Reached):
 
     def _query(self, event: bytes) -> int:
         # MySQL's BEGIN in front of every transaction is in the hot path: its text is the event's end.
-        schema = event[27]
-        text_at = 33 + schema + event[30] + 256 * event[31]
+        at = _VARIABLES_SIZE_AT  # e.query_text_at, written out
+        text_at = _QUERY_LEAST + event[_SCHEMA_SIZE_AT] + event[at] + 256 * event[at + 1]
         if event.endswith(b"BEGIN") and len(event) - text_at == 5:
             self._inside = True
             return BEGIN

@@ -26,16 +26,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+from hedgerow.common.binlog.events import HEADER
 from hedgerow.common.binlog.gtid import gtid_set
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.binlog.skips import Skip
+from hedgerow.common.binlog.table_map import TableMap
 from hedgerow.common.errors import BinlogCorrupt, UnsupportedEvent
 from hedgerow.common.ledger.schema import SCHEMA, SCHEMA_DISPATCHER
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.source.statements import Statement
-from hedgerow.dispatcher.source.tablemap import TableMap
 from hedgerow.dispatcher.source.transactions import (
     BEGIN,
     DDL,
@@ -206,7 +207,7 @@ class Router:
             elif what == DESCRIPTION:
                 if tracker.torn:
                     self._tear()
-                if event[19:] != self._accepted[19:]:
+                if event[HEADER:] != self._accepted[HEADER:]:
                     self.description = event
                     return at
             elif what == XA_BEGIN:

@@ -29,24 +29,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from hedgerow.common.binlog.events import (
+    HEADER,
+    NO_FOREIGN_KEY_CHECKS_F,
+    ROWS_FLAGS_AT,
+    ROWS_KINDS,
+    ROWS_V2,
+    STMT_END_F,
+    TABLE_ID,
+    TYPE_AT,
+    USE_SQL_FOREIGN_KEY_F,
+)
 from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.table_map import table_name
 from hedgerow.common.errors import SinkRefused
 from hedgerow.common.mysql.names import TableName
 from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
-
-HEADER = 19  # timestamp 4, type 1, server_id 4, event_size 4, log_pos 4, flags 2
-TYPE = 4
-TABLE_ID = slice(HEADER, HEADER + 6)
-FLAGS = HEADER + 6
-STMT_END_F = 1
-NO_FOREIGN_KEY_CHECKS_F = 2
-USE_SQL_FOREIGN_KEY_F = 16  # MySQL 9.6: the server's SQL layer has cascaded
-NAME = HEADER + 8  # of a table map: schema length, schema, 0, table length, table, 0
-
-WRITE, UPDATE, DELETE = "write", "update", "delete"
-# v1 (MariaDB, and MySQL with log_bin_use_v1_row_events), v2 (MySQL), and MySQL's partial JSON updates
-KINDS = {23: WRITE, 24: UPDATE, 25: DELETE, 30: WRITE, 31: UPDATE, 32: DELETE, 39: UPDATE}
-MYSQL_ROWS = frozenset({30, 31, 32, 39})
 
 # Bytes of events in one statement. 4 MiB took MariaDB 49 ms in statements of this size, 61 in one, 84 in 64 KiB each.
 _STATEMENT = 768 << 10
@@ -139,8 +137,8 @@ class Coalescer:
         Raises SinkRefused where the event alone is larger than the sink takes.
         """
         statement = self._statement
-        flags = rows_event[FLAGS] & ~STMT_END_F | rows_event[FLAGS + 1] << 8
-        if flags & USE_SQL_FOREIGN_KEY_F and rows_event[TYPE] in MYSQL_ROWS:
+        flags = rows_event[ROWS_FLAGS_AT] & ~STMT_END_F | rows_event[ROWS_FLAGS_AT + 1] << 8
+        if flags & USE_SQL_FOREIGN_KEY_F and rows_event[TYPE_AT] in ROWS_V2:
             flags |= NO_FOREIGN_KEY_CHECKS_F
         size = len(rows_event)
         table_id = bytes(rows_event[TABLE_ID])
@@ -148,11 +146,11 @@ class Coalescer:
             statement is None
             or flags != statement.flags
             or statement.size + size > self._target
-            or (statement.alone and KINDS[rows_event[TYPE]] != statement.kind)
+            or (statement.alone and ROWS_KINDS[rows_event[TYPE_AT]] != statement.kind)
             or statement.maps.get(table_id) != table_map[HEADER:]
         ):
             statement = self._make_room(dispatcher, table_map, rows_event, table_id, flags)
-        statement.flag_offsets.append(statement.rows_size + FLAGS)
+        statement.flag_offsets.append(statement.rows_size + ROWS_FLAGS_AT)
         statement.rows.append(rows_event)
         statement.rows_size += size
         statement.size += size
@@ -234,7 +232,7 @@ class Coalescer:
             )
         if self._check is not None:
             self._check(dispatcher, name, table_map)
-        kind = KINDS[rows_event[TYPE]]
+        kind = ROWS_KINDS[rows_event[TYPE_AT]]
         alone = bool(self._xid) or (dispatcher in self._tied and not flags & NO_FOREIGN_KEY_CHECKS_F)
         statement = self._statement
         if (
@@ -266,11 +264,3 @@ class Coalescer:
             self._statements.append(Prepared(self._xid, statement.dispatcher, self._number, events))
         else:
             self._statements.append(events)
-
-
-def table_name(table_map: bytes) -> TableName:
-    """Schema and table that a table map names."""
-    schema_end = NAME + 1 + table_map[NAME]
-    table_at = schema_end + 2
-    table_end = table_at + table_map[schema_end + 1]
-    return TableName(bytes(table_map[NAME + 1 : schema_end]).decode(), bytes(table_map[table_at:table_end]).decode())

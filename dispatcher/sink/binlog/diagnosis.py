@@ -15,16 +15,15 @@ import pymysql
 import structlog
 
 from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.table_map import table_name
 from hedgerow.common.mysql.names import TableName
 from hedgerow.dispatcher.sink.binlog.batch import Batch
-from hedgerow.dispatcher.sink.binlog.coalesce import FLAGS, HEADER, KINDS, STMT_END_F, TABLE_ID, TYPE, table_name
 from hedgerow.dispatcher.sink.binlog.rowtext import RowText, UnreadableRow, Value, rows
 from hedgerow.dispatcher.sink.binlog.session import SinkSession
 from hedgerow.dispatcher.source.marks import gtid_text
 
 MOST_SECONDS = 20.0  # that the search may take
 MOST_COLUMNS = 8  # that are shown of a table without a key
-_TABLE_MAP = 19
 _WORDS = {"write": "insert", "update": "update", "delete": "delete"}
 _COLUMNS = (
     "SELECT COLUMN_NAME, COLUMN_TYPE LIKE '%unsigned%', COLUMN_KEY = 'PRI' FROM information_schema.COLUMNS"
@@ -77,10 +76,10 @@ def _find(session: SinkSession, batch: Batch, number: int, deadline: float) -> R
             return None
         maps: dict[bytes, bytes] = {}
         for event in split(statement):
-            if event[TYPE] == _TABLE_MAP:
-                maps[event[TABLE_ID]] = event
+            if event[e.TYPE_AT] == e.TABLE_MAP:
+                maps[event[e.TABLE_ID]] = event
                 continue
-            table_map = maps[event[TABLE_ID]]
+            table_map = maps[event[e.TABLE_ID]]
             for row, alone in _singly(table_map, event):
                 if time.monotonic() > deadline:
                     return None
@@ -109,7 +108,7 @@ def _singly(table_map: bytes, event: bytes) -> Iterator[tuple[RowText | None, by
 
 def _ended(event: bytes) -> bytes:
     ended = bytearray(event)
-    ended[FLAGS] |= STMT_END_F
+    ended[e.ROWS_FLAGS_AT] |= e.STMT_END_F
     return bytes(ended)
 
 
@@ -117,7 +116,7 @@ def split(events: bytes | bytearray) -> Iterator[bytes]:
     at = 0
     while at < len(events):
         size = int.from_bytes(events[at + e.SIZE_AT : at + e.SIZE_AT + 4], "little")
-        if size < HEADER:
+        if size < e.HEADER:
             raise ValueError(f"an event of {size} bytes")
         yield bytes(events[at : at + size])
         at += size
@@ -127,7 +126,7 @@ def _describe(
     session: SinkSession, batch: Batch, count: int, table_map: bytes, event: bytes, row: RowText | None
 ) -> Refused:
     table = table_name(table_map)
-    kind = _WORDS[KINDS[event[TYPE]]]
+    kind = _WORDS[e.ROWS_KINDS[event[e.TYPE_AT]]]
     gtid, file = next(((gtid, file) for ends, gtid, file in batch.ends if count < ends), (b"", ""))
     where = _where(gtid, file, event)
     announced = (gtid_text(gtid), file, _end_of(gtid)) if gtid else None

@@ -13,21 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hedgerow.dispatcher.sink.binlog.coalesce import HEADER, KINDS, NAME, TYPE, UPDATE
+from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.table_map import column_types
 
 MOST_TEXT: Final = 64  # characters of one value
-_EVENT_SIZE_AT: Final = 9
-_V2: Final = frozenset({30, 31, 32, 39})  # have extra data behind the flags
-_PARTIAL: Final = 39
 _FIXED: Final = {1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 7: 4, 8: 8, 9: 3, 10: 3, 11: 3, 12: 8, 13: 1, 14: 3}
 _INTEGERS: Final = {1: 1, 2: 2, 3: 4, 8: 8, 9: 3}
-_META: Final = {4: 1, 5: 1, 15: 2, 16: 2, 17: 1, 18: 1, 19: 1, 140: 1, 141: 2, 242: 1, 245: 1, 246: 2, 252: 1} | {
-    247: 2,
-    248: 2,
-    253: 2,
-    254: 2,
-    255: 1,
-}
 _FRACTIONAL: Final = {17: 4, 18: 5, 19: 3}
 _BLOBS: Final = frozenset({140, 242, 245, 252, 255})
 _DIGITS: Final = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
@@ -66,15 +57,15 @@ def rows(table_map: bytes, event: bytes, unsigned: Sequence[bool] = ()) -> Itera
     """`unsigned`: which columns are, where that is known. Raises UnreadableRow."""
     try:
         yield from _rows(table_map, event, unsigned)
-    except (IndexError, struct.error, KeyError) as error:
-        raise UnreadableRow(f"event type {event[TYPE]}: {type(error).__name__} {error}") from error
+    except (IndexError, ValueError, struct.error, KeyError) as error:
+        raise UnreadableRow(f"event type {event[e.TYPE_AT]}: {type(error).__name__} {error}") from error
 
 
 def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[RowText]:
-    types, meta = _columns(table_map)
-    kind = event[TYPE]
-    at = HEADER + 8
-    if kind in _V2:
+    types, meta = column_types(table_map)
+    kind = event[e.TYPE_AT]
+    at = e.TABLE_BODY_AT
+    if kind in e.ROWS_V2:
         at += int.from_bytes(event[at : at + 2], "little")
     count, at = _packed(event, at)
     if count != len(types):
@@ -82,7 +73,7 @@ def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[
     width = (count + 7) // 8
     images = [event[at : at + width]]
     at += width
-    if KINDS[kind] == UPDATE:
+    if e.ROWS_KINDS[kind] == e.UPDATE:
         images.append(event[at : at + width])
         at += width
     head = event[:at]
@@ -90,7 +81,7 @@ def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[
         begin = at
         values: dict[int, Value] = {}
         for number, image in enumerate(images):
-            if kind == _PARTIAL and number:
+            if kind == e.PARTIAL_UPDATE_ROWS and number:
                 at = len(event)  # what is changed within a JSON document: only the first row can be told
                 break
             found, at = _image(event, at, image, types, meta, unsigned)
@@ -98,22 +89,8 @@ def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[
         if at > len(event):
             raise UnreadableRow("a row is longer than its event")
         alone = bytearray(head + event[begin:at])
-        alone[_EVENT_SIZE_AT : _EVENT_SIZE_AT + 4] = len(alone).to_bytes(4, "little")
+        alone[e.SIZE_AT : e.SIZE_AT + 4] = len(alone).to_bytes(4, "little")
         yield RowText(bytes(alone), values)
-
-
-def _columns(table_map: bytes) -> tuple[bytes, list[bytes]]:
-    """Types, and metadata of each column."""
-    length_at = NAME + 1 + table_map[NAME] + 1
-    count, at = _packed(table_map, length_at + 1 + table_map[length_at] + 1)
-    types = table_map[at : at + count]
-    _, at = _packed(table_map, at + count)
-    meta = []
-    for kind in types:
-        size = _META.get(kind, 0)
-        meta.append(table_map[at : at + size])
-        at += size
-    return types, meta
 
 
 def _image(

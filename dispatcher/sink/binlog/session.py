@@ -19,11 +19,11 @@ from pybase64 import b64encode
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from hedgerow.common.binlog.events import HEADER
 from hedgerow.common.ledger.sessions import SessionRecord, this_session
 from hedgerow.common.mysql.connect import Flavour, connect, detect_dead_peer
 from hedgerow.common.mysql.error_codes import NO_PRIVILEGE
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.binlog.coalesce import HEADER
 from hedgerow.dispatcher.sink.binlog.wire import Result, Wire
 from hedgerow.dispatcher.sink.inquiry import server_of
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch

@@ -6,10 +6,10 @@ memory at a time, whatever the size of the XA transaction.
 
 from __future__ import annotations
 
+from hedgerow.common.binlog.events import HEADER
 from hedgerow.common.errors import SinkRefused
 from hedgerow.common.ledger import xa as sinkxa
 from hedgerow.dispatcher.sink.binlog.batch import Decided, Prepared
-from hedgerow.dispatcher.sink.binlog.coalesce import HEADER
 from hedgerow.dispatcher.sink.binlog.session import SinkSession
 
 # Of a FORMAT_DESCRIPTION: binlog version 2, server version 50, created 4, the layout of events, checksums 5.

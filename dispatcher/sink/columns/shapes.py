@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hedgerow.common.binlog.events import HEADER
 from hedgerow.common.binlog.table_map import FRACTIONS, WORDS, MappedColumn, MappedTable, read_table_map
 from hedgerow.common.errors import BinlogCorrupt, SinkRefused
 from hedgerow.common.mysql.catalog import Column
@@ -75,7 +76,7 @@ class Shapes:
 
     def check(self, dispatcher: str, name: TableName, table_map: bytes) -> None:
         """Once for each table map that differs. Raises SinkRefused."""
-        body = bytes(table_map[19:])
+        body = bytes(table_map[HEADER:])
         if (dispatcher, body) in self._checked:
             return
         if dispatcher not in self._tables:

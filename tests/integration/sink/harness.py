@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.table_map import table_name
 from hedgerow.common.ledger.ownership import raise_fence
 from hedgerow.common.ledger.progress import insert_progress
 from hedgerow.common.ledger.schema import ensure_schema
 from hedgerow.common.mysql.connect import connect, server_info
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.binlog.coalesce import KINDS, TABLE_ID, TYPE, Coalescer, table_name
+from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 from hedgerow.dispatcher.sink.binlog.lane import Lane
 from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.dispatcher.source.reader import Reader
@@ -88,13 +90,13 @@ class Feed:
             while offset < end.offset:
                 assert time.monotonic() < deadline, f"the source's binlog does not reach {end}"
                 for event in map(bytes, reader.read(1.0)):
-                    kind = event[TYPE]
+                    kind = event[e.TYPE_AT]
                     if kind == TABLE_MAP:
-                        maps[event[TABLE_ID]] = event
-                    elif kind in KINDS:
-                        table_map = maps[event[TABLE_ID]]
+                        maps[event[e.TABLE_ID]] = event
+                    elif kind in e.ROWS_KINDS:
+                        table_map = maps[event[e.TABLE_ID]]
                         rows.append((table_name(table_map).key, table_map, event))
-                    if kind in (TABLE_MAP, XID, QUERY) or kind in KINDS:
+                    if kind in (TABLE_MAP, XID, QUERY) or kind in e.ROWS_KINDS:
                         (offset,) = struct.unpack_from("<I", event, 13)
                     if kind == XID:
                         done.append(SourceTransaction(tuple(rows), Position(end.file, end.file, offset, end.source_id)))

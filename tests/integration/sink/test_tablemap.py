@@ -13,12 +13,12 @@ from typing import Any
 import pymysql
 import pytest
 
+from hedgerow.common.binlog import events as e
 from hedgerow.common.binlog.position import Position
-from hedgerow.common.binlog.table_map import MappedColumn, read_table_map
+from hedgerow.common.binlog.table_map import MappedColumn, read_table_map, table_name
 from hedgerow.common.mysql.catalog import charsets_by_collation
 from hedgerow.common.mysql.connect import Flavour, connect, server_info
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.binlog.coalesce import KINDS, TABLE_ID, TYPE, table_name
 from hedgerow.dispatcher.sink.columns.shapes import differences
 from hedgerow.dispatcher.sink.columns.tables import read_shapes
 from hedgerow.dispatcher.source.reader import Reader
@@ -84,12 +84,12 @@ def read(pair: ServerPair, start: Position) -> tuple[bytes, dict[str, tuple[byte
         while offset < last.offset:
             assert time.monotonic() < deadline
             for event in map(bytes, reader.read(1.0)):
-                if event[TYPE] == 19:
-                    maps[event[TABLE_ID]] = event
-                elif event[TYPE] in KINDS:
-                    table_map = maps[event[TABLE_ID]]
+                if event[e.TYPE_AT] == 19:
+                    maps[event[e.TABLE_ID]] = event
+                elif event[e.TYPE_AT] in e.ROWS_KINDS:
+                    table_map = maps[event[e.TABLE_ID]]
                     found[table_name(table_map).key] = (table_map, event)
-                if event[TYPE] in (2, 16):
+                if event[e.TYPE_AT] in (2, 16):
                     (offset,) = struct.unpack_from("<I", event, 13)
         return bytes(reader.format_description), found
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hedgerow.common.binlog.events import ROWS_FLAGS_AT, ROWS_KINDS, STMT_END_F, TABLE_ID, TYPE_AT
 from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.table_map import table_name
 from hedgerow.common.errors import SinkRefused
 from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
-from hedgerow.dispatcher.sink.binlog.coalesce import FLAGS, KINDS, STMT_END_F, TABLE_ID, TYPE, Coalescer, table_name
+from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 
 PACKET = 1000
 
@@ -84,24 +86,29 @@ def test_every_statement_keeps_the_rules(items: list[Added]) -> None:
         assert isinstance(statement, bytearray)
         assert len(statement) < PACKET
         events = split(statement)
-        maps = [e for e in events if e[TYPE] == 19]
+        maps = [e for e in events if e[TYPE_AT] == 19]
         changes = events[len(maps) :]
         assert changes
-        assert all(e[TYPE] in KINDS for e in changes)
+        assert all(e[TYPE_AT] in ROWS_KINDS for e in changes)
         by_id = {e[TABLE_ID]: e for e in maps}
         assert len(by_id) == len({table_name(e) for e in maps}) == len(maps)
-        assert [e[FLAGS] & STMT_END_F for e in changes] == [0] * (len(changes) - 1) + [1]
-        assert len({(e[FLAGS] | STMT_END_F, e[FLAGS + 1]) for e in changes}) == 1
+        assert [e[ROWS_FLAGS_AT] & STMT_END_F for e in changes] == [0] * (len(changes) - 1) + [1]
+        assert len({(e[ROWS_FLAGS_AT] | STMT_END_F, e[ROWS_FLAGS_AT + 1]) for e in changes}) == 1
         for change in changes:
             item = next(remaining)
             assert by_id[change[TABLE_ID]] == table_map(item.table_id, item.table, item.columns)
-            assert change[FLAGS + 2 :] == rows(item.table_id, item.number, padding=item.padding)[FLAGS + 2 :]
-            assert change[TYPE] == item.kind
+            assert (
+                change[ROWS_FLAGS_AT + 2 :]
+                == rows(item.table_id, item.number, padding=item.padding)[ROWS_FLAGS_AT + 2 :]
+            )
+            assert change[TYPE_AT] == item.kind
             cascaded = item.flags & 16 and item.kind >= 30
-            assert (change[FLAGS] ^ item.flags) & ~STMT_END_F == (2 & ~item.flags if cascaded else 0)
-            if item.table == "c" and not change[FLAGS] & 2:
+            assert (change[ROWS_FLAGS_AT] ^ item.flags) & ~STMT_END_F == (2 & ~item.flags if cascaded else 0)
+            if item.table == "c" and not change[ROWS_FLAGS_AT] & 2:
                 assert len(maps) == 1
-                assert {e[TYPE] for e in changes} <= {k for k in KINDS if KINDS[k] == KINDS[item.kind]}
+                assert {e[TYPE_AT] for e in changes} <= {
+                    k for k in ROWS_KINDS if ROWS_KINDS[k] == ROWS_KINDS[item.kind]
+                }
     assert next(remaining, None) is None
 
 
@@ -110,7 +117,7 @@ def test_transactions_of_several_tables_become_one_statement() -> None:
     batch = collect(items)
     (statement,) = batch.statements
     assert isinstance(statement, bytearray)
-    assert [e[TYPE] for e in split(statement)] == [19, 19] + [30] * 12
+    assert [e[TYPE_AT] for e in split(statement)] == [19, 19] + [30] * 12
     assert batch.progress == dict.fromkeys("ab", Position(file="f", offset=1))
 
 
