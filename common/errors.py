@@ -200,3 +200,14 @@ class DdlFailed(ReplicationError):
 
 class DdlUncertain(ReplicationError):
     pass
+
+
+def kind_of(code: str) -> type[HedgerowError]:
+    """The error that a message names by its code; the root for one of a newer or older version."""
+    found = globals().get(code)
+    return found if isinstance(found, type) and issubclass(found, HedgerowError) else HedgerowError
+
+
+def loses_ownership(code: str) -> bool:
+    """Whether it says that another owner acts now: that is no reason to stop a changefeed."""
+    return issubclass(kind_of(code), LostOwnership)

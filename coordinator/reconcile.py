@@ -223,10 +223,7 @@ def _gave_up(status: mpb.MaintainerStatus) -> pb.ChangefeedError:
 
 def fails(error: pb.ChangefeedError) -> bool:
     """Whether an error stops the changefeed until a user acts. An owner that lost its ownership is replaced instead."""
-    kind = getattr(errors, error.code, None)
-    if isinstance(kind, type) and issubclass(kind, errors.LostOwnership):
-        return False
-    return not error.retriable
+    return not error.retriable and not errors.loses_ownership(error.code)
 
 
 def _fail(changefeed: Changefeed, error: pb.ChangefeedError, loads: Mapping[str, int]) -> Decision:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from hedgerow.common import errors
 from hedgerow.common.binlog.position import Position
-from hedgerow.common.errors import HedgerowError, LostOwnership, SinkRefused
+from hedgerow.common.errors import SinkRefused, loses_ownership
 from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.options import effective
@@ -229,8 +228,7 @@ class Core:
             report = pb.ChangefeedError()
             report.CopyFrom(status.error)
             report.node, report.dispatcher = node, key
-            kind = getattr(errors, report.code, HedgerowError)
-            fenced = isinstance(kind, type) and issubclass(kind, LostOwnership)
+            fenced = loses_ownership(report.code)
             if status.state == pb.BROKEN and fenced:
                 self._fenced.add(key)
             elif status.state == pb.BROKEN:

@@ -90,9 +90,9 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
             record.settle()
             rejection = self._judge(record, stamp, may_take_over=True)
             if rejection is None and record.started == stamp.owner and record.closing:
-                rejection = self._reject(record, stamp, Verdict.STALE)  # one epoch has one role: this is too late
+                rejection = record.reject(stamp, Verdict.STALE, self._term)  # one epoch has one role: this is too late
             if rejection is not None:
-                return mpb.AddMaintainerResponse(stamp=self._stamp(stamp.uid, record), rejection=rejection)
+                return mpb.AddMaintainerResponse(stamp=record.stamp(self._term), rejection=rejection)
             if record.started != stamp.owner or record.forgotten:
                 self._check_hosting()
 
@@ -108,7 +108,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
                     )
 
                 await self._replace(record, stamp, start, closing=False)
-            return mpb.AddMaintainerResponse(stamp=self._stamp(stamp.uid, record))
+            return mpb.AddMaintainerResponse(stamp=record.stamp(self._term))
 
     async def RemoveMaintainer(
         self, request: mpb.RemoveMaintainerRequest, context: Any
@@ -123,7 +123,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
                 self._judge_term(request.stamp.term) if known else self._judge(record, stamp, may_take_over=True)
             )
             if rejection is not None:
-                return mpb.RemoveMaintainerResponse(stamp=self._stamp(stamp.uid, record), rejection=rejection)
+                return mpb.RemoveMaintainerResponse(stamp=record.stamp(self._term), rejection=rejection)
             if not known:
 
                 def start() -> Worker:
@@ -141,7 +141,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
             elif record.forgotten:
                 record.confirm_close(stamp)
                 self._changed.notify()
-            return mpb.RemoveMaintainerResponse(stamp=self._stamp(stamp.uid, record))
+            return mpb.RemoveMaintainerResponse(stamp=record.stamp(self._term))
 
     async def Status(self, request: mpb.StatusRequest, context: Any) -> mpb.StatusResponse:
         rejection = self._judge_term(request.term)
@@ -167,11 +167,11 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
             record.settle()
             rejection = self._judge(record, stamp, may_take_over=False)
             if rejection is not None:
-                return mpb.PlaceDispatcherResponse(stamp=self._stamp(stamp.uid, record), rejection=rejection)
+                return mpb.PlaceDispatcherResponse(stamp=record.stamp(self._term), rejection=rejection)
             if not isinstance(record.worker, Maintainer):
                 raise NotFound(f"no maintainer of changefeed {stamp.uid} runs on node {self._node}")
             record.worker.place(request.dispatcher, request.node)
-            return mpb.PlaceDispatcherResponse(stamp=self._stamp(stamp.uid, record))
+            return mpb.PlaceDispatcherResponse(stamp=record.stamp(self._term))
 
     async def Drain(self, request: mpb.DrainRequest, context: Any) -> mpb.DrainResponse:
         self._check_serving()
@@ -217,32 +217,11 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
     def _judge(self, record: Record, stamp: Stamp, *, may_take_over: bool) -> pb.Rejection | None:
         """None where the request is to be obeyed."""
         if stamp.term < self._term:
-            return self._reject(record, stamp, Verdict.STALE)
+            return record.reject(stamp, Verdict.STALE, self._term)
         self._term = stamp.term
         if stamp.node != self._node:  # meant for another node, or for a former life of this one
-            return self._reject(record, stamp, Verdict.FOREIGN)
-        verdict = record.admit(stamp, may_take_over=may_take_over)
-        return None if verdict.admits else self._reject(record, stamp, verdict)
-
-    def _reject(self, record: Record, stamp: Stamp, verdict: Verdict) -> pb.Rejection:
-        rejected(
-            "rpc",
-            verdict.name,
-            service="MaintainerHost",
-            uid=stamp.uid,
-            epoch=stamp.epoch,
-            node=stamp.node,
-            term=stamp.term,
-            current_epoch=record.owner.epoch,
-            current_node=record.owner.node,
-            closed=record.closed,
-            current_term=self._term,
-        )
-        return record.rejection(verdict, self._term)
-
-    def _stamp(self, uid: str, record: Record) -> pb.Stamp:
-        """The owner on record, for responses."""
-        return Stamp(uid, record.owner.epoch, record.owner.node, self._term).write()
+            return record.reject(stamp, Verdict.FOREIGN, self._term)
+        return record.judge(stamp, may_take_over=may_take_over, term=self._term)
 
     async def _replace(self, record: Record, stamp: Stamp, start: Callable[[], Worker], *, closing: bool) -> None:
         """Under the record's lock. The owner is raised before the former worker is awaited, so that nothing older than

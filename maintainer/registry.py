@@ -13,11 +13,11 @@ import asyncio
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from hedgerow.common.epoch import NOBODY, Owner, Stamp, Verdict, admit, rejection
+from hedgerow.common.control.owners import OwnerRecord
+from hedgerow.common.epoch import Owner, Stamp
 from hedgerow.common.pb.v1 import maintainer_pb2
-from hedgerow.common.pb.v1 import model_pb2 as pb
 
 REPORTS_KEPT = 256
 
@@ -35,24 +35,18 @@ class Worker(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Record:
-    """One changefeed on this node. `owner` and `closed` only grow. `started` is the owner that the last worker was
-    started for, `closing` whether that was a Closing: a request that is repeated finds its work begun or done."""
+class Record(OwnerRecord):
+    """One changefeed on this node. `started` is the owner that the last worker was started for, `closing` whether that
+    was a Closing: a request that is repeated finds its work begun or done."""
 
-    owner: Owner = NOBODY
-    closed: int | None = None
+    service: ClassVar[str] = "MaintainerHost"
+
     started: Owner | None = None
     closing: bool = False
     worker: Worker | None = None
     last: maintainer_pb2.MaintainerStatus | None = None  # of a worker that has ended
     ended: int = 0  # which end on this node that was, counted
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def admit(self, stamp: Stamp, *, may_take_over: bool) -> Verdict:
-        return admit(self.owner, self.closed, stamp.owner, may_take_over=may_take_over)
-
-    def rejection(self, verdict: Verdict, term: int) -> pb.Rejection:
-        return rejection(verdict, self.owner, self.closed, term)
 
     def status(self) -> maintainer_pb2.MaintainerStatus | None:
         return self.worker.status() if self.worker is not None else self.last
@@ -70,7 +64,7 @@ class Record:
         if status.phase in ENDED:
             self.worker, self.last, self.ended = None, status, next(_ENDS)
             if status.phase == maintainer_pb2.CLOSED:
-                self.closed = max(self.closed or 0, status.stamp.epoch)
+                self.close(status.stamp.epoch)
 
     def confirm_close(self, stamp: Stamp) -> None:
         """Reports a close again that is confirmed by the tombstone, to a coordinator that has not seen it."""
@@ -86,7 +80,7 @@ class Registry:
 
     def record(self, uid: str) -> Record:
         """The changefeed's record; a changefeed that nobody spoke of yet gets one."""
-        return self._records.setdefault(uid, Record())
+        return self._records.setdefault(uid, Record(uid))
 
     def settle(self) -> None:
         """Takes note of workers that have ended, and forgets the reports of those that ended first."""

@@ -83,7 +83,7 @@ def to_error(error: grpc.aio.AioRpcError, address: str) -> errors.HedgerowError:
     if detail is not None:
         if detail.problems:
             return errors.PreflightFailed([errors.Problem(p.found, p.mend) for p in detail.problems])
-        return _error_class(detail.code)(message)
+        return errors.kind_of(detail.code)(message)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.NodeUnavailable(f"node {address} did not answer within the deadline")
     if error.code() is grpc.StatusCode.UNAVAILABLE:
@@ -114,11 +114,6 @@ def _read_detail(error: grpc.aio.AioRpcError) -> pb.ErrorDetail | None:
         if key == DETAIL_TRAILER:
             return pb.ErrorDetail.FromString(value if isinstance(value, bytes) else value.encode())
     return None
-
-
-def _error_class(code: str) -> Callable[[str], errors.HedgerowError]:
-    found = getattr(errors, code, errors.HedgerowError)
-    return found if isinstance(found, type) and issubclass(found, errors.HedgerowError) else errors.HedgerowError
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.HedgerowError) -> None:

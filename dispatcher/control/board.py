@@ -8,8 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from hedgerow.common.errors import HedgerowError
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.control.pending import Placement
-from hedgerow.dispatcher.stream.report import DispatcherReport
+from hedgerow.dispatcher.table import DispatcherReport, Placement
 
 
 class Dispatcher:

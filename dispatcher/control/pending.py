@@ -13,20 +13,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hedgerow.common.epoch import Owner
+from hedgerow.dispatcher.table import Placement
 
 
 class RequestKind(enum.Enum):
     CREATE = "create"
     REMOVE = "remove"
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """One dispatcher here: its key, the generation of this placement within its owner's epoch, its lane number."""
-
-    dispatcher: str
-    generation: int
-    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from hedgerow.common.ledger.progress import ProgressRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,12 @@ class FencingToken:
 
     uid: str
     epoch: int
+
+    def lost(self, generations: Mapping[str, int], rows: Iterable[ProgressRow]) -> set[str]:
+        """Of these dispatchers, by the progress rows: those that another has claimed, or whose row is gone."""
+        found = {row.dispatcher: (row.epoch, row.generation) for row in rows}
+        gone = (self.epoch + 1, 0)
+        return {key for key, generation in generations.items() if found.get(key, gone) > (self.epoch, generation)}
 
 
 # The token as of now. A takeover replaces it while lanes run: read it once per operation.

@@ -22,7 +22,6 @@ from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.ledger.xa import list_prepared
 from hedgerow.common.mysql.catalog import charsets_by_collation, foreign_key_edges
 from hedgerow.common.mysql.connect import connect
-from hedgerow.common.options import actual_lane
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.columns.shapes import Shapes
 from hedgerow.dispatcher.sink.columns.tables import read_shapes
@@ -35,6 +34,7 @@ from hedgerow.dispatcher.stream.intake import Target
 from hedgerow.dispatcher.stream.lane_queue import LaneQueue
 from hedgerow.dispatcher.stream.standing import Standing
 from hedgerow.dispatcher.stream.wake import Wake
+from hedgerow.dispatcher.table import by_lane
 
 log = structlog.get_logger()
 
@@ -73,10 +73,7 @@ class Lanes:
     def open(self, between: Callable[[], None]) -> dict[str, Position]:
         """Claims every dispatcher that can be claimed; the others are broken. `between` is called around each claim
         and raises when the opening is to end. Raises LaneFailed, LaneStopped, SinkUnavailable, SinkRefused."""
-        lanes: dict[int, dict[str, int]] = {}
-        for key, standing in self._standings.items():
-            lane = actual_lane(standing.placement.lane, self._spec.lanes)
-            lanes.setdefault(lane, {})[key] = standing.placement.generation
+        lanes = by_lane((standing.placement for standing in self._standings.values()), self._spec.lanes)
         starts: dict[str, Position] = {}
         for number, generations in sorted(lanes.items()):
             starts.update(self._open(number, generations, between))
@@ -108,11 +105,8 @@ class Lanes:
         return {}
 
     def _find_lost(self, generations: Mapping[str, int]) -> set[str]:
-        """Those that another has claimed, or whose progress row is gone."""
         with self.ask() as connection:
-            rows = {row.dispatcher: (row.epoch, row.generation) for row in list_progress(connection, self._spec.uid)}
-        epoch = self._token().epoch
-        return {key for key, generation in generations.items() if rows.get(key, (epoch + 1, 0)) > (epoch, generation)}
+            return self._token().lost(generations, list_progress(connection, self._spec.uid))
 
     def prepared(self) -> dict[str, set[str]]:
         """Of the XA transactions that have rows in the sink, by xid, the dispatchers concerned."""

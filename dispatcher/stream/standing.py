@@ -7,8 +7,7 @@ import time
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import HedgerowError
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.control.pending import Placement
-from hedgerow.dispatcher.stream.report import DispatcherReport
+from hedgerow.dispatcher.table import DispatcherReport, Placement
 
 
 class Standing:

@@ -22,7 +22,6 @@ from hedgerow.common.backoff import Backoff
 from hedgerow.common.errors import Fenced, HedgerowError, ReplicationError
 from hedgerow.common.lag import Lag
 from hedgerow.dispatcher import metrics
-from hedgerow.dispatcher.control.pending import Placement
 from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
@@ -30,11 +29,11 @@ from hedgerow.dispatcher.stream.attempt import Cancelled, StreamAttempt
 from hedgerow.dispatcher.stream.decision import BarrierDecision, BarrierDecisions
 from hedgerow.dispatcher.stream.lag import StreamLag, distance
 from hedgerow.dispatcher.stream.lane_queue import LaneFailed
-from hedgerow.dispatcher.stream.report import Report
 from hedgerow.dispatcher.stream.source_end import SourceEnd
 from hedgerow.dispatcher.stream.standing import Standing
 from hedgerow.dispatcher.stream.undo import Undone
 from hedgerow.dispatcher.stream.wake import Wake
+from hedgerow.dispatcher.table import Placement, Report
 
 log = structlog.get_logger()
 

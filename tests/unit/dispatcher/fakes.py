@@ -9,12 +9,11 @@ from hedgerow.common.binlog.position import Position
 from hedgerow.common.lag import Lag
 from hedgerow.common.pb.v1 import dispatch_pb2 as pb
 from hedgerow.common.pb.v1 import model_pb2
-from hedgerow.dispatcher.control.pending import Placement
 from hedgerow.dispatcher.control.service import DispatchService
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
-from hedgerow.dispatcher.stream.report import DispatcherReport, Report
+from hedgerow.dispatcher.table import DispatcherReport, Placement, Report
 
 
 class FakeStream:

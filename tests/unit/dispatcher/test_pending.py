@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedgerow.common.epoch import Owner
-from hedgerow.dispatcher.control.pending import PendingRequests, Placement, RequestKind
+from hedgerow.dispatcher.control.pending import PendingRequests, RequestKind
+from hedgerow.dispatcher.table import Placement
 
 FIRST, SECOND = Owner(1, "a"), Owner(2, "b")
 

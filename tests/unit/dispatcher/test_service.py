@@ -11,7 +11,7 @@ import pytest
 from hedgerow.common.errors import BadInput, SessionLost
 from hedgerow.common.pb.v1 import dispatch_pb2, model_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.control import manager
+from hedgerow.dispatcher.control import core
 from hedgerow.dispatcher.control.service import DispatchService
 from tests.unit.dispatcher.fakes import Caller, Streams
 
@@ -227,7 +227,7 @@ async def test_creates_and_removes_are_one_restart_and_the_removed_go_after_it(
 async def test_a_broken_dispatcher_is_not_served_again_until_it_is_placed_anew(
     service: DispatchService, streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager, "RESTART_SHARE", 0)
+    monkeypatch.setattr(core, "RESTART_SHARE", 0)
     owner = await owned(service)
     await owner.schedule(("a.a",))
     await settle()
@@ -247,7 +247,7 @@ async def test_those_that_join_wait_for_more_unless_one_waits_at_a_ddl(
     service: DispatchService, streams: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restart costs as much as there are dispatchers; tables that are created one by one share one."""
-    monkeypatch.setattr(manager, "RESTART_SHARE", 1e9)
+    monkeypatch.setattr(core, "RESTART_SHARE", 1e9)
     owner = await owned(service)
     for number, key in enumerate(("a.a", "a.b")):
         await owner.schedule((key,))
@@ -357,16 +357,16 @@ async def test_a_hanging_close_delays_no_other_changefeed_and_no_verdict(
     assert len(streams.made) == 2
 
 
-async def test_no_exception_leaves_a_lock_held(service: DispatchService, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_exception_leaves_nothing_undecided(service: DispatchService, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = await owned(service)
     for handler, method in (
-        ("schedule", "schedule"),
-        ("heartbeat", "statuses"),
-        ("barrier", "barrier"),
-        ("bootstrap", "take_over"),
+        ("schedule", "core.Core.schedule"),
+        ("heartbeat", "core.Core.statuses"),
+        ("barrier", "manager.Manager.decide"),
+        ("bootstrap", "core.Core.take_over"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"hedgerow.dispatcher.control.manager.Manager.{method}", _fails)
+            patch.setattr(f"hedgerow.dispatcher.control.{method}", _fails)
             with pytest.raises(ZeroDivisionError):
                 await owner.call(handler)
     async with asyncio.timeout(1):

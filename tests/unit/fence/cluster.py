@@ -18,9 +18,8 @@ from hedgerow.maintainer.registry import Worker
 from tests.unit.fence.chief import Chief, Edit
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.etcd import Etcd
-from tests.unit.fence.manager import LANES
 from tests.unit.fence.network import Message, Network
-from tests.unit.fence.node import Node
+from tests.unit.fence.node import LANES, Node
 from tests.unit.fence.owner import ModelClosing, ModelMaintainer
 from tests.unit.fence.sink import Sink
 from tests.unit.fence.source import TABLES, Source, at
@@ -212,13 +211,13 @@ class Cluster:
     def _step_lane(self, random: Random, losses: float) -> None:
         managers = [manager for node in self._awake() for manager in node.managers if manager.lanes]
         if managers:
-            random.choice(managers).step(random, breaks=random.random() < losses / 2)
+            random.choice(managers).step(random, self.now, breaks=random.random() < losses / 2)
 
     def _step_manager(self, random: Random) -> None:
         nodes = [node for node in self._awake() if node.managers]
         if nodes:
             node = random.choice(nodes)
-            random.choice(node.managers).run()
+            random.choice(node.managers).run(self.now)
             node.finish_closing()
 
     def _step_owner(self, random: Random, losses: float) -> None:
@@ -276,9 +275,9 @@ class Cluster:
                 if not _is_over(worker):
                     _step(worker, random, self.now, 0.5)  # a call that is open still was lost
             for manager in node.managers:
-                manager.run()
+                manager.run(self.now)
                 for _ in range(2 * len(manager.lanes)):
-                    manager.step(random, breaks=False)
+                    manager.step(random, self.now, breaks=False)
             node.finish_closing()
 
     def pending(self) -> str:

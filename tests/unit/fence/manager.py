@@ -7,20 +7,15 @@ one transaction at a time: claim, begin, commit are three steps, and anything ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from random import Random
 
-from hedgerow.common.epoch import Owner
 from hedgerow.common.errors import Fenced, HedgerowError, SinkUnavailable
-from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.control.board import Dispatcher
-from hedgerow.dispatcher.control.pending import PendingRequests, Placement, RequestKind
-from hedgerow.dispatcher.sink.token import CurrentToken, FencingToken
-from hedgerow.dispatcher.stream.report import DispatcherReport
+from hedgerow.dispatcher.control.core import Closed, Core, StartStream, StopStream, Wait
+from hedgerow.dispatcher.sink.token import CurrentToken
+from hedgerow.dispatcher.stream.standing import Standing
+from hedgerow.dispatcher.table import Report, by_lane
 from tests.unit.fence.sink import Locked, Session, Sink, Transaction
 from tests.unit.fence.source import at
-
-LANES = 2
 
 
 class Lane:
@@ -87,83 +82,48 @@ class Lane:
 
 
 class Manager:
-    """`closing`: it was buried, and its stream is still to end."""
+    """Carries out what its core decides. `ended`: it was closed, and nothing of it runs any more."""
 
-    def __init__(self, node: str, uid: str, owner: Owner, sink: Sink, after: Manager | None) -> None:
-        self.node = node
-        self.uid = uid
-        self.owner = owner
-        self.closing = False
+    def __init__(self, core: Core, sink: Sink, after: Manager | None) -> None:
+        self.core = core
         self.ended = False
-        self.version = 1
         self.lanes: dict[int, Lane] = {}
+        self._standings: dict[str, Standing] = {}
         self._sink = sink
         self._after = after
-        self._token = FencingToken(uid, owner.epoch)
-        self._pending = PendingRequests()
-        self._dispatchers: dict[str, Dispatcher] = {}
-        self._served: tuple[Placement, ...] = ()
 
-    # What the service asks for.
+    def wake(self) -> None:
+        """It looks in its own time."""
 
-    def take_over(self, owner: Owner) -> list[Placement]:
-        self.owner = owner
-        self._token = FencingToken(self.uid, owner.epoch)
-        for dispatcher in self._dispatchers.values():
-            dispatcher.take_over(owner.epoch)
-        dropped, removing = self._pending.take_over(owner, self._dispatchers)
-        for placement in dropped:
-            self._dispatchers[placement.dispatcher].leaving = True
-        self.version += 1
-        return removing
+    def lag(self) -> None:
+        return None
 
-    def schedule(self, create: Iterable[Placement], remove: Iterable[Placement]) -> None:
-        for placement in filter(self._is_timely, remove):
-            if self._pending.add(RequestKind.REMOVE, placement, self.owner, self._dispatchers):
-                self._dispatchers[placement.dispatcher].leaving = True
-        for placement in filter(self._is_timely, create):
-            existing = self._dispatchers.get(placement.dispatcher)
-            if existing is not None and existing.is_incarnation(placement, self.owner.epoch):
-                continue
-            self._pending.add(RequestKind.CREATE, placement, self.owner, self._dispatchers)
-            self._dispatchers[placement.dispatcher] = Dispatcher(placement, self.owner.epoch)
-        self.version += 1
-
-    def _is_timely(self, placement: Placement) -> bool:
-        existing = self._dispatchers.get(placement.dispatcher)
-        return existing is None or placement.generation >= existing.placement.generation
-
-    def statuses(self) -> list[pb.DispatcherStatus]:
-        return [dispatcher.status(self.node) for dispatcher in self._dispatchers.values()]
-
-    # Its task, and its stream's thread.
-
-    def run(self) -> None:
-        """One turn of the task: stops a stream that is outdated, starts another."""
+    def run(self, now: float) -> None:
+        """One turn of the task."""
         if self._after is not None and not self._after.ended:
             return
-        if self._served and (self.closing or self._is_outdated()):
-            self.cut()
-            self._served = ()
-            for dispatcher in self._dispatchers.values():
-                dispatcher.stream_ended()
-        if self.closing:
-            self.ended = True
-            return
-        self._drop_leavers()
-        if not self._served and (placements := self._wanted()):
-            self._served = placements
-            lanes: dict[int, dict[str, int]] = {}
-            for placement in placements:
-                lanes.setdefault(placement.lane % LANES, {})[placement.dispatcher] = placement.generation
-            self.lanes = {number: Lane(self._sink, lambda: self._token, keys) for number, keys in lanes.items()}
+        while True:
+            match self.core.decide(now):
+                case StartStream(spec, placements):
+                    self._standings = {placement.dispatcher: Standing(placement) for placement in placements}
+                    lanes = by_lane(placements, spec.lanes)
+                    self.lanes = {n: Lane(self._sink, lambda: self.core.token, keys) for n, keys in lanes.items()}
+                case StopStream():
+                    self.cut()
+                    self.core.ended()
+                case Closed():
+                    self.ended = True
+                    return
+                case Wait():
+                    return
 
-    def step(self, random: Random, *, breaks: bool) -> None:
+    def step(self, random: Random, now: float, *, breaks: bool) -> None:
         """One step of one lane. `breaks`: its connection fails, and nobody tells the server."""
         if not self.lanes:
             return
         number = random.choice(sorted(self.lanes))
         lane = self.lanes[number]
+        standings = [self._standings[key] for key in lane.generations]
         try:
             if breaks:
                 lane.session = None  # the server keeps the session and its locks
@@ -178,9 +138,13 @@ class Manager:
             lane.close()
         except SinkUnavailable as error:
             lane.close()
-            self._report(lane.generations, pb.RETRYING, lane, error)
+            for standing in standings:
+                standing.retry(error)
         else:
-            self._report(lane.generations, pb.RUNNING if lane.session else pb.STARTING, lane, None)
+            for standing in standings if lane.session is not None else ():
+                standing.run()
+                standing.reach(at(lane.positions[standing.placement.dispatcher]))
+        self.core.take(Report(tuple(standing.report() for standing in self._standings.values())), now)
 
     def cut(self) -> None:
         """Ends the stream and rolls back what it has not committed."""
@@ -189,42 +153,9 @@ class Manager:
         self.lanes = {}
 
     def _give_up(self, number: int, lane: Lane, error: Fenced) -> None:
-        rows = {row.dispatcher: (row.epoch, row.generation) for row in self._sink.list_progress(self.uid)}
-        epoch, wanted = self._token.epoch, lane.generations
-        lost = {key for key, value in wanted.items() if rows.get(key, (epoch + 1, 0)) > (epoch, value)} or set(wanted)
-        self._report(lost, pb.BROKEN, lane, error)
-        for key in lost:
+        rows = self._sink.list_progress(self.core.token.uid)
+        for key in self.core.token.lost(lane.generations, rows) or set(lane.generations):
+            self._standings[key].give_up(error)
             del lane.generations[key]
         if not lane.generations:
             del self.lanes[number]
-
-    def _report(self, keys: Iterable[str], state: pb.DispatcherState, lane: Lane, error: HedgerowError | None) -> None:
-        served = {placement.dispatcher: placement for placement in self._served}
-        begun = []
-        for key in keys:
-            dispatcher = self._dispatchers.get(key)
-            if dispatcher is None or dispatcher.placement != served[key]:
-                continue
-            offset = lane.positions.get(key)
-            position = at(offset) if offset is not None else None
-            dispatcher.take(DispatcherReport(dispatcher.placement, state, position, error=error))
-            if state != pb.STARTING:
-                begun.append(key)
-        self._pending.finish(RequestKind.CREATE, begun)
-        self.version += 1
-
-    def _wanted(self) -> tuple[Placement, ...]:
-        found = [dispatcher.placement for dispatcher in self._dispatchers.values() if dispatcher.is_wanted]
-        return tuple(sorted(found, key=lambda placement: placement.dispatcher))
-
-    def _is_outdated(self) -> bool:
-        broken = {d.placement for d in self._dispatchers.values() if d.is_broken and not d.leaving}
-        return self._wanted() != tuple(placement for placement in self._served if placement not in broken)
-
-    def _drop_leavers(self) -> None:
-        served = {placement.dispatcher for placement in self._served}
-        gone = [key for key, dispatcher in self._dispatchers.items() if dispatcher.leaving and key not in served]
-        for key in gone:
-            del self._dispatchers[key]
-        self._pending.finish(RequestKind.REMOVE, gone)
-        self.version += bool(gone)

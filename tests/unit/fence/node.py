@@ -1,11 +1,11 @@
-"""One node: the Dispatch service over the real records, and the real MaintainerHost service over model maintainers.
-
-The handlers of Dispatch mirror dispatcher/control/service.py. Every time one obeys, invariant 4 is checked against all
-that this node has obeyed before.
+"""One node: the real handlers of Dispatch over model streams, and the real MaintainerHost service over model
+maintainers. Every time one obeys, invariant 4 is checked against all that this node has obeyed before.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -13,11 +13,14 @@ from typing import Any
 
 from hedgerow.common.epoch import NOBODY, Owner, Stamp, Verdict, admit
 from hedgerow.common.errors import HedgerowError
+from hedgerow.common.mysql.filter import TableFilter
+from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.control.pending import Placement
-from hedgerow.dispatcher.control.registry import Record
+from hedgerow.dispatcher.control.core import Core
+from hedgerow.dispatcher.control.handlers import Handlers, Record
+from hedgerow.dispatcher.spec import Spec
 from hedgerow.maintainer.host import HostService
 from hedgerow.maintainer.registry import Record as HostRecord
 from hedgerow.maintainer.registry import Worker
@@ -27,6 +30,7 @@ from tests.unit.fence.manager import Manager
 from tests.unit.fence.network import Message, Network
 from tests.unit.fence.sink import Sink
 
+LANES = 2
 StartWorker = Callable[[str, Stamp, pb.ChangefeedSpec, bool | None], Worker]
 
 
@@ -89,13 +93,19 @@ class _Members:
         raise AssertionError("nobody waits here")
 
 
+@functools.cache
+def spec_of(uid: str) -> Spec:
+    """Of a changefeed that is never updated."""
+    nowhere = ServerUri.parse("mysql://root@server.example:3306/?password_env=NOT_READ")
+    return Spec(uid, uid, nowhere, nowhere, "mysql", (), LANES, 1, 1, TableFilter.parse(()))
+
+
 @dataclass(slots=True)
 class Obeyed:
     """What a node has obeyed for one changefeed, which it is not to forget."""
 
     owner: Owner = NOBODY
     closed: int | None = None
-    closed_by: Owner | None = None
 
 
 class _Careless(Record[Manager]):
@@ -115,30 +125,35 @@ class Node:
         self.frozen = False
         self.cut_off = False
         self.host = Host(name, etcd, start)
-        self.records: dict[str, Record[Manager]] = {}
         self.managers: list[Manager] = []  # also those that are closing
+        self._handlers = Handlers(name, self._open, _Careless if defect is Defect.EPOCH_WITHOUT_NODE else Record)
         self._obeyed: dict[str, Obeyed] = {}
         self._closing: list[tuple[Manager | None, Message, dispatch_pb2.CloseResponse]] = []
-        self._last_closed: dict[str, Manager] = {}
         self._sink = sink
         self._network = network
         self._defect = defect
 
     def receive(self, message: Message) -> None:
         """One request. A handler that raises gives no answer that tells anything: the call failed."""
-        if hasattr(self.host, message.method):
-            try:
-                response = drive(getattr(self.host, message.method)(message.body, None))
-            except HedgerowError:
+        answer: Any
+        stamp, body = Stamp.read(message.body.stamp), message.body
+        match message.method:
+            case "Bootstrap":
+                answer = self._handlers.bootstrap(stamp, spec_of(stamp.uid), 0.0)
+            case "Schedule":
+                answer = self._handlers.schedule(stamp, body)
+            case "Heartbeat":
+                answer = self._handlers.heartbeat(stamp, body)
+            case "Close":
+                self._close(stamp, message)
                 return
-            self._network.answer(message, response)
-            return
-        stamp = Stamp.read(message.body.stamp)
-        make = _Careless if self._defect is Defect.EPOCH_WITHOUT_NODE else Record
-        record = self.records.setdefault(stamp.uid, make(stamp.uid))
-        answer = getattr(self, f"_{message.method.lower()}")(record, stamp, message)
-        if answer is not None:
-            self._network.answer(message, answer)
+            case method:
+                with contextlib.suppress(HedgerowError):
+                    self._network.answer(message, drive(getattr(self.host, method)(body, None)))
+                return
+        if not answer.HasField("rejection"):
+            self._obey(stamp)
+        self._network.answer(message, answer)
 
     def finish_closing(self) -> None:
         """Answers closes whose manager has stopped."""
@@ -153,72 +168,24 @@ class Node:
         for manager in self.managers:
             manager.cut()
 
-    # hedgerow.v1.Dispatch.
+    def _open(self, core: Core, after: Manager | None) -> Manager:
+        self.managers.append(Manager(core, self._sink, after))
+        return self.managers[-1]
 
-    def _bootstrap(self, record: Record[Manager], stamp: Stamp, message: Message) -> dispatch_pb2.BootstrapResponse:
-        verdict = record.admit(stamp, may_take_over=True)
-        if not verdict.admits:
-            return dispatch_pb2.BootstrapResponse(stamp=record.stamp(), rejection=record.rejection(verdict))
-        self._obey(stamp)
-        record.owner = stamp.owner
-        removing: list[Placement] = []
-        if record.manager is not None:
-            removing = record.manager.take_over(stamp.owner)
-        else:
-            after = self._last_closed.get(stamp.uid)
-            record.manager = Manager(self.id, stamp.uid, stamp.owner, self._sink, after)
-            self.managers.append(record.manager)
-        return dispatch_pb2.BootstrapResponse(
-            stamp=record.stamp(),
-            dispatchers=record.manager.statuses(),
-            removing=[
-                dispatch_pb2.DispatcherPlacement(dispatcher=p.dispatcher, generation=p.generation, lane=p.lane)
-                for p in removing
-            ],
-            version=record.manager.version,
-        )
-
-    def _schedule(self, record: Record[Manager], stamp: Stamp, message: Message) -> dispatch_pb2.ScheduleResponse:
-        manager, verdict = self._admit(record, stamp)
-        if manager is None:
-            return dispatch_pb2.ScheduleResponse(stamp=record.stamp(), rejection=record.rejection(verdict))
-        manager.schedule(_read(message.body.create), _read(message.body.remove))
-        return dispatch_pb2.ScheduleResponse(stamp=record.stamp())
-
-    def _heartbeat(self, record: Record[Manager], stamp: Stamp, message: Message) -> dispatch_pb2.HeartbeatResponse:
-        manager, verdict = self._admit(record, stamp)
-        if manager is None:
-            return dispatch_pb2.HeartbeatResponse(stamp=record.stamp(), rejection=record.rejection(verdict))
-        return dispatch_pb2.HeartbeatResponse(
-            stamp=record.stamp(), version=manager.version, dispatchers=manager.statuses()
-        )
-
-    def _close(self, record: Record[Manager], stamp: Stamp, message: Message) -> dispatch_pb2.CloseResponse | None:
-        if stamp.owner != record.closed_by or record.manager is not None:
-            verdict = record.admit(stamp, may_take_over=True)
-            if not verdict.admits:
-                return dispatch_pb2.CloseResponse(stamp=record.stamp(), rejection=record.rejection(verdict))
+    def _close(self, stamp: Stamp, message: Message) -> None:
+        record = self._handlers.record(stamp.uid)
+        repeated = stamp.owner == record.closed_by and record.manager is None
+        answer, closing = self._handlers.close(stamp)
+        if answer.HasField("rejection"):
+            self._network.answer(message, answer)
+            return
+        if not repeated:
             self._obey(stamp)
             known = self._obeyed[stamp.uid]
-            known.closed, known.closed_by = max(known.closed or 0, stamp.epoch), stamp.owner
-            manager = record.bury(stamp.owner)
+            known.closed = max(known.closed or 0, stamp.epoch)
             if self._defect is Defect.NO_TOMBSTONE:
                 record.closed = record.closed_by = None
-            if manager is not None:
-                manager.closing = True
-                self._last_closed[stamp.uid] = manager
-        self._closing.append(
-            (self._last_closed.get(stamp.uid), message, dispatch_pb2.CloseResponse(stamp=stamp.write()))
-        )
-        return None
-
-    def _admit(self, record: Record[Manager], stamp: Stamp) -> tuple[Manager | None, Verdict]:
-        verdict = record.admit(stamp, may_take_over=False)
-        if not verdict.admits:
-            return None, verdict
-        if record.manager is not None:
-            self._obey(stamp)
-        return record.manager, Verdict.AHEAD
+        self._closing.append((closing, message, answer))
 
     def _obey(self, stamp: Stamp) -> None:
         """Invariant 4, whatever the record remembers."""
@@ -230,7 +197,3 @@ class Node:
             f"{self.id} obeys {owner} after {known}"
         )
         known.owner = owner
-
-
-def _read(placements: Any) -> list[Placement]:
-    return [Placement(placement.dispatcher, placement.generation, placement.lane) for placement in placements]

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from hedgerow.common.epoch import Owner
-from hedgerow.dispatcher.control.pending import Placement
+from hedgerow.dispatcher.control.core import Core
+from hedgerow.dispatcher.table import Placement
 from tests.unit.fence.defects import Defect
 from tests.unit.fence.machine import FenceMachine
 from tests.unit.fence.manager import Manager
+from tests.unit.fence.node import spec_of
 from tests.unit.fence.sink import Sink
 from tests.unit.fence.source import KEYS, Source, at
 
@@ -62,16 +64,16 @@ def test_one_incarnation_on_two_nodes_needs_the_session(defect: Defect | None) -
     sink.judge.starts["x"] = 0
     sink.raise_fence("x", 1, "n1")
     sink.insert_progress("x", 1, KEYS, at(0))
-    first, second = (Manager(node, "x", Owner(1, "n1"), sink, None) for node in ("n1", "n2"))
+    first, second = (Manager(Core(node, spec_of("x"), Owner(1, "n1")), sink, None) for node in ("n1", "n2"))
     for manager in (first, second):
-        manager.schedule([Placement("shop.a", 1)], [])
-        manager.run()
-        manager.step(Random(0), breaks=False)  # claims
+        manager.core.schedule([Placement("shop.a", 1)], [])
+        manager.run(0.0)
+        manager.step(Random(0), 0.0, breaks=False)  # claims
     turns = [first, first, second, second] * 10 + [second] * 20  # they take it from each other, then one goes on
 
     def apply() -> None:
         for manager in turns:
-            manager.step(Random(0), breaks=False)
+            manager.step(Random(0), 0.0, breaks=False)
 
     if defect is None:
         apply()
