@@ -19,7 +19,8 @@ from bench.native import WORKERS
 from bench.pipe import find_pipe
 from bench.plan import NAMES, SINKS, Plan
 from bench.run import Say, all_passed, run_fire, run_plan
-from hedgerow.sandbox.flavours import FLAVOURS, flavours_available
+from hedgerow.common.mysql.connect import Flavour
+from hedgerow.sandbox.flavours import FLAVOURS, Program, flavours_available
 
 FILE_WIDTH = 150  # columns, where the output is not a terminal
 
@@ -98,11 +99,6 @@ def main(
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.0f} s  {escape(text)}[/dim]")
 
-    sections: list[report.Section] = []
-    for section in _measure(flavour, plan, pipe, fire, say, console):
-        report.show(console, section, judged=not quick)
-        sections.append(section)
-    report.show_summary(console, sections)
     settings = {
         "rounds": rounds,
         "quick": quick,
@@ -114,7 +110,15 @@ def main(
         "fire": fire,
         "load_before": load_before,
     }
-    console.print(f"\neverything is in {report.save(sections, settings)}")
+    sections: list[report.Section] = []
+    path = report.new_file()
+    for section in _measure(flavour, plan, pipe, fire, say, console):
+        report.show(console, section, judged=not quick)
+        sections.append(section)
+        report.save(path, sections, settings)  # a run takes hours, and may be interrupted
+    report.show_summary(console, sections)
+    if sections:
+        console.print(f"\neverything is in {path}")
     if quick and not fire:
         console.print("[yellow]--quick: windows are too short for these figures to mean anything[/yellow]")
     sys.exit(0 if all_passed(sections) else 1)
@@ -131,17 +135,19 @@ def _measure(
         elif fire:
             yield run_fire(available.flavour, available.program.version, plan, say)
         else:
-            found = (
-                find_pipe(available.flavour, available.program) if pipe else "--no-pipe: the binlog pipe is left out"
-            )
-            if isinstance(found, str):
-                console.print(f"[yellow]{available.flavour}: {found}[/yellow]")
-            else:
-                console.print(f"{available.flavour}: {found.name} is {escape(found.command)}")
-            peers = (*plan.peers, *([] if isinstance(found, str) else [found]))
-            yield from run_plan(
-                available.flavour, available.program.version, dataclasses.replace(plan, peers=peers), say
-            )
+            peers = (*plan.peers, *(_pipe(available.flavour, available.program, console) if pipe else ()))
+            whole = dataclasses.replace(plan, peers=peers)
+            yield from run_plan(available.flavour, available.program.version, whole, say)
+
+
+def _pipe(flavour: Flavour, program: Program, console: Console) -> tuple[CommandLine, ...]:
+    """Tells what it is, or what is missing for it."""
+    found = find_pipe(flavour, program)
+    if isinstance(found, str):
+        console.print(f"[yellow]{flavour}: {escape(found)}[/yellow]")
+        return ()
+    console.print(f"{flavour}: {found.name} is {escape(found.command)}")
+    return (found,)
 
 
 if __name__ == "__main__":

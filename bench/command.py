@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.binlog import Place
 from bench.contender import BenchError
-from bench.measure import Usage, session_usage
+from bench.measure import Usage, tree_usage
 from hedgerow.sandbox.accounts import Access
 from hedgerow.sandbox.process import ManagedProcess, remove_directory, temporary_directory
 from hedgerow.sandbox.servers import Server
@@ -32,6 +32,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "sink_port": "",
     "source_defaults": "a file for --defaults-file of the servers' own client programs, with address and account",
     "sink_defaults": "the same of the sink",
+    "flavour": "mariadb or mysql",
     "position": "the GTID set after which replication begins",
     "file": "of the source's binlog, the same place",
     "offset": "in that file",
@@ -67,6 +68,7 @@ class CommandLine:
             values = {
                 **_of_server("source", source.root, directory),
                 **_of_server("sink", sink.root, directory),
+                "flavour": source.flavour,
                 "position": begin.gtids,
                 "file": begin.file,
                 "offset": str(begin.offset),
@@ -87,7 +89,7 @@ class CommandSession:
         script = _WAIT.format(command=command, ended=shlex.quote(str(self._ended)))
         passwords = {"SOURCE_PASSWORD": source.root.password, "SINK_PASSWORD": sink.root.password}
         self._process = ManagedProcess(
-            ["/bin/sh", "-c", script], name=name, log=directory / "log", env={**os.environ, **passwords}, cwd=directory
+            ["/bin/sh", "-c", script], name=name, log=directory / "log", env={**os.environ, **passwords}
         )
         self._process.start()
 
@@ -104,10 +106,11 @@ class CommandSession:
         return self._process.log_tail().strip() or "it said nothing"
 
     def usage(self) -> Usage | None:
-        return session_usage(self._process.pid)
+        return tree_usage(self._process.pid)
 
     def stop(self) -> None:
-        """The shell leads a session, and so a group, of its own: what it started is in it."""
+        """The shell leads a group, which what it started is in, unless it leads one of its own: then it is to end with
+        its parent."""
         if self._process.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

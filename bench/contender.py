@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
@@ -16,7 +17,12 @@ from hedgerow.sandbox.servers import Server
 
 Run = TypeVar("Run")
 
-FAILURES = (HedgerowError, pymysql.MySQLError, OSError)  # what ends a measurement, and not the benchmark
+FAILURES = (
+    HedgerowError,
+    pymysql.MySQLError,
+    OSError,
+    subprocess.SubprocessError,
+)  # what ends a measurement, and not the benchmark
 
 
 class BenchError(SandboxError):

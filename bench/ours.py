@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.binlog import Place
 from bench.contender import BenchError
-from bench.measure import Usage, session_usage
+from bench.measure import Usage, tree_usage
 from bench.scenarios import SCHEMA
 from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.process import SandboxError
@@ -59,4 +59,4 @@ class HedgerowSession:
             raise BenchError(f"the changefeed is {feed['state']}: {feed.get('error')}\n{self._node.process.log_tail()}")
 
     def usage(self) -> Usage | None:
-        return session_usage(self._node.process.pid)
+        return tree_usage(self._node.process.pid)

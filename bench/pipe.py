@@ -41,9 +41,9 @@ def find_pipe(flavour: Flavour, program: Program) -> CommandLine | str:
     applier = _find(program, ("mysql", "mariadb"), (flavour, "mariadb"))  # MariaDB's client talks to MySQL too
     if reader is None:
         whose = {"mariadb": "MariaDB's mariadb-binlog", "mysql": "MySQL's mysqlbinlog"}[flavour]
-        return f"{NAME} is left out: no {whose} beside the server or on PATH"
+        return f"{NAME} is left out: {whose} is not beside the server or on PATH"
     if applier is None:
-        return f"{NAME} is left out: no mysql or mariadb client beside the server or on PATH"
+        return f"{NAME} is left out: neither a mysql nor a mariadb client is beside the server or on PATH"
     annotations = ("--skip-annotate-row-events",) if flavour == "mariadb" else ()
     read = (*_quoted(reader.argv), _READ[0], *_PLAIN[reader.flavour], *_READ[1:], *annotations, "{file}")
     apply = (*_quoted(applier.argv), _APPLY[0], *_PLAIN[applier.flavour], *_APPLY[1:])

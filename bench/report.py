@@ -114,10 +114,14 @@ def show_summary(console: Console, sections: Sequence[Section]) -> None:
         console.print(table)
 
 
-def save(sections: Sequence[Section], settings: dict[str, Any]) -> Path:
-    """Everything of every round, with the machine it was measured on. `settings`: of the run."""
+def new_file() -> Path:
+    """Named by the time, where a run's results go."""
     DIRECTORY.mkdir(exist_ok=True)
-    path = DIRECTORY / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+    return DIRECTORY / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+
+
+def save(path: Path, sections: Sequence[Section], settings: dict[str, Any]) -> None:
+    """Everything of every round, with the machine it was measured on. `settings`: of the run."""
     document = {
         "machine": describe(),
         "settings": settings,
@@ -131,7 +135,6 @@ def save(sections: Sequence[Section], settings: dict[str, Any]) -> Path:
         ],
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
-    return path
 
 
 def _machine_line(section: Section) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 
 import pytest
 
 from bench.machine import Noise, noise, parse_ticks
-from bench.measure import TICKS, session_usage, usage
+from bench.measure import TICKS, members, tree_usage, usage
+from hedgerow.sandbox.process import wait_until
 
 #                user nice system idle iowait irq softirq steal guest guest_nice, in seconds
 BEFORE = (100, 10, 50, 800, 20, 1, 9, 10, 0, 0)
@@ -31,9 +34,27 @@ def test_a_kernel_that_tells_less_steals_nothing() -> None:
     assert noise(ticks, ticks, 0.0, 0.0) == Noise(0.0, 0.0, 0.0)
 
 
-def test_a_session_has_used_what_its_processes_have() -> None:
-    ours = session_usage(os.getsid(0))
-    assert ours.cpu_seconds >= usage(os.getpid()).cpu_seconds - 1 / TICKS
-    assert ours.resident >= usage(os.getpid()).resident // 2
+def test_a_tree_is_a_process_its_descendants_and_its_session() -> None:
+    processes = {
+        1: (0, 1),
+        10: (1, 10),  # the root, a session's leader
+        11: (10, 10),
+        12: (11, 12),  # in a session of its own, and its child
+        13: (12, 12),
+        14: (1, 10),  # its parent has ended
+        20: (1, 20),
+    }
+    assert members(10, processes) == {10, 11, 12, 13, 14}
+    assert members(13, processes) == {13}
+
+
+def test_a_tree_has_used_what_its_processes_have() -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "(while :; do :; done) & wait"], start_new_session=True) as shell:
+        try:
+            assert wait_until(lambda: tree_usage(shell.pid).cpu_seconds >= 0.05, 60.0)
+            assert usage(shell.pid).cpu_seconds < 0.05
+            assert tree_usage(shell.pid).resident > usage(shell.pid).resident
+        finally:
+            os.killpg(shell.pid, signal.SIGKILL)
     with pytest.raises(ProcessLookupError):
-        session_usage(2**30)
+        tree_usage(shell.pid)
