@@ -22,7 +22,7 @@ from bench.run import Say, all_passed, run_fire, run_plan
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.flavours import FLAVOURS, Program, flavours_available
 
-FILE_WIDTH = 150  # columns, where the output is not a terminal
+TABLE_WIDTH = 140  # columns, at least: a narrow terminal breaks lines, and cuts no figures off
 
 
 class _Contender(click.ParamType[CommandLine]):
@@ -90,7 +90,8 @@ def main(
 
     Tells which aims are met. Exits 0 only if nothing failed and every sink was equal to its source.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+    console = Console(highlight=False)
+    console.width = max(console.width, TABLE_WIDTH)
     given = {"--lanes": lanes, "--consistency": consistency}
     options = tuple(word for name, value in given.items() if value is not None for word in (name, str(value)))
     plan = Plan(scenarios or NAMES, rounds, quick, rate, options, window, workers, sink, commands)

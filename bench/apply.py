@@ -49,7 +49,7 @@ def apply_once(source: Server, written: Written, contender: Contender, number: i
         metered.source_cpu_seconds,
         metered.node_cpu_seconds,
         metered.node.cpu_seconds if metered.node else None,
-        metered.node.peak_resident if metered.node else None,
+        (metered.node.peak_resident or None) if metered.node else None,
         metered.noise,
         comparison.equal,
         "" if comparison.equal else str(comparison),

@@ -106,7 +106,9 @@ class CommandSession:
         return self._process.log_tail().strip() or "it said nothing"
 
     def usage(self) -> Usage | None:
-        return tree_usage(self._process.pid)
+        """Without memory when it has ended: what it had at most is not known any more."""
+        used = tree_usage(self._process.pid)
+        return Usage(used.cpu_seconds, 0, 0) if self._ended.exists() else used
 
     def stop(self) -> None:
         """The shell leads a group, which what it started is in, unless it leads one of its own: then it is to end with

@@ -1,4 +1,5 @@
-"""The tables that a terminal shows. Figures are medians; beside each ratio are the least and the most of its rounds."""
+"""The tables that a terminal shows. Figures are medians; beside each ratio are the least and the most of its rounds.
+`µs/txn` is CPU time, `peak` the memory of the node, `others` the machine's CPU that went to others."""
 
 from __future__ import annotations
 
@@ -10,12 +11,14 @@ from bench.aims import OURS
 from bench.results import ApplyRow, ApplyRun, HugeRun, IdleRun, LatencyRun, apply_rows, latency_rows
 from bench.spread import Spread
 
+_RANGE = "least-most"
+
 
 def apply_table(runs: Sequence[ApplyRun]) -> Table | None:
     if not runs:
         return None
-    headings = ("window, s", "txn/s", "rows/s", "ratio", "least-most", "sink CPU/txn", "node CPU/txn", "least-most")
-    table = _table(f"medians of {_rounds(runs)}", *headings, "node peak", "others", "")
+    headings = ("window, s", "txn/s", "rows/s", "ratio", _RANGE, "sink µs/txn", "node µs/txn", _RANGE)
+    table = _table(f"medians of {_rounds(runs)}", *headings, "peak, MB", "others", "")
     for row in apply_rows(runs):
         table.add_row(
             row.contender,
@@ -23,7 +26,7 @@ def apply_table(runs: Sequence[ApplyRun]) -> Table | None:
             f"{row.transactions_per_second.median:,.0f}",
             f"{row.rows_per_second:,.0f}",
             *_ratio(row.ratio),
-            f"{row.sink_cpu_microseconds:,.1f} µs",
+            f"{row.sink_cpu_microseconds:,.1f}",
             *_microseconds(row.node_cpu_microseconds),
             _megabytes(row.node_peak_resident),
             f"{row.others:.0%}",
@@ -35,13 +38,13 @@ def apply_table(runs: Sequence[ApplyRun]) -> Table | None:
 def latency_table(runs: Sequence[LatencyRun]) -> Table | None:
     if not runs:
         return None
-    headings = ("samples", "p50", "p95", "p99", "most", "p50 ratio", "least-most", "p99 ratio", "least-most")
-    table = _table(f"medians of {_rounds(runs)}", *headings, "node CPU", "node peak", "others", "")
+    headings = ("samples", "p50, ms", "p95", "p99", "most", "p50 ratio", _RANGE, "p99 ratio", _RANGE)
+    table = _table(f"medians of {_rounds(runs)}", *headings, "node CPU", "peak, MB", "others", "")
     for row in latency_rows(runs):
         table.add_row(
             row.contender,
             f"{row.samples:,}",
-            *(f"{seconds * 1000:.1f} ms" for seconds in (row.p50, row.p95, row.p99, row.most)),
+            *(f"{seconds * 1000:.1f}" for seconds in (row.p50, row.p95, row.p99, row.most)),
             *_ratio(row.p50_ratio),
             *_ratio(row.p99_ratio),
             _share(row.node_cpu_share),
@@ -55,7 +58,7 @@ def latency_table(runs: Sequence[LatencyRun]) -> Table | None:
 def huge_table(runs: Sequence[HugeRun]) -> Table | None:
     if not runs:
         return None
-    table = _table("one round", "rows", "seconds", "node peak", "")
+    table = _table("one round", "rows", "seconds", "peak, MB", "")
     for run in runs:
         table.add_row(
             run.contender, f"{run.rows:,}", f"{run.seconds:.1f}", _megabytes(run.node_peak_resident), _equal(run.equal)
@@ -66,7 +69,7 @@ def huge_table(runs: Sequence[HugeRun]) -> Table | None:
 def idle_table(runs: Sequence[IdleRun]) -> Table | None:
     if not runs:
         return None
-    table = _table("CPU of one core", "node", "etcd", "source", "sink", "node memory", "peak")
+    table = _table("CPU of one core", "node", "etcd", "source", "sink", "node, MB", "peak, MB")
     for run in runs:
         shares = (run.node_cpu_share, run.etcd_cpu_share, run.source_cpu_share, run.sink_cpu_share)
         table.add_row(
@@ -80,7 +83,7 @@ def idle_table(runs: Sequence[IdleRun]) -> Table | None:
 
 def summary(sections: Sequence[tuple[str, str, Sequence[ApplyRow]]]) -> Table | None:
     """One line for each: a flavour's scenario, its sink, and Hedgerow next to whoever else is the fastest there."""
-    headings = ("txn/s", "ratio to native", "least-most", "node CPU/txn", "least-most", "window, s", "others")
+    headings = ("txn/s", "ratio to native", _RANGE, "node µs/txn", _RANGE, "window, s", "others")
     table = _table(OURS, "sink", *headings, "the fastest other", "txn/s")
     for name, sink, rows in sections:
         others = [row for row in rows if not row.contender.startswith(OURS)]
@@ -102,10 +105,10 @@ def summary(sections: Sequence[tuple[str, str, Sequence[ApplyRow]]]) -> Table | 
 
 
 def _table(first: str, *headings: str) -> Table:
-    table = Table(box=None, pad_edge=True, header_style="dim")
-    table.add_column(first, no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(first, overflow="fold")  # where it is narrow, names are broken and figures are not
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     return table
 
 
@@ -118,7 +121,7 @@ def _ratio(ratio: Spread | None) -> tuple[str, str]:
 
 
 def _microseconds(figure: Spread | None) -> tuple[str, str]:
-    return ("", "") if figure is None else (f"{figure.median:.1f} µs", f"{figure.least:.1f}-{figure.most:.1f}")
+    return ("", "") if figure is None else (f"{figure.median:.1f}", f"{figure.least:.1f}-{figure.most:.1f}")
 
 
 def _share(share: float | None) -> str:
@@ -126,7 +129,7 @@ def _share(share: float | None) -> str:
 
 
 def _megabytes(size: int | None) -> str:
-    return "" if size is None else f"{size / 1e6:.0f} MB"
+    return f"{size / 1e6:.0f}" if size else ""
 
 
 def _equal(equal: bool) -> str:
