@@ -12,7 +12,7 @@ from hedgerow.common.errors import SourceUnavailable
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.sandbox.servers import ServerPair
-from tests.integration.common.rogue import rogue_server
+from tests.integration.common.mysql.rogue import rogue_server
 
 
 @pytest.fixture
