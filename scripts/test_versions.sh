@@ -21,7 +21,7 @@ for name in ${*:-$known}; do
     report="$report\n  NOT HERE  $name (make servers NAMES=$name)"
   elif [ "$name" = mariadb-10.5 ]; then
     run "$name is refused in words" env HEDGEROW_MARIADB_ROOT="$into/$name" \
-      .venv/bin/pytest -q tests/integration/preflight/test_versions.py
+      .venv/bin/pytest -q tests/integration/coordinator/preflight/test_versions.py
   else
     flavour=${name%%-*}
     # shellcheck disable=SC2086 # one word for each path

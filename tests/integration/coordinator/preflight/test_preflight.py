@@ -20,7 +20,7 @@ from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair
-from tests.integration.preflight.checks import check, load, mend, only, problems, run, setting
+from tests.integration.coordinator.preflight.checks import check, load, mend, only, problems, run, setting
 
 
 def test_a_good_pair_passes(server_pair: ServerPair) -> None:

@@ -17,7 +17,7 @@ from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.coordinator.preflight import preflight
 from hedgerow.sandbox.accounts import GRANTS, SOURCE_USER
 from hedgerow.sandbox.servers import ServerPair
-from tests.integration.preflight.checks import TABLES, check, load, only, problems, run
+from tests.integration.coordinator.preflight.checks import TABLES, check, load, only, problems, run
 
 
 @pytest.mark.parametrize("start", ["now", "earliest"])
