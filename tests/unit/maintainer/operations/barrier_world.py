@@ -23,8 +23,8 @@ from hedgerow.maintainer.bootstrap import Inventory
 from hedgerow.maintainer.core import Core
 from hedgerow.maintainer.operations.barrier import Barrier
 from hedgerow.maintainer.store import View
-from tests.unit.maintainer.barrier_parts import Dispatcher, Entry, Node, Sink
 from tests.unit.maintainer.builders import at, ddl_at
+from tests.unit.maintainer.operations.barrier_parts import Dispatcher, Entry, Node, Sink
 
 LANES = 2
 NODES = ("n1", "n2", "n3")

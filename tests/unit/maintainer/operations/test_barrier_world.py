@@ -11,7 +11,7 @@ from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.operations.barrier import Barrier
-from tests.unit.maintainer.barrier_world import NODES, World
+from tests.unit.maintainer.operations.barrier_world import NODES, World
 
 NAMES = ["s.a", "s.b", "s.c", "s.d"]
 OUTSIDE = "s.x"
