@@ -36,7 +36,7 @@ storm: setup ## random DDL and DML under random faults; ARGS='--flavour mysql --
 	.venv/bin/python -m tests.storm $(ARGS)
 
 fuzz: setup ## hostile bytes as a source could send them, for ten minutes; ARGS='--seconds 3600 --seed 7'
-	.venv/bin/python -m tests.unit.source.fuzz $(ARGS)
+	.venv/bin/python -m tests.unit.dispatcher.source.fuzz $(ARGS)
 
 bench: setup ## speed next to the servers' own replication (docs/performance.md); ARGS='--quick' to try it, '--help' for more
 	.venv/bin/python -m bench $(ARGS)

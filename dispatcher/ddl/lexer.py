@@ -2,7 +2,7 @@
 
 Own code, because general SQL parsers fail on a large part of the DDL that these servers log. The rules are those of the
 MySQL manual, "Language Structure" (comments, literals, identifiers), and MariaDB's "Comment Syntax", tried on both
-servers: tests/integration/ddl/test_names.py compares names with what the server makes of them.
+servers: tests/integration/dispatcher/ddl/test_names.py compares names with what the server makes of them.
 
 White space is ASCII, for U+3000 or U+00A0 begin a name; but in seven 8-bit character sets U+00A0 is a space to the
 servers (`ISO_8859`). Executable comments (`/*!50100 ... */`, `/*M! ... */`) count as text: what a server did not

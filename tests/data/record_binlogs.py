@@ -21,8 +21,8 @@ from hedgerow.common.mysql.connect import Flavour, server_info
 from hedgerow.dispatcher.source.transactions import Tracker
 from hedgerow.sandbox.flavours import flavours_available
 from hedgerow.sandbox.servers import Option, Server
-from tests.unit.source.packets import frame, make_event, stream
-from tests.unit.source.story import events_of_file, tell
+from tests.unit.dispatcher.source.packets import frame, make_event, stream
+from tests.unit.dispatcher.source.story import events_of_file, tell
 
 BINLOGS = Path(__file__).parent / "binlogs"
 FILE = "binlog.000001"

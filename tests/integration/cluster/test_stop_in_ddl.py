@@ -9,7 +9,7 @@ from hedgerow.sandbox.cluster import Cluster
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server
 from tests.integration.cluster.conftest import StartCluster, query
-from tests.integration.sink.harness import run
+from tests.integration.dispatcher.sink.harness import run
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -24,7 +24,7 @@ from hedgerow.sandbox.servers import Server, start_server_pair
 from tests.integration.fidelity.case import Case
 from tests.integration.fidelity.contexts import CASES, NO_DDL_DEPENDS_ON
 from tests.integration.fidelity.unlike import definitions, has_privilege, restrict, unlike
-from tests.unit.source.test_statements import recorded
+from tests.unit.dispatcher.source.test_statements import recorded
 
 SHOWS_BYTES_SINCE = (8, 0, 17)  # of a default that is no text; before, MySQL shows question marks
 UNSHOWN = re.compile(r"DEFAULT (?:0x[0-9A-F]+|'\?+')")

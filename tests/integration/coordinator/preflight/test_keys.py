@@ -10,7 +10,7 @@ from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.coordinator.preflight import preflight
 from hedgerow.sandbox.servers import ServerPair
 from tests.integration.coordinator.preflight.checks import run, setting
-from tests.integration.sink.harness import Feed, apply
+from tests.integration.dispatcher.sink.harness import Feed, apply
 
 pytestmark = pytest.mark.timeout(150)
 
