@@ -26,11 +26,11 @@ from hedgerow.maintainer.link import Link, check_response, sequence
 from hedgerow.maintainer.maintainer import Maintainer
 from hedgerow.maintainer.reporting import report_error
 from hedgerow.maintainer.store import View
-from tests.unit.fence.defects import Defect
-from tests.unit.fence.etcd import Etcd
-from tests.unit.fence.network import Message, Network
-from tests.unit.fence.sink import Sink
-from tests.unit.fence.source import KEYS, TABLES, at
+from tests.model.defects import Defect
+from tests.model.etcd import Etcd
+from tests.model.network import Message, Network
+from tests.model.sink import Sink
+from tests.model.source import KEYS, TABLES, at
 
 
 @dataclass(eq=False)

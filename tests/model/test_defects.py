@@ -15,12 +15,12 @@ from hypothesis.stateful import run_state_machine_as_test
 from hedgerow.common.epoch import Owner
 from hedgerow.dispatcher.control.core import Core
 from hedgerow.dispatcher.table import Placement
-from tests.unit.fence.defects import Defect
-from tests.unit.fence.machine import FenceMachine
-from tests.unit.fence.manager import Manager
-from tests.unit.fence.node import spec_of
-from tests.unit.fence.sink import Sink
-from tests.unit.fence.source import KEYS, Source, at
+from tests.model.defects import Defect
+from tests.model.machine import FenceMachine
+from tests.model.manager import Manager
+from tests.model.node import spec_of
+from tests.model.sink import Sink
+from tests.model.source import KEYS, Source, at
 
 # What the model says of it. Where a changefeed does not come to rest in the end, that is another matter.
 SAYS = {

@@ -12,8 +12,8 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.unit.fence.cluster import Cluster
-from tests.unit.fence.defects import Defect
+from tests.model.cluster import Cluster
+from tests.model.defects import Defect
 
 NAMES = st.sampled_from(("x", "y"))
 PICKS = st.integers(0, 255)

@@ -14,8 +14,8 @@ from hedgerow.dispatcher.control.core import Closed, Core, StartStream, StopStre
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.stream.standing import Standing
 from hedgerow.dispatcher.table import Report, by_lane
-from tests.unit.fence.sink import Locked, Session, Sink, Transaction
-from tests.unit.fence.source import at
+from tests.model.sink import Locked, Session, Sink, Transaction
+from tests.model.source import at
 
 
 class Lane:

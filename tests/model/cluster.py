@@ -15,14 +15,14 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator import changefeed as edits
 from hedgerow.coordinator.changefeed import Change, Changefeed, Revisions
 from hedgerow.maintainer.registry import Worker
-from tests.unit.fence.chief import Chief, Edit
-from tests.unit.fence.defects import Defect
-from tests.unit.fence.etcd import Etcd
-from tests.unit.fence.network import Message, Network
-from tests.unit.fence.node import LANES, Node
-from tests.unit.fence.owner import ModelClosing, ModelMaintainer
-from tests.unit.fence.sink import Sink
-from tests.unit.fence.source import TABLES, Source, at
+from tests.model.chief import Chief, Edit
+from tests.model.defects import Defect
+from tests.model.etcd import Etcd
+from tests.model.network import Message, Network
+from tests.model.node import LANES, Node
+from tests.model.owner import ModelClosing, ModelMaintainer
+from tests.model.sink import Sink
+from tests.model.source import TABLES, Source, at
 
 MOST_NODES = 5
 QUIET_ROUNDS = 300

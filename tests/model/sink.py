@@ -19,8 +19,8 @@ from hedgerow.common.ledger.fence import judge_fence
 from hedgerow.common.ledger.progress import ProgressRow
 from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.ledger.sessions import SessionRecord
-from tests.unit.fence.defects import Defect
-from tests.unit.fence.source import Source
+from tests.model.defects import Defect
+from tests.model.source import Source
 
 NO_SESSION = SessionRecord(0, "")
 

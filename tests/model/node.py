@@ -24,11 +24,11 @@ from hedgerow.dispatcher.spec import Spec
 from hedgerow.maintainer.host import HostService
 from hedgerow.maintainer.registry import Record as HostRecord
 from hedgerow.maintainer.registry import Worker
-from tests.unit.fence.defects import Defect
-from tests.unit.fence.etcd import Etcd
-from tests.unit.fence.manager import Manager
-from tests.unit.fence.network import Message, Network
-from tests.unit.fence.sink import Sink
+from tests.model.defects import Defect
+from tests.model.etcd import Etcd
+from tests.model.manager import Manager
+from tests.model.network import Message, Network
+from tests.model.sink import Sink
 
 LANES = 2
 StartWorker = Callable[[str, Stamp, pb.ChangefeedSpec, bool | None], Worker]

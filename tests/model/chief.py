@@ -19,11 +19,11 @@ from hedgerow.coordinator.changefeed import Change, Changefeed
 from hedgerow.coordinator.decisions import Decision, DeleteKeys, MarkClosed, SendAdd, SendRemove, change_for
 from hedgerow.coordinator.reconcile import Node as NodeView
 from hedgerow.coordinator.reconcile import World, reconcile
-from tests.unit.fence.defects import Defect
-from tests.unit.fence.etcd import Etcd
-from tests.unit.fence.network import Message, Network
-from tests.unit.fence.node import Node, drive
-from tests.unit.fence.sink import Sink
+from tests.model.defects import Defect
+from tests.model.etcd import Etcd
+from tests.model.network import Message, Network
+from tests.model.node import Node, drive
+from tests.model.sink import Sink
 
 
 @dataclass(slots=True)

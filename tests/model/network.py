@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from hedgerow.common.epoch import Stamp
-from tests.unit.fence.etcd import Etcd
+from tests.model.etcd import Etcd
 
 MOST_WAITING = 60  # beyond it the oldest is lost
 

@@ -2,7 +2,7 @@
 
 `HEDGEROW_FENCE_EXAMPLES` sets the number of examples (2,000 by default). The long mode:
 
-    HEDGEROW_FENCE_EXAMPLES=200000 pytest tests/unit/fence/test_fence.py
+    HEDGEROW_FENCE_EXAMPLES=200000 pytest tests/model/test_fence.py
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.unit.fence.machine import FenceMachine
+from tests.model.machine import FenceMachine
 
 EXAMPLES = int(os.environ.get("HEDGEROW_FENCE_EXAMPLES", "2000"))
 
