@@ -30,7 +30,7 @@ versions: setup ## types, DDL, sources and sinks on every version that make serv
 	scripts/test_versions.sh $(NAMES)
 
 crash-matrix: setup ## DDL cut short at every step on every node, with failover of the sink; ARGS='--flavour mysql --sample 20'
-	.venv/bin/python -m tests.integration.crash $(ARGS)
+	.venv/bin/python -m tests.crash $(ARGS)
 
 storm: setup ## random DDL and DML under random faults; ARGS='--flavour mysql --minutes 30 --seed 7', --help for more
 	.venv/bin/python -m tests.storm $(ARGS)

@@ -5,7 +5,8 @@
 set -u
 cd "$(dirname "$0")/.."
 into=${HEDGEROW_SERVERS:-.servers}
-tests="tests/integration/fidelity tests/integration/dispatcher/ddl tests/integration/dispatcher/source tests/integration/dispatcher/sink"
+dispatcher=tests/integration/dispatcher
+tests="tests/fidelity $dispatcher/ddl $dispatcher/source $dispatcher/sink"
 known="mariadb-10.5 mariadb-11.4 mariadb-11.8 mysql-8.0"
 report=
 failed=

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Final
 
 from hedgerow.common.mysql.connect import Flavour
-from tests.integration.fidelity.columns import columns_of
+from tests.fidelity.columns import columns_of
 
 _LEFT_OUT: Final = frozenset({"varchar_long", "varchar_compressed", "not_null", "many_nulls", "generated", "invisible"})
 _WIDENED: Final = ("tinyint", "smallint", "mediumint", "int", "bigint")

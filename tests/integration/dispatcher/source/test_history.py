@@ -19,9 +19,9 @@ from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair
+from tests.errors.test_source import Successor
 from tests.integration.dispatcher.source.reading import SECONDS, following, resolved, run
 from tests.integration.dispatcher.source.test_reader import executed, insert, prepare
-from tests.integration.errors.test_source import Successor
 
 LOOKED_FOR = {"mysql": e.PREVIOUS_GTIDS, "mariadb": e.GTID_LIST}  # is sent where a file is read from its beginning
 

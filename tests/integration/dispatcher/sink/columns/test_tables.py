@@ -24,7 +24,7 @@ from hedgerow.dispatcher.sink.columns.tables import read_shapes
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import ServerPair
 from tests.conftest import StartPair
-from tests.integration.fidelity.columns import columns_of
+from tests.fidelity.columns import columns_of
 
 pytestmark = pytest.mark.timeout(180)
 
