@@ -12,11 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import grpc
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from hedgerow.common.control.security import settings as security
+from hedgerow.common.control.security.channels import client_credentials
+from hedgerow.common.control.security.tls import TlsFiles
 from hedgerow.common.errors import BadInput
-from hedgerow.common.mysql import secrets
+from hedgerow.common.mysql import hosts, secrets
 
 
 class _Settings(BaseSettings):
@@ -68,6 +72,7 @@ def _describe(problem: Any, file: Path | None) -> str:
 
 
 Endpoints = Annotated[tuple[str, ...], NoDecode]
+Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class NodeConfig(_Settings):
@@ -84,6 +89,24 @@ class NodeConfig(_Settings):
     etcd_password_file: Path | None = None
     listen: str = "127.0.0.1:7300"
     advertise: str | None = None
+    insecure: bool = False
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_connection_age: float = Field(default=900.0, ge=1)
+    token_listen: str | None = None
+    token_file: Path | None = None
+    jwt_keys: Path | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    role_node: Names = ()
+    role_viewer: Names = ()
+    role_operator: Names = ()
+    role_admin: Names = ()
+    audit_log: Path | None = None
+    user_calls: int = Field(default=64, ge=1, le=1024)
+    user_streams: int = Field(default=16, ge=1, le=256)
+    allowed_hosts: Names = ()
     metrics: str | None = None
     probes: str | None = None
     etcd_patience: float = Field(default=0.0, ge=0)
@@ -102,7 +125,21 @@ class NodeConfig(_Settings):
             raise ValueError("not a list of host:port")
         return tuple(part.strip() for part in parts)
 
-    @field_validator("etcd", "listen", "advertise", "metrics", "probes")
+    @field_validator("role_node", "role_viewer", "role_operator", "role_admin", "allowed_hosts", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            raise ValueError("not a list of names")
+        return tuple(part.strip() for part in parts)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        hosts.read(value)
+        return value
+
+    @field_validator("etcd", "listen", "advertise", "token_listen", "metrics", "probes")
     @classmethod
     def _host_and_port(cls, value: Any) -> Any:
         for address in value if isinstance(value, tuple) else (value,):
@@ -132,6 +169,7 @@ class NodeConfig(_Settings):
             raise ValueError("etcd_user goes with etcd_password_file or HEDGEROW_ETCD_PASSWORD")
         if self.advertise is None and split_address(self.listen)[0] in ("0.0.0.0", "::", ""):
             raise ValueError(f"listen is {self.listen}: peers cannot call that, so advertise must name a host:port")
+        security.check(self, split_address(self.listen)[0])
         return self
 
     def read_etcd_password(self) -> str:
@@ -150,12 +188,32 @@ class ClientConfig(_Settings):
 
     addr: str = "127.0.0.1:7300"
     output: Literal["table", "json"] = "table"
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    token_file: Path | None = None
 
     @field_validator("addr")
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         split_address(value)
         return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if self.tls_ca is None and self.tls_cert is not None:
+            raise ValueError("tls_cert goes with tls_ca, by which the node is known")
+        if self.tls_ca is None and self.token_file is not None:
+            raise ValueError("token_file goes with tls_ca: a token is not sent to a node that has not proved who it is")
+        return self
+
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        """None: without TLS. Raises BadInput for files that cannot be used."""
+        if self.tls_ca is None:
+            return None
+        return client_credentials(TlsFiles(self.tls_ca, self.tls_cert, self.tls_key), self.token_file)
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -8,6 +8,9 @@
     │   ├── NotFound              no such changefeed, node, dispatcher
     │   ├── AlreadyExists         the name is taken
     │   ├── IllegalTransition     not possible in the changefeed's present state
+    │   ├── Unauthenticated       the node does not know who calls: no certificate or token that it accepts
+    │   ├── Forbidden             who calls may not call this
+    │   ├── LimitExceeded         more at a time, or in one message, than one caller may ask for
     │   └── PreflightFailed       source or sink cannot serve; carries every problem with its mend
     ├── Unavailable               something does not answer; a retry may mend it
     │   ├── EtcdUnavailable
@@ -80,6 +83,18 @@ class AlreadyExists(UserError):
 
 class IllegalTransition(UserError):
     status = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class Unauthenticated(UserError):
+    status = grpc.StatusCode.UNAUTHENTICATED
+
+
+class Forbidden(UserError):
+    status = grpc.StatusCode.PERMISSION_DENIED
+
+
+class LimitExceeded(UserError):
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @dataclass(frozen=True, slots=True)

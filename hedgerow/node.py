@@ -24,10 +24,11 @@ from prometheus_client import start_http_server
 from hedgerow.common.config import NodeConfig, split_address
 from hedgerow.common.control.membership import Membership
 from hedgerow.common.control.rpc import Peers, Server
+from hedgerow.common.control.security.build import Security
 from hedgerow.common.errors import BadInput, EtcdUnavailable, HedgerowError, LostOwnership
 from hedgerow.common.etcd import Etcd, EtcdConfig, EtcdRefused
 from hedgerow.common.ids import Keys
-from hedgerow.common.mysql import secrets
+from hedgerow.common.mysql import hosts, secrets
 from hedgerow.common.pb.v1 import admin_pb2_grpc, dispatch_pb2_grpc, maintainer_pb2_grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator.admin.service import AdminService
@@ -50,18 +51,20 @@ async def run_node(config: NodeConfig) -> int:
     """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput, and at the first start EtcdRefused, and
     EtcdUnavailable after `etcd_patience`. Once it has been a member it outlasts whatever etcd does."""
     secrets.restrict(config.secrets_dirs, config.password_env_prefix)
+    hosts.restrict(config.allowed_hosts)
+    security = Security.build(config)
     stop = _Stop(config.drain_deadline)
     faulthandler.register(signal.SIGUSR1)  # where every thread is, to stderr
     gc.freeze()  # collecting garbage stops all threads; it need not look at what was imported, which takes 30 ms
     if config.metrics is not None:
         _serve_metrics(config.metrics)
     async with Probes(config.probes) as probes:
-        await _live(config, stop, probes)
+        await _live(config, stop, probes, security)
     log.info("stopped")
     return 0
 
 
-async def _live(config: NodeConfig, stop: _Stop, probes: Probes) -> None:
+async def _live(config: NodeConfig, stop: _Stop, probes: Probes, security: Security) -> None:
     """One life after the other."""
     patient_until = time.monotonic() + config.etcd_patience
     joined_before = False
@@ -81,7 +84,7 @@ async def _live(config: NodeConfig, stop: _Stop, probes: Probes) -> None:
                 if former is not None:
                     await _revoke(etcd, former)
                 former = membership.session.lease
-                life = _Life(config, etcd, membership)
+                life = _Life(config, etcd, membership, security)
                 with probes.ready_while(lambda: life.takes_work and not stop.asked.is_set()):  # noqa: B023 - this one
                     await life.run(stop)
         except (EtcdUnavailable, EtcdRefused, LostOwnership) as error:
@@ -131,21 +134,34 @@ def _exit_hard() -> None:
 class _Life:
     """Everything that belongs to one node id."""
 
-    def __init__(self, config: NodeConfig, etcd: Etcd, membership: Membership) -> None:
+    def __init__(self, config: NodeConfig, etcd: Etcd, membership: Membership, security: Security) -> None:
         self._config = config
         self._membership = membership
         self._log = log.bind(node=membership.node)
-        self._peers = Peers()
+        self._security = security
+        self._peers = Peers(security.tls)
         self._dispatch = DispatchService(membership.node, config)
         self._host = HostService(membership, self._peers, membership.node, self._drain, self._dispatch.dispatcher_count)
         self._coordinator = Coordinator(membership, etcd, Keys(config.cluster), self._peers)
         self._admin = AdminService(self._coordinator, membership, self._peers, preflight)
-        self._server = Server()
+        age = config.tls_connection_age if security.tls else None
+        self._server = Server(security.peers, connection_age=age)
         self._listening = False
         v1 = "hedgerow.v1"
         self._server.add(f"{v1}.Admin", admin_pb2_grpc.add_AdminServicer_to_server, self._admin)
         self._server.add(f"{v1}.MaintainerHost", maintainer_pb2_grpc.add_MaintainerHostServicer_to_server, self._host)
         self._server.add(f"{v1}.Dispatch", dispatch_pb2_grpc.add_DispatchServicer_to_server, self._dispatch)
+        self._servers = [self._server]
+        if security.tokens is not None:
+            self._token_server = Server(security.tokens, for_users=True, connection_age=age)
+            self._token_server.add(f"{v1}.Admin", admin_pb2_grpc.add_AdminServicer_to_server, self._admin)
+            self._servers.append(self._token_server)
+
+    async def _listen(self) -> None:
+        tls = self._security.tls
+        await self._server.start(self._config.listen, tls.server_credentials(client_certificates=True) if tls else None)
+        if tls is not None and self._config.token_listen is not None:
+            await self._token_server.start(self._config.token_listen, tls.server_credentials(client_certificates=False))
 
     @property
     def takes_work(self) -> bool:
@@ -158,7 +174,7 @@ class _Life:
         """Until the session is lost or a stop is asked for. Leaves nothing behind."""
         coordinating = None
         try:
-            await self._server.start(self._config.listen)
+            await self._listen()
             self._listening = True
             coordinating = asyncio.create_task(self._coordinator.run(), name="coordinator")
             session = self._membership.session
@@ -219,7 +235,7 @@ class _Life:
         await self._host.close()
         await self._dispatch.close()
         await self._membership.close()
-        await self._server.stop(_SERVER_GRACE_SECONDS)
+        await asyncio.gather(*(server.stop(_SERVER_GRACE_SECONDS) for server in self._servers))
         await self._peers.close()
 
 

@@ -8,6 +8,7 @@ else that a handler raises is a defect: it is logged with its traceback and reac
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -17,15 +18,17 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hedgerow.common import errors
+from hedgerow.common.control.aborts import DETAIL_TRAILER, abort
+from hedgerow.common.control.security.channels import RenewedChannel
+from hedgerow.common.control.security.guard import Guard
+from hedgerow.common.control.security.limits import PEER_MESSAGE_BYTES, USER_MESSAGE_BYTES
+from hedgerow.common.control.security.tls import TlsSource, channel_credentials
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.common.resolver import RESOLVE_AGAIN
 
 log = structlog.get_logger()
 
-DETAIL_TRAILER = "hedgerow-error-bin"
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-# gRPC refuses more than 16 KiB of metadata, and a trailer in base64 and a status text share that.
-_MAX_DETAIL_BYTES = 8 * 1024
+MAX_MESSAGE_BYTES = PEER_MESSAGE_BYTES
 
 # grpcio ignores grpc.keepalive_timeout_ms: without grpc.http2.ping_timeout_ms a frozen peer is noticed after a minute.
 _KEEPALIVE = [
@@ -44,6 +47,8 @@ _CHANNEL = [
     ("grpc.use_local_subchannel_pool", 1),
     RESOLVE_AGAIN,
 ]
+# It is also how long a connection may take to be made, and a handshake takes several round trips.
+_TLS_CHANNEL = list({**dict(_CHANNEL), "grpc.min_reconnect_backoff_ms": 2_000}.items())
 _SERVER = [
     *_KEEPALIVE,
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
@@ -52,24 +57,35 @@ _SERVER = [
 ]
 # Long polls of every changefeed from every node, and users.
 _MAX_CONCURRENT_RPCS = 4096
+_FOR_USERS = {"grpc.max_receive_message_length": USER_MESSAGE_BYTES, "grpc.max_concurrent_streams": 256}
+_MAX_USER_RPCS = 1024
+_HEALTH_SECONDS = 1.0  # a watcher that does not read holds the others up
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to host:port. It connects at the first call, and again by itself."""
-    return grpc.aio.insecure_channel(address, options=_CHANNEL)
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
+    """A channel to host:port, over TLS with `credentials`. It connects at the first call, and again by itself."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=_CHANNEL)
+    return grpc.aio.secure_channel(address, credentials, options=_TLS_CHANNEL)
 
 
 class Peers:
     """One channel per address, shared by all who call that node. Owned by the node; closed by it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: TlsSource | None = None) -> None:
+        self._tls = tls
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def channel(self, address: str) -> grpc.aio.Channel:
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = open_channel(address)
+            channel = self._channels[address] = self._open(address)
         return channel
+
+    def _open(self, address: str) -> grpc.aio.Channel:
+        if self._tls is None:
+            return open_channel(address)
+        return RenewedChannel(self._tls, lambda material: open_channel(address, channel_credentials(material)))
 
     async def close(self) -> None:
         channels, self._channels = list(self._channels.values()), {}
@@ -116,28 +132,6 @@ def _read_detail(error: grpc.aio.AioRpcError) -> pb.ErrorDetail | None:
     return None
 
 
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.HedgerowError) -> None:
-    detail = _detail(error)
-    # The problems travel in the trailer; the text repeats them only for a caller who does not read it.
-    text = str(error)[: _MAX_DETAIL_BYTES // 8]
-    trailer = ((DETAIL_TRAILER, detail.SerializeToString()),)
-    await context.abort(error.status, text, trailing_metadata=trailer)
-
-
-def _detail(error: errors.HedgerowError) -> pb.ErrorDetail:
-    """The error for the trailer, with as many of its problems as fit."""
-    detail = pb.ErrorDetail(code=error.code)
-    problems = error.problems if isinstance(error, errors.PreflightFailed) else ()
-    for number, problem in enumerate(problems):
-        one = pb.Problem(found=problem.found, mend=problem.mend)
-        if detail.ByteSize() + one.ByteSize() > _MAX_DETAIL_BYTES:
-            left = len(problems) - number
-            detail.problems.add(found=f"{left} more problems", mend="mend these first, then try again")
-            break
-        detail.problems.append(one)
-    return detail
-
-
 class _ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Gives every handler's HedgerowError its status and trailer."""
 
@@ -161,7 +155,7 @@ class _ErrorInterceptor(grpc.aio.ServerInterceptor):
 
 async def _report(method: str, context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
     if isinstance(error, errors.HedgerowError):
-        await _abort(context, error)
+        await abort(context, error)
     log.exception("handler-failed", method=method)
     await context.abort(grpc.StatusCode.INTERNAL, f"{method} failed on the node: {type(error).__name__}; see its log")
 
@@ -194,9 +188,20 @@ def _guard_stream(method: str, behaviour: Any) -> Any:
 class Server:
     """A node's gRPC server with health checking and reflection over the services given to it."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, guard: Guard | None = None, *, for_users: bool = False, connection_age: float | None = None
+    ) -> None:
+        """`for_users`: what comes is bounded more tightly, before it is known who calls. `connection_age`: after about
+        so many seconds a connection is made anew, without a call that fails, so that its certificate is verified with
+        the authorities of the day; none: never."""
+        options = [*({**dict(_SERVER), **_FOR_USERS} if for_users else dict(_SERVER)).items()]
+        if connection_age is not None:
+            options.append(("grpc.max_connection_age_ms", round(connection_age * 1000)))
+            options.append(("grpc.max_connection_age_grace_ms", round(connection_age * 4 * 1000)))
         self._server = grpc.aio.server(
-            interceptors=[_ErrorInterceptor()], options=_SERVER, maximum_concurrent_rpcs=_MAX_CONCURRENT_RPCS
+            interceptors=[guard or Guard(), _ErrorInterceptor()],
+            options=options,
+            maximum_concurrent_rpcs=_MAX_USER_RPCS if for_users else _MAX_CONCURRENT_RPCS,
         )
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [health.SERVICE_NAME]
@@ -207,11 +212,20 @@ class Server:
         register(servicer, self._server)
         self._names.append(name)
 
-    async def start(self, address: str) -> int:
-        """Listens on host:port (port 0: any free one) and returns the port. Raises BadInput when it cannot."""
-        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Full names of all that is served."""
+        return (*self._names, reflection.SERVICE_NAME)
+
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Listens on host:port (port 0: any free one), over TLS with `credentials`, and returns the port. Raises
+        BadInput when it cannot."""
+        reflection.enable_server_reflection(self.services, self._server)
         try:
-            port = self._server.add_insecure_port(address)
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
         except RuntimeError:
             port = 0
         if port == 0:
@@ -230,4 +244,5 @@ class Server:
 
     async def _set_health(self, names: Sequence[str], status: int) -> None:
         for name in ["", *names]:
-            await self._health.set(name, status)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._health.set(name, status), _HEALTH_SECONDS)

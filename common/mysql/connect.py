@@ -19,7 +19,8 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 from pymysql.cursors import Cursor
 
-from hedgerow.common.errors import SecretUnreadable, SinkUnavailable, SourceUnavailable, Unavailable
+from hedgerow.common.errors import BadInput, SecretUnreadable, SinkUnavailable, SourceUnavailable, Unavailable
+from hedgerow.common.mysql import hosts
 from hedgerow.common.mysql.authentication import GuardedConnection, PasswordWithheld
 from hedgerow.common.mysql.error_codes import LOGIN_REFUSED
 from hedgerow.common.mysql.secrets import readable_file
@@ -74,13 +75,14 @@ def connect(
 
     `found_rows`: UPDATE reports the rows that match instead of those that change. Raises SourceUnavailable or
     SinkUnavailable: also where access is denied (a rotated password mends it), or the secret or a certificate that the
-    URI names cannot be read on this node.
+    URI names cannot be read on this node, or the host is none of those it may connect to.
     """
     try:
+        hosts.check(uri.host)
         password = uri.password()
         tls = _tls(uri)
         public_key = _public_key(uri)
-    except SecretUnreadable as error:
+    except BadInput as error:
         raise _kind(what)(f"{what}: {error}") from None
     try:
         connection: Connection[Cursor] = GuardedConnection(

@@ -17,6 +17,7 @@ import grpc
 
 from hedgerow.common.control.membership import Membership, NodeInfo
 from hedgerow.common.control.rpc import Peers, is_refused, to_error
+from hedgerow.common.control.security.caller import forwarding_metadata
 from hedgerow.common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound, SessionLost, TermLost
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import admin_pb2_grpc
@@ -142,7 +143,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         target = self._target(context)
         if target is None:
             raise NodeUnavailable("the cluster has no coordinator at the moment; try again in a few seconds")
-        call = self._stub(target).Watch(request, metadata=((HOP, "1"),))
+        call = self._stub(target).Watch(request, metadata=_hop())
         try:
             async for answer in call:
                 yield answer
@@ -193,7 +194,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         """Raises TermLost where the call was not carried out there, or may be sent again."""
         timeout = max(_RETRY_SECONDS, deadline - time.monotonic())
         try:
-            return await getattr(self._stub(target), method)(request, timeout=timeout, metadata=((HOP, "1"),))
+            return await getattr(self._stub(target), method)(request, timeout=timeout, metadata=_hop())
         except grpc.aio.AioRpcError as error:
             raise _forwarding_error(method, error, target) from None
 
@@ -227,6 +228,10 @@ def _now(look: Callable[[Operations], _T]) -> Callable[[Operations, float], Awai
         return look(on)
 
     return here
+
+
+def _hop() -> tuple[tuple[str, str | bytes], ...]:
+    return ((HOP, "1"), *forwarding_metadata())
 
 
 def _is_forwarded(context: _Context) -> bool:

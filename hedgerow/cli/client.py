@@ -18,6 +18,8 @@ from hedgerow.common.pb.v1 import admin_pb2_grpc
 
 # Create runs preflight on two servers, pause and remove wait until every dispatcher has stopped.
 DEADLINE_SECONDS = 30.0
+SETTINGS = ("addr", "output", "tls_ca", "tls_cert", "tls_key", "token_file")
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class Client:
@@ -32,7 +34,7 @@ class Client:
         return asyncio.run(self._call(method, request))
 
     async def _call(self, method: str, request: Any) -> Any:
-        async with open_channel(self.config.addr) as channel:
+        async with open_channel(self.config.addr, self.config.credentials()) as channel:
             stub = admin_pb2_grpc.AdminStub(channel)
             try:
                 return await getattr(stub, method)(request, timeout=DEADLINE_SECONDS)
@@ -44,7 +46,7 @@ class Client:
         asyncio.run(self._follow(method, request, handle))
 
     async def _follow(self, method: str, request: Any, handle: Callable[[AsyncIterator[Any]], Awaitable[None]]) -> None:
-        async with open_channel(self.config.addr) as channel:
+        async with open_channel(self.config.addr, self.config.credentials()) as channel:
             stub = admin_pb2_grpc.AdminStub(channel)
             try:
                 await handle(getattr(stub, method)(request))
@@ -61,7 +63,7 @@ class Client:
 
 
 def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --addr, --output and --client-config to a command and passes it a Client first."""
+    """Adds --addr, --output, --client-config and the options of TLS to a command and passes it a Client first."""
 
     @click.option("--addr", metavar="HOST:PORT", help="Any node of the cluster. [HEDGEROW_ADDR; 127.0.0.1:7300]")
     @click.option("--output", "-o", type=click.Choice(["table", "json"]), help="For people or for scripts. [table]")
@@ -69,11 +71,17 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
         "--client-config",
         type=click.Path(path_type=Path, dir_okay=False),
         envvar="HEDGEROW_CLIENT_CONFIG",
-        help="TOML file with addr and output.",
+        help="TOML file with these settings: addr, output, tls_ca, tls_cert, tls_key, token_file.",
     )
+    @click.option(
+        "--tls-ca", type=_FILE, help="Authorities of the nodes' certificates: turns TLS on. [HEDGEROW_TLS_CA]"
+    )
+    @click.option("--tls-cert", type=_FILE, help="Certificate that says who you are. [HEDGEROW_TLS_CERT]")
+    @click.option("--tls-key", type=_FILE, help="Its key. [HEDGEROW_TLS_KEY]")
+    @click.option("--token-file", type=_FILE, help="Token that says who you are. [HEDGEROW_TOKEN_FILE]")
     @functools.wraps(command)
-    def wrapped(*args: Any, addr: str | None, output: str | None, client_config: Path | None, **kwargs: Any) -> Any:
-        config = ClientConfig.load(client_config, {"addr": addr, "output": output})
+    def wrapped(*args: Any, client_config: Path | None, **kwargs: Any) -> Any:
+        config = ClientConfig.load(client_config, {name: kwargs.pop(name) for name in SETTINGS})
         return command(Client(config), *args, **kwargs)
 
     return wrapped

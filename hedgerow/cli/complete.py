@@ -10,6 +10,7 @@ from typing import Any
 import click
 import grpc
 
+from hedgerow.cli.client import SETTINGS
 from hedgerow.common.config import ClientConfig
 from hedgerow.common.control.rpc import open_channel
 from hedgerow.common.errors import HedgerowError
@@ -30,13 +31,13 @@ def node_ids(context: click.Context, parameter: click.Parameter, incomplete: str
 
 
 def _ask(context: click.Context, method: str, request: Any) -> Any:
-    async def ask(addr: str) -> Any:
-        async with open_channel(addr) as channel:
+    async def ask(config: ClientConfig) -> Any:
+        async with open_channel(config.addr, config.credentials()) as channel:
             return await getattr(admin_pb2_grpc.AdminStub(channel), method)(request, timeout=_PATIENCE_SECONDS)
 
     try:
         file = context.params.get("client_config") or os.environ.get("HEDGEROW_CLIENT_CONFIG")
-        config = ClientConfig.load(Path(file) if file else None, {"addr": context.params.get("addr")})
-        return asyncio.run(ask(config.addr))
+        given = {name: context.params.get(name) for name in SETTINGS}
+        return asyncio.run(ask(ClientConfig.load(Path(file) if file else None, given)))
     except (HedgerowError, grpc.aio.AioRpcError):
         return None

@@ -15,6 +15,8 @@ from hedgerow.common import log
 from hedgerow.common.config import NodeConfig
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 @click.group(invoke_without_command=True)
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML file with the same settings.")
@@ -28,6 +30,21 @@ from hedgerow.common.pb.v1 import admin_pb2 as pb
 @click.option("--etcd-password-file", type=click.Path(path_type=Path), help="Its password. [or HEDGEROW_ETCD_PASSWORD]")
 @click.option("--listen", metavar="HOST:PORT", help="Where to serve gRPC. [127.0.0.1:7300]")
 @click.option("--advertise", metavar="HOST:PORT", help="Where peers and users reach it. [the listen address]")
+@click.option("--insecure", is_flag=True, default=None, help="Serve without TLS on an address that others reach.")
+@click.option("--tls-ca", type=_FILE, help="Authorities of nodes and users: with cert and key it turns TLS on.")
+@click.option("--tls-cert", type=_FILE, help="The node's certificate, for serving and for calling its peers.")
+@click.option("--tls-key", type=_FILE, help="Its key.")
+@click.option("--role-node", multiple=True, metavar="NAME", help="Certificates of nodes, as DNS:*.peers.example.com.")
+@click.option("--role-viewer", multiple=True, metavar="NAME", help="Who may look, as CN:alice or SUB:alice.")
+@click.option("--role-operator", multiple=True, metavar="NAME", help="Who may also pause, resume, drain and move.")
+@click.option("--role-admin", multiple=True, metavar="NAME", help="Who may also create, update, remove and skip.")
+@click.option("--token-listen", metavar="HOST:PORT", help="Where to serve who has a token. [not served]")
+@click.option("--token-file", type=_FILE, help="Hashed tokens and their roles.")
+@click.option("--jwt-keys", type=_FILE, help="JSON Web Key Set that signed tokens are verified with.")
+@click.option("--jwt-issuer", help="Their issuer.")
+@click.option("--jwt-audience", help="Their audience.")
+@click.option("--audit-log", type=_FILE, help="Where to write who changed what, and who was refused. [the log]")
+@click.option("--allowed-hosts", multiple=True, metavar="HOST", help="Names and networks that URIs may name. [all]")
 @click.option("--metrics", metavar="HOST:PORT", help="Where to serve Prometheus metrics. [not served]")
 @click.option("--probes", metavar="HOST:PORT", help="Where to serve liveness and readiness. [not served]")
 @click.option("--etcd-patience", type=float, metavar="SECONDS", help="How long a start waits for etcd. [0]")

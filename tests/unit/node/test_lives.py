@@ -12,6 +12,7 @@ import pytest
 from hedgerow import node
 from hedgerow.common.config import NodeConfig
 from hedgerow.common.control.membership import Membership
+from hedgerow.common.control.security.build import Security
 from hedgerow.common.errors import EtcdUnavailable, SessionLost
 from hedgerow.common.etcd import Etcd, EtcdRefused, LeaseNotFound
 from hedgerow.common.pb.v1 import model_pb2 as pb
@@ -111,7 +112,7 @@ class FakeStop:
 def life(config: NodeConfig, coordinate: Callable[[], Awaitable[None]]) -> tuple[Any, FakeMembership]:
     membership = FakeMembership()
     etcd = cast(Etcd, SimpleNamespace())
-    found = node._Life(config, etcd, cast(Membership, membership))
+    found = node._Life(config, etcd, cast(Membership, membership), Security.build(config))
     found._coordinator = cast(Any, SimpleNamespace(run=coordinate))
     return found, membership
 
