@@ -172,6 +172,12 @@ class NodeConfig(_Settings):
         security.check(self, split_address(self.listen)[0])
         return self
 
+    @property
+    def own_files(self) -> tuple[Path | None, ...]:
+        """What no URI may name."""
+        etcd = self.etcd_key, self.etcd_password_file
+        return (*etcd, self.tls_key, self.token_file, self.jwt_keys, self.audit_log)
+
     def read_etcd_password(self) -> str:
         """Read anew on every call, so that a rotated file is honoured. Raises BadInput."""
         if self.etcd_password is not None:

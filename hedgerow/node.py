@@ -51,6 +51,7 @@ async def run_node(config: NodeConfig) -> int:
     """Runs until SIGTERM or SIGINT. Returns the exit code; raises BadInput, and at the first start EtcdRefused, and
     EtcdUnavailable after `etcd_patience`. Once it has been a member it outlasts whatever etcd does."""
     secrets.restrict(config.secrets_dirs, config.password_env_prefix)
+    secrets.reserve(config.own_files)
     hosts.restrict(config.allowed_hosts)
     security = Security.build(config)
     stop = _Stop(config.drain_deadline)

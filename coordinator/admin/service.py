@@ -17,7 +17,7 @@ import grpc
 
 from hedgerow.common.control.membership import Membership, NodeInfo
 from hedgerow.common.control.rpc import Peers, is_refused, to_error
-from hedgerow.common.control.security.caller import forwarding_metadata
+from hedgerow.common.control.security.caller import current_caller, forwarding_metadata
 from hedgerow.common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound, SessionLost, TermLost
 from hedgerow.common.pb.v1 import admin_pb2 as apb
 from hedgerow.common.pb.v1 import admin_pb2_grpc
@@ -64,6 +64,9 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         return await self._serve("Update", request, context, lambda on, deadline: on.update(request, deadline))
 
     async def Skip(self, request: apb.SkipRequest, context: _Context) -> apb.Changefeed:
+        caller = current_caller.get()
+        if caller is not None and caller.via != "plain":
+            request.by = caller.name  # who it is known to be, not who it says
         return await self._serve("Skip", request, context, lambda on, deadline: on.skip(request, deadline))
 
     async def Remove(self, request: apb.ChangefeedRequest, context: _Context) -> apb.RemoveResponse:

@@ -13,6 +13,7 @@ import click
 from hedgerow.cli.changefeed import changefeed
 from hedgerow.cli.node import node
 from hedgerow.cli.sandbox import demo, playground
+from hedgerow.cli.security import certificates, token
 from hedgerow.common import errors
 
 EXIT_CODES: tuple[tuple[type[errors.HedgerowError], int], ...] = (
@@ -22,6 +23,8 @@ EXIT_CODES: tuple[tuple[type[errors.HedgerowError], int], ...] = (
     (errors.IllegalTransition, 4),
     (errors.PreflightFailed, 5),
     (errors.Unavailable, 6),
+    (errors.Unauthenticated, 7),
+    (errors.Forbidden, 7),
     (errors.HedgerowError, 1),
 )
 EXIT_HELP = """\b
@@ -33,6 +36,7 @@ Exit codes:
   4  the name is taken, or the state does not allow it
   5  preflight found problems in source or sink, unreachable ones included
   6  a node or etcd cannot be reached
+  7  the node does not know you, or you may not do this
 """
 
 
@@ -64,6 +68,8 @@ def completion(shell: str) -> None:
 
 cli.add_command(changefeed)
 cli.add_command(node)
+cli.add_command(token)
+cli.add_command(certificates)
 cli.add_command(playground)
 cli.add_command(demo)
 

@@ -13,6 +13,7 @@ from hedgerow.cli.client import Client, with_client
 from hedgerow.cli.complete import changefeed_names, node_ids
 from hedgerow.common import log
 from hedgerow.common.config import NodeConfig
+from hedgerow.common.mysql import secrets
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -66,6 +67,7 @@ def node(context: click.Context, /, config: Path | None, **flags: Any) -> int:
     from hedgerow.node import run_node
 
     settings = NodeConfig.load(config, flags)
+    secrets.reserve([config])
     log.configure(settings.log_level, settings.log_format)
     return asyncio.run(run_node(settings))
 

@@ -17,6 +17,7 @@ from hedgerow.common.config import ClientConfig
 from hedgerow.common.errors import HedgerowError
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import admin_pb2 as pb
+from hedgerow.sandbox.certificates import Authority
 from hedgerow.sandbox.etcd import EtcdCluster
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.probe import ask
@@ -48,9 +49,16 @@ class NodeProcess:
     """One `hedgerow node`. Its id is new on every start; its name, port and log stay."""
 
     def __init__(
-        self, name: str, directory: Path, etcd: Sequence[str], settings: Mapping[str, Any], port: int | None = None
+        self,
+        name: str,
+        directory: Path,
+        etcd: Sequence[str],
+        settings: Mapping[str, Any],
+        port: int | None = None,
+        user: Mapping[str, Path] | None = None,
     ) -> None:
-        """`port`: where it serves gRPC; a free one otherwise."""
+        """`port`: where it serves gRPC; a free one otherwise. `user`: settings of TLS for whoever calls it."""
+        self._user = dict(user or {})
         self.name = name
         self.address = f"127.0.0.1:{port or free_port()}"
         self.metrics = f"127.0.0.1:{free_port()}"
@@ -80,11 +88,12 @@ class NodeProcess:
 
     def command(self, *arguments: str, seconds: float = 60.0) -> Any:
         """The JSON document that a command prints when it is sent to this node. Raises CommandFailed."""
-        return json.loads(run_command(*arguments, "--output", "json", addr=self.address, seconds=seconds))
+        tls = [part for key, value in self._user.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+        return json.loads(run_command(*arguments, *tls, "--output", "json", addr=self.address, seconds=seconds))
 
     def client(self) -> Client:
         """For asking often without a process for each question."""
-        return Client(ClientConfig.load(None, {"addr": self.address}))
+        return Client(ClientConfig.load(None, {"addr": self.address, **self._user}))
 
     def probe(self, service: str) -> str:
         """What the node says of itself when an orchestrator asks: see sandbox.probe."""
@@ -111,11 +120,14 @@ class Cluster:
         settings: Mapping[str, Any] | None = None,
         source_options: Mapping[str, Any] | None = None,
         sink_options: Mapping[str, Any] | None = None,
+        tls: bool = False,
     ) -> None:
-        """`pair`: servers that somebody else started and closes. `settings` go into every node's configuration."""
+        """`pair`: servers that somebody else started and closes. `settings` go into every node's configuration. `tls`:
+        nodes and users have certificates; commands are given by the user admin."""
         self.flavour: Flavour = flavour
         self.directory = temporary_directory("cluster")
         self.etcd = EtcdCluster(self.directory / "etcd", members=etcd_members)
+        self.authority = Authority(self.directory / "tls") if tls else None
         self.nodes: list[NodeProcess] = []
         self._wanted_nodes = nodes
         self._settings = dict(settings or {})
@@ -140,9 +152,23 @@ class Cluster:
     def add_node(self, **settings: Any) -> NodeProcess:
         """One more node, not started yet."""
         name = f"node{len(self.nodes) + 1}"
-        node = NodeProcess(name, self.directory, self.etcd.endpoints, {**self._settings, **settings})
+        whole = {**self._tls_settings(name), **self._settings, **settings}
+        node = NodeProcess(name, self.directory, self.etcd.endpoints, whole, user=self.user("admin"))
         self.nodes.append(node)
         return node
+
+    def user(self, name: str) -> dict[str, Path]:
+        """What a client of this name needs for TLS."""
+        if self.authority is None:
+            return {}
+        cert, key = self.authority.issue(name)
+        return {"tls_ca": self.authority.ca_file, "tls_cert": cert, "tls_key": key}
+
+    def _tls_settings(self, name: str) -> dict[str, Any]:
+        if self.authority is None:
+            return {}
+        roles = {"role_node": [f"CN:node{number}" for number in range(1, 10)], "role_admin": ["CN:admin"]}
+        return {**roles, **{key: str(file) for key, file in self.user(name).items()}}
 
     def command(self, *arguments: str, seconds: float = 60.0) -> Any:
         """Sends a command to the first node that runs, and returns the JSON document it prints."""

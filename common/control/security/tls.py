@@ -19,12 +19,16 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from prometheus_client import Gauge
 
 from hedgerow.common.control.security.caller import Certificate, read_certificate
 from hedgerow.common.errors import BadInput, Unauthenticated
 
 log = structlog.get_logger()
 
+CERTIFICATE_EXPIRES = Gauge(
+    "hedgerow_certificate_expires_timestamp_seconds", "When this node's own certificate expires; 0 without TLS"
+)
 _LOOK_SECONDS: Final = 1.0
 _SAY_AGAIN_SECONDS: Final = 60.0
 
@@ -110,6 +114,7 @@ class TlsSource:
         self._files = files
         self._lock = threading.Lock()
         self._material = files.read()
+        _show_expiry(self._material)
         self._looked = time.monotonic()
         self._said = ""
         self._said_at = 0.0
@@ -134,6 +139,7 @@ class TlsSource:
         self._said = ""
         if found != self._material:
             self._material = found
+            _show_expiry(found)
             log.info("certificates-reloaded", ca=str(self._files.ca), cert=str(self._files.cert or ""))
 
     def server_credentials(self, *, client_certificates: bool) -> grpc.ServerCredentials:
@@ -158,6 +164,11 @@ class TlsSource:
         return grpc.dynamic_ssl_server_credentials(
             configuration(used[0]), changed, require_client_authentication=client_certificates
         )
+
+
+def _show_expiry(material: Material) -> None:
+    if material.chain is not None:
+        CERTIFICATE_EXPIRES.set(material.certificate.until)
 
 
 def channel_credentials(material: Material) -> grpc.ChannelCredentials:

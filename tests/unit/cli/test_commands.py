@@ -33,7 +33,7 @@ def leaves(kind: type[errors.HedgerowError]) -> list[type[errors.HedgerowError]]
 @pytest.mark.parametrize("kind", leaves(errors.HedgerowError), ids=lambda kind: kind.__name__)
 def test_every_error_has_an_exit_code(kind: type[errors.HedgerowError]) -> None:
     first = next(code for known, code in main.EXIT_CODES if issubclass(kind, known))
-    assert 1 <= first <= 6
+    assert 1 <= first <= 7
     assert (first == 6) == issubclass(kind, errors.Unavailable)
 
 

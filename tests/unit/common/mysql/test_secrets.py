@@ -64,6 +64,37 @@ def test_variables_have_the_prefix(allowed: Path, monkeypatch: pytest.MonkeyPatc
             ServerUri.parse(f"mysql://u@h/?password_env={name}").password()
 
 
+@pytest.mark.parametrize("way", ["itself", "link", "hard link", "dots"])
+def test_the_nodes_own_files_are_never_named(allowed: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Where a public authority vouches for any server, a password file is shown to any server."""
+    monkeypatch.setattr(secrets, "_own", set())
+    (allowed / "..data").mkdir()
+    (allowed / "..data" / "tls.key").write_text("private key")
+    (allowed / "tls.key").symlink_to("..data/tls.key")
+    config = NodeConfig.model_construct(tls_key=allowed / "tls.key")
+    secrets.reserve(config.own_files)
+    named = allowed / "tls.key"
+    match way:
+        case "link":
+            named = allowed / "other"
+            named.symlink_to("..data/tls.key")
+        case "hard link":
+            named = allowed / "other"
+            named.hardlink_to(allowed / "..data" / "tls.key")
+        case "dots":
+            named = allowed / ".." / "allowed" / "..data" / "tls.key"
+    for option in ("password_file", "server_public_key", "ssl_ca", "ssl_cert"):
+        with pytest.raises(Exception, match="file of the node's own"):
+            connect(ServerUri.parse(f"mysql://u@127.0.0.1:1/?{option}={named}"), "source")
+
+
+def test_the_nodes_own_variable_is_never_named(allowed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEDGEROW_ETCD_PASSWORD", "etcd's own")
+    secrets.restrict([str(allowed)], "HEDGEROW_")
+    with pytest.raises(SecretUnreadable):
+        ServerUri.parse("mysql://u@h/?password_env=HEDGEROW_ETCD_PASSWORD").password()
+
+
 def test_the_defaults_let_no_setting_of_the_node_through() -> None:
     assert not any(f"HEDGEROW_{key.upper()}".startswith(secrets.DEFAULT_PREFIX) for key in NodeConfig.model_fields)
 
