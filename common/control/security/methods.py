@@ -77,7 +77,7 @@ _SERVICES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "Barrier": _PEER,
         "Close": _PEER,
     },
-    "grpc.health.v1.Health": {"Check": _ANYBODY, "Watch": _ANYBODY},
+    "grpc.health.v1.Health": {"Check": _ANYBODY, "List": _ANYBODY, "Watch": _ANYBODY},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": _SEES},
 }
 

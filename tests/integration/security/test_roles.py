@@ -54,7 +54,9 @@ def expected(path: str, role: Role | None) -> grpc.StatusCode:
 
 async def test_every_method_for_every_certificate(house: House) -> None:
     methods = [method for service in SERVICES for method in methods_of(service)]
-    assert {path for path, _, _ in methods} == {path for path in METHODS if "reflection" not in path}
+    later = {"/grpc.health.v1.Health/List"}  # of later versions of grpcio-health-checking
+    assert {path for path, _, _ in methods} | later == {path for path in METHODS if "reflection" not in path}
+    methods = [method for method in methods if method[0] not in later]
     lines = [f"{'':45}" + "".join(f"{role or 'none':>10}" for role in PEOPLE.values())]
     wrong = []
     channels = {name: house.channel(name) for name in PEOPLE}

@@ -16,6 +16,8 @@ from hedgerow.common.control.security.guard import decide
 from hedgerow.common.control.security.methods import METHODS, USER_ROLES, Role
 from hedgerow.common.errors import Forbidden
 
+LATER = {"/grpc.health.v1.Health/List"}  # of later versions of grpcio-health-checking
+
 
 async def served() -> set[str]:
     """The methods of every service that a node registers, as the descriptors of the services name them."""
@@ -31,7 +33,7 @@ async def served() -> set[str]:
 
 
 async def test_every_method_that_is_served_is_in_the_table_and_no_other() -> None:
-    found = await served()
+    found = await served() | LATER
     assert found == set(METHODS), {
         "missing in the table": found - set(METHODS),
         "unknown to every service": set(METHODS) - found,
@@ -70,4 +72,4 @@ def test_who_has_no_role_may_ask_for_health_only() -> None:
         except Forbidden:
             continue
         allowed.add(method)
-    assert allowed == {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"}
+    assert allowed == {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"} | LATER
