@@ -79,8 +79,8 @@ class Handlers(Generic[M]):
         return found
 
     def managers(self) -> Iterator[M]:
-        """Those that are not closing, at this moment. Safe from any thread."""
-        for record in tuple(self._records.values()):
+        """Those that are not closing."""
+        for record in self._records.values():
             if record.manager is not None:
                 yield record.manager
 

@@ -18,6 +18,7 @@ from hedgerow.common.signal import Signal
 from hedgerow.dispatcher import metrics
 from hedgerow.dispatcher.control.core import Closed, Core, StartStream, StopStream, Wait
 from hedgerow.dispatcher.control.mailbox import Mailbox
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
@@ -34,12 +35,6 @@ class StreamLike(Protocol):
 
     def start(self) -> None: ...
 
-    def cancel(self) -> None:
-        """Asks it to end."""
-
-    def abort(self) -> None:
-        """Asks it to end, and cuts its connections."""
-
     def decide(self, decision: BarrierDecision) -> None: ...
 
     def lag(self) -> Lag | None:
@@ -47,12 +42,14 @@ class StreamLike(Protocol):
 
 
 class OpenStream(Protocol):
-    """Makes a stream. It calls `post` with reports, and `ended` once, last, when all its threads have ended."""
+    """Makes a stream, which `switch` ends. It calls `post` with reports, and `ended` once, last, when all its threads
+    have ended."""
 
     def __call__(
         self,
         spec: Spec,
         token: CurrentToken,
+        switch: KillSwitch,
         placements: tuple[Placement, ...],
         *,
         post: Callable[[Report], None],
@@ -61,11 +58,12 @@ class OpenStream(Protocol):
 
 
 class Manager:
-    """Created and used in the event loop; `abort` is for any thread."""
+    """Created and used in the event loop. Where `switch` is cut, no other stream starts."""
 
     def __init__(
         self,
         core: Core,
+        switch: KillSwitch,
         open_stream: OpenStream,
         *,
         after: Manager | None = None,
@@ -74,12 +72,13 @@ class Manager:
         """`after`: the former manager, which is closing."""
         self.core = core
         self._name = core.spec.name
+        self._switch = switch
         self._open_stream = open_stream
         self._stop_grace = stop_grace_seconds
         self._stream: StreamLike | None = None
         self._mailbox: Mailbox[Report] | None = None
         self._stream_ended = asyncio.Event()
-        self._aborted = False
+        self._stream_switch = KillSwitch()
         self._poked = asyncio.Event()
         self._news = Signal()
         self._told, self._owner = core.version, core.owner
@@ -113,13 +112,6 @@ class Manager:
         """Awaits the end of a close: within the grace, plus what cutting a connection takes."""
         await asyncio.shield(self._task)
 
-    def abort(self) -> None:
-        """From any thread: cuts the stream's sink connections at once, and lets no other stream start."""
-        self._aborted = True
-        stream = self._stream
-        if stream is not None:
-            stream.abort()
-
     # The task.
 
     async def _run(self, after: Manager | None) -> None:
@@ -129,7 +121,7 @@ class Manager:
             after = None
         while True:
             self._poked.clear()
-            match self.core.decide(loop.time(), may_start=not self._aborted):
+            match self.core.decide(loop.time(), may_start=not self._switch.is_cut):
                 case StartStream() as start:
                     self._start_stream(start)
                 case StopStream():
@@ -143,6 +135,7 @@ class Manager:
                     if timer is not None:
                         timer.cancel()
         metrics.hide_lag(self._name)
+        self._switch.leave()
         self._tell()
 
     def _start_stream(self, start: StartStream) -> None:
@@ -150,29 +143,30 @@ class Manager:
         ended = self._stream_ended = asyncio.Event()
         mailbox = Mailbox[Report](loop, lambda report: self._take(report) if mailbox is self._mailbox else None)
         self._mailbox = mailbox
+        self._stream_switch = self._switch.below()
         self._stream = self._open_stream(
             start.spec,
             lambda: self.core.token,
+            self._stream_switch,
             start.placements,
             post=mailbox.put,
             ended=lambda: _call(loop, ended.set),
         )
-        if self._aborted:  # a local fence came while the stream was made, and did not see it
-            self._stream.abort()
         metrics.show_lag(self._name, self._stream.lag)
         self._stream.start()
 
     async def _stop_stream(self) -> None:
         assert self._stream is not None
         assert self._mailbox is not None
-        self._stream.cancel()
+        self._stream_switch.end()
         try:
             async with asyncio.timeout(self._stop_grace):
                 await self._stream_ended.wait()
         except TimeoutError:
             self._log.warning("stream-cut", why="it did not end within the grace", seconds=self._stop_grace)
-            self._stream.abort()
+            self._stream_switch.cut()
             await self._stream_ended.wait()
+        self._stream_switch.leave()
         self._mailbox.flush()
         self._mailbox = self._stream = None
         metrics.hide_lag(self._name)

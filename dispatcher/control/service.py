@@ -7,7 +7,6 @@ here, before or after a request is judged and carried out as one step.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from typing import Any
 
@@ -21,6 +20,7 @@ from hedgerow.common.pb.v1 import dispatch_pb2_grpc
 from hedgerow.dispatcher.control.core import Core
 from hedgerow.dispatcher.control.handlers import Handlers
 from hedgerow.dispatcher.control.manager import STOP_GRACE_SECONDS, Manager, OpenStream
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
 from hedgerow.dispatcher.stream.stream import Stream
@@ -38,8 +38,7 @@ class DispatchService(dispatch_pb2_grpc.DispatchServicer):
         self._open_stream = open_stream
         self._stop_grace = min(STOP_GRACE_SECONDS, config.drain_deadline if config else STOP_GRACE_SECONDS)
         self._handlers = Handlers[Manager](node_id, self._open_manager)
-        self._fenced = threading.Event()
-        self._closed = False
+        self._switch = KillSwitch()  # above those of all streams
 
     # For the node that hosts it.
 
@@ -48,13 +47,11 @@ class DispatchService(dispatch_pb2_grpc.DispatchServicer):
 
     def local_fence(self) -> None:
         """From any thread, at once: stops every lane and cuts its connection to the sink; nothing starts any more."""
-        self._fenced.set()
-        for manager in self._handlers.managers():
-            manager.abort()
+        self._switch.cut()
 
     async def close(self) -> None:
         """Stops everything and awaits its threads."""
-        self._closed = True
+        self._switch.end()
         managers = list(self._handlers.managers())
         for manager in managers:
             manager.core.close()
@@ -114,13 +111,10 @@ class DispatchService(dispatch_pb2_grpc.DispatchServicer):
         return stamp
 
     def _check_serving(self) -> None:
-        if self._fenced.is_set():
+        if self._switch.is_cut:
             raise SessionLost(f"node {self._node} has lost its etcd session and has stopped its dispatchers")
-        if self._closed:
+        if self._switch.is_ending:
             raise NodeUnavailable(f"node {self._node} is shutting down")
 
     def _open_manager(self, core: Core, after: Manager | None) -> Manager:
-        manager = Manager(core, self._open_stream, after=after, stop_grace_seconds=self._stop_grace)
-        if self._fenced.is_set():  # a local fence came meanwhile, and did not see this manager
-            manager.abort()
-        return manager
+        return Manager(core, self._switch.below(), self._open_stream, after=after, stop_grace_seconds=self._stop_grace)

@@ -1,6 +1,6 @@
 """One life of a stream's connections: claim, read, route, hand over; until it is cancelled or something fails.
 
-Everything here runs in the stream's thread, but for `abort`. The order of closing: the reader, then the lanes, which
+Everything here runs in the stream's thread, but for `_cut`. The order of closing: the reader, then the lanes, which
 first finish what they have (for a short while, and not after an error of their own).
 
 Flushing adapts by itself. A lane that is idle gets what is pending at once; while it is busy, transactions are
@@ -20,6 +20,7 @@ from hedgerow.common.binlog.position import Position, farthest, least, readable
 from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.ddl.kept import KeptSession
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.dispatcher.spec import Spec
@@ -60,7 +61,7 @@ class StreamAttempt:
         server_id: int,
         until: float,
         wake: Wake,
-        cancelled: threading.Event,
+        switch: KillSwitch,
         decisions: BarrierDecisions,
         publish: Callable[[], None],
         lag: StreamLag,
@@ -74,7 +75,7 @@ class StreamAttempt:
         self._server_id = server_id
         self._until = until
         self._wake = wake
-        self._cancelled = cancelled
+        self._switch = switch
         self._decisions = decisions
         self._publish = publish
         self._lag = lag
@@ -93,6 +94,7 @@ class StreamAttempt:
         self._prove_at = 0.0
         self.has_begun = False  # all connections are made
         self.has_worked = False  # something was read from the source: the errors before are over
+        self._unwatch = switch.watch(self._cut)
 
     def run(self) -> None:
         """Raises Cancelled, LaneFailed, LaneStopped, HedgerowError; never returns otherwise, but when every dispatcher
@@ -137,8 +139,10 @@ class StreamAttempt:
             self._leave(self._router)
             raise
 
-    def abort(self) -> None:
-        """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""
+    def _cut(self) -> None:
+        """By whoever ends the stream: after a cut nothing more is sent to the sink. Returns at once."""
+        if not self._switch.is_cut:
+            return
         self._lanes.cut()
         reader = self._reader
         if reader is not None:
@@ -146,6 +150,7 @@ class StreamAttempt:
 
     def close(self) -> None:
         """Awaits everything."""
+        self._unwatch()
         if self._reader is not None:
             self._reader.close()
         self._kept.close()
@@ -189,7 +194,7 @@ class StreamAttempt:
             self._tell(PUBLISH_SECONDS)
 
     def _check(self) -> None:
-        if self._cancelled.is_set() or self._lanes.is_cut:
+        if self._switch.is_ending:
             raise Cancelled
         self._lanes.check()
         if time.monotonic() >= self._until:
@@ -215,7 +220,7 @@ class StreamAttempt:
     def _leave(self, router: Router) -> None:
         """Hands over what was collected, and moves those without rows to where the stream is: whoever takes them over
         begins at the least position of all. What has no room is read again."""
-        if self._lanes.is_cut or router.ddl is not None:  # some may be past the DDL already
+        if self._switch.is_cut or router.ddl is not None:  # some may be past the DDL already
             return
         for queue in self._lanes:
             queue.advance(
@@ -319,7 +324,7 @@ class StreamAttempt:
             self._tell(PUBLISH_SECONDS)
             self._wake.wait(self._timeout())
         thread.join()
-        if self._lanes.is_cut:
+        if self._switch.is_cut:
             raise Cancelled
         return execution.result()
 

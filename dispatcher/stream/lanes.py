@@ -216,7 +216,7 @@ class Lanes:
 
     @property
     def is_cut(self) -> bool:
-        return self.others.is_done
+        return self.others.is_cut
 
     def cut(self) -> None:
         """From any thread: when it returns, nothing more is sent to the sink. Returns at once."""

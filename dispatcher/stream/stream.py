@@ -23,6 +23,7 @@ from hedgerow.common.errors import Fenced, HedgerowError, ReplicationError
 from hedgerow.common.lag import Lag
 from hedgerow.dispatcher import metrics
 from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.attempt import Cancelled, StreamAttempt
@@ -42,12 +43,17 @@ ASK_FROM_SECONDS = 2.0  # of lag, from which on the source is asked where its bi
 
 
 class Stream:
-    """Every method may be called from any thread and returns at once."""
+    """Every method may be called from any thread and returns at once.
+
+    Where `switch` ends, so does the stream, soon: lanes finish what they were given, for a second at most. Where it is
+    cut, at once: the lanes' connections are cut, and what they had not committed is rolled back.
+    """
 
     def __init__(
         self,
         spec: Spec,
         token: CurrentToken,
+        switch: KillSwitch,
         placements: tuple[Placement, ...],
         *,
         post: Callable[[Report], None],
@@ -60,8 +66,7 @@ class Stream:
         self._post = post
         self._ended = ended
         self._wake = Wake()
-        self._cancelled = threading.Event()
-        self._aborted = False
+        self._switch = switch
         self._decisions = BarrierDecisions(self._wake.set)
         self._undone = Undone()
         self._attempt: StreamAttempt | None = None
@@ -72,21 +77,8 @@ class Stream:
         self._thread = threading.Thread(target=self._run, name=f"stream-{spec.name}", daemon=True)
 
     def start(self) -> None:
+        self._switch.watch(self._wake.set)
         self._thread.start()
-
-    def cancel(self) -> None:
-        """It ends soon: lanes finish what they were given, for a second at most."""
-        self._cancelled.set()
-        self._wake.set()
-
-    def abort(self) -> None:
-        """It ends now: the lanes' connections are cut, and what they had not committed is rolled back."""
-        self._aborted = True
-        self._cancelled.set()
-        attempt = self._attempt
-        if attempt is not None:
-            attempt.abort()
-        self._wake.set()
 
     def decide(self, decision: BarrierDecision) -> None:
         self._decisions.put(decision)
@@ -121,7 +113,7 @@ class Stream:
 
     def _live(self) -> None:
         failures = 0
-        while not self._cancelled.is_set():
+        while not self._switch.is_ending:
             alive = {key: one for key, one in self._standings.items() if not one.is_broken and not one.finished}
             if not alive:
                 return
@@ -170,21 +162,19 @@ class Stream:
             server_id=random.randrange(1 << 30, 1 << 32),
             until=until,
             wake=self._wake,
-            cancelled=self._cancelled,
+            switch=self._switch,
             decisions=self._decisions,
             publish=self._publish,
             lag=self._lag,
             undone=self._undone,
         )
         self._attempt = attempt
-        if self._aborted:  # it came meanwhile, and did not see this attempt
-            attempt.abort()
         return attempt
 
     def _fail(self, error: HedgerowError, keys: Collection[str], failures: int) -> float:
         """Marks the dispatchers concerned; returns the seconds to wait before the next attempt."""
-        if self._aborted:
-            return 0.0  # it is about a connection that the abort has cut
+        if self._switch.is_cut:
+            return 0.0  # it is about a connection that was cut
         if isinstance(error, Fenced):
             # The next claim tells which of the lane's dispatchers another has: those are broken then, and only those.
             self._log.warning("stream-fenced", error=str(error))
@@ -203,7 +193,7 @@ class Stream:
 
     def _rest(self, failure: LaneFailed) -> None:
         """A lane that worked before has failed: its dispatchers rest, and the others go on without them."""
-        if self._aborted:
+        if self._switch.is_cut:
             return
         standings = [self._standings[key] for key in failure.keys]
         delay = self._backoff(failure.error, max(standing.failures for standing in standings))
@@ -219,7 +209,7 @@ class Stream:
 
     def _sleep(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while not self._cancelled.is_set() and (rest := deadline - time.monotonic()) > 0:
+        while not self._switch.is_ending and (rest := deadline - time.monotonic()) > 0:
             self._wake.wait(rest)
 
     def _publish(self) -> None:

@@ -192,7 +192,7 @@ def find(
     try:
         reader.connect()
         while not search.done:
-            if cut.is_done:
+            if cut.is_cut:
                 raise SinkUnavailable(f"sink {uri.address}: reading its binlog was cut off")
             if time.monotonic() - kept > _KEEP_SECONDS:
                 kept = time.monotonic()

@@ -10,6 +10,7 @@ from hedgerow.common.lag import Lag
 from hedgerow.common.pb.v1 import dispatch_pb2 as pb
 from hedgerow.common.pb.v1 import model_pb2
 from hedgerow.dispatcher.control.service import DispatchService
+from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
@@ -17,13 +18,14 @@ from hedgerow.dispatcher.table import DispatcherReport, Placement, Report
 
 
 class FakeStream:
-    """Ends when it is cancelled, or with `hangs` only when it is aborted."""
+    """Ends when its switch does, or with `hangs` only when it is cut."""
 
     def __init__(
         self,
         hangs: bool,
         spec: Spec,
         token: CurrentToken,
+        switch: KillSwitch,
         placements: tuple[Placement, ...],
         post: Callable[[Report], None],
         ended: Callable[[], None],
@@ -31,20 +33,27 @@ class FakeStream:
         self.hangs = hangs
         self.spec, self.token, self.placements = spec, token, placements
         self.decisions: list[BarrierDecision] = []
-        self.started = self.cancelled = self.aborted = False
-        self._post, self._ended = post, ended
+        self.started = False
+        self._post, self._ended, self._switch = post, ended, switch
+        switch.watch(self._follow)
 
     def start(self) -> None:
         self.started = True
 
-    def cancel(self) -> None:
-        self.cancelled = True
-        if not self.hangs:
-            self._ended()
+    @property
+    def cancelled(self) -> bool:
+        return self._switch.is_ending
 
-    def abort(self) -> None:
-        self.aborted = True
+    @property
+    def aborted(self) -> bool:
+        return self._switch.is_cut
+
+    def end(self) -> None:
         self._ended()
+
+    def _follow(self) -> None:
+        if not self.hangs or self.aborted:
+            self._ended()
 
     def decide(self, decision: BarrierDecision) -> None:
         self.decisions.append(decision)
@@ -74,12 +83,13 @@ class Streams:
         self,
         spec: Spec,
         token: CurrentToken,
+        switch: KillSwitch,
         placements: tuple[Placement, ...],
         *,
         post: Callable[[Report], None],
         ended: Callable[[], None],
     ) -> FakeStream:
-        self.made.append(FakeStream(self.hang, spec, token, placements, post, ended))
+        self.made.append(FakeStream(self.hang, spec, token, switch, placements, post, ended))
         return self.made[-1]
 
 

@@ -196,7 +196,7 @@ async def test_a_takeover_drops_creates_in_flight_and_reports_removes_in_flight(
     await settle()
     assert streams.made[0].cancelled
     assert {one.dispatcher for one in (await Caller(service, 6, "m2").heartbeat()).dispatchers} == {"a.new", "a.done"}
-    streams.made[0].abort()
+    streams.made[0].end()
     await settle()
     assert list((await Caller(service, 6, "m2").heartbeat()).dispatchers) == []
     assert len(streams.made) == 1
@@ -215,7 +215,7 @@ async def test_creates_and_removes_are_one_restart_and_the_removed_go_after_it(
     await owner.schedule(("a.d",))
     await settle()
     assert {one.dispatcher for one in (await owner.heartbeat()).dispatchers} == {"a.a", "a.b", "a.c", "a.d"}
-    streams.made[0].abort()
+    streams.made[0].end()
     await settle()
     assert [one.dispatcher for one in streams.made[1].placements] == ["a.b", "a.c", "a.d"]
     found = {one.dispatcher: one for one in (await owner.heartbeat()).dispatchers}
@@ -351,7 +351,7 @@ async def test_a_hanging_close_delays_no_other_changefeed_and_no_verdict(
         await successor.schedule(("a.b",))
     await settle()
     assert len(streams.made) == 1, "no stream starts before the former has ended"
-    streams.made[0].abort()
+    streams.made[0].end()
     await closing
     await settle()
     assert len(streams.made) == 2
