@@ -5,7 +5,7 @@
 Three nodes with default settings, a mixed workload and a pulse through six tables (bench/pulse.py), which are spread
 over the nodes. Every run begins when the cluster is whole and settled, and ends when every table is applied again. Two
 figures: `first`, from the event until the first transaction that a successor applied, and `pause`, the longest time in
-which any one table was not applied, whatever the reason. The cluster is compared in the end: a fast failover that loses
+which any one table was not applied, whatever the reason. The cluster is compared at the end: a fast failover that loses
 a row is none.
 """
 

@@ -15,7 +15,7 @@ from hedgerow.sandbox.servers import Server
 @dataclass(frozen=True, slots=True)
 class Metered:
     """`node_cpu_seconds`: of the processes that replicate; None where that is the sink's server. `node`: what they had
-    used in the end since they were started."""
+    used at the end since they were started."""
 
     seconds: float
     sink_cpu_seconds: float

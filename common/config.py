@@ -179,7 +179,7 @@ class NodeConfig(_Settings):
         return (*etcd, self.tls_key, self.token_file, self.jwt_keys, self.audit_log)
 
     def read_etcd_password(self) -> str:
-        """Read anew on every call, so that a rotated file is honoured. Raises BadInput."""
+        """Read again on every call, so that a rotated file is honoured. Raises BadInput."""
         if self.etcd_password is not None:
             return self.etcd_password.get_secret_value()
         assert self.etcd_password_file is not None

@@ -11,8 +11,8 @@
     │   ├── Unauthenticated       the node does not know who calls: no certificate or token that it accepts
     │   ├── Forbidden             who calls may not call this
     │   ├── LimitExceeded         more at a time, or in one message, than one caller may ask for
-    │   └── PreflightFailed       source or sink cannot serve; carries every problem with its mend
-    ├── Unavailable               something does not answer; a retry may mend it
+    │   └── PreflightFailed       source or sink cannot serve; carries every problem with its fix
+    ├── Unavailable               something does not answer; a retry may fix it
     │   ├── EtcdUnavailable
     │   ├── SourceUnavailable
     │   ├── SinkUnavailable
@@ -30,7 +30,7 @@
         ├── UnsupportedEvent      an event that is not on the list of known ones, INCIDENT, statement-format DML
         ├── TableUnreplicated     rows of a table that matches the filter and that no dispatcher replicates
         ├── SinkDiverged          a row is not there, or is there already (1032, 1062, 1452)
-        ├── SinkRefused           the sink refuses for a reason that a retry does not mend (grant, packet size, table)
+        ├── SinkRefused           the sink refuses for a reason that a retry does not fix (grant, packet size, table)
         ├── DdlFailed             a DDL statement failed in the sink
         └── DdlUncertain          whether the sink has executed a DDL statement cannot be known
 
@@ -99,13 +99,13 @@ class LimitExceeded(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that preflight found wrong, and the statement or setting that mends it."""
+    """One thing that preflight found wrong, and the statement or setting that fixes it."""
 
     found: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
-        return f"{self.found}\n    mend: {self.mend}"
+        return f"{self.found}\n    fix: {self.fix}"
 
 
 class PreflightFailed(UserError):

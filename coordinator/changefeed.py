@@ -91,11 +91,11 @@ def seconds(at: Timestamp) -> float:
 def warnings(found: Sequence[Problem]) -> list[pb.Warning]:
     """Of a preflight, as they are kept with the changefeed: so many that etcd's limit is far."""
     kept = [
-        pb.Warning(found=each.found[:WARNING_CHARACTERS], mend=each.mend[:WARNING_CHARACTERS])
+        pb.Warning(found=each.found[:WARNING_CHARACTERS], fix=each.fix[:WARNING_CHARACTERS])
         for each in found[:WARNINGS_KEPT]
     ]
     if len(found) > WARNINGS_KEPT:
-        kept.append(pb.Warning(found=f"and {len(found) - WARNINGS_KEPT} more", mend="see the coordinator's log"))
+        kept.append(pb.Warning(found=f"and {len(found) - WARNINGS_KEPT} more", fix="see the coordinator's log"))
     return kept
 
 
@@ -155,7 +155,7 @@ def remove(changefeed: Changefeed, executor: str, now: float) -> Change:
 
 
 def update(changefeed: Changefeed, spec: pb.ChangefeedSpec, now: float) -> Change:
-    """Another spec. A running changefeed starts anew on the same node; another one is only edited."""
+    """Another spec. A running changefeed starts again on the same node; another one is only edited."""
     state = next_state(changefeed.name, changefeed.status.state, Trigger.UPDATE)
     if not changefeed.running:
         return Change(spec=spec)
@@ -185,7 +185,7 @@ def as_of(change: Change, current_as_of: float | None) -> Change:
 
 
 def with_checkpoint(status: pb.ChangefeedStatus, checkpoint: pb.Position | None) -> pb.ChangefeedStatus:
-    """The caller has seen to it that `checkpoint` is not behind the recorded one (`checkpoint.advances`)."""
+    """The caller has seen to it that `checkpoint` is not before the recorded one (`checkpoint.advances`)."""
     if checkpoint is None:
         return status
     changed = pb.ChangefeedStatus()

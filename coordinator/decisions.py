@@ -1,7 +1,7 @@
 """What the coordinator may decide about a changefeed, and what each decision writes. Pure.
 
 A decision that writes is carried out against the very `Changefeed` that it was made from: the store refuses it where
-anything changed in between, and the coordinator decides anew. A decision that sends (`SendAdd`, `SendRemove`) names no
+anything changed in between, and the coordinator decides again. A decision that sends (`SendAdd`, `SendRemove`) names no
 epoch: the changefeed's own, which is in etcd, is the only one that a message may carry.
 """
 
@@ -36,7 +36,7 @@ class SetFailed:
 
 @dataclass(frozen=True, slots=True)
 class SetWarning:
-    """Show an error. With `retry_at` (wall clock, seconds) the maintainer gave up, and is started anew then."""
+    """Show an error. With `retry_at` (wall clock, seconds) the maintainer gave up, and is started again then."""
 
     name: str
     error: pb.ChangefeedError

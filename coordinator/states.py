@@ -21,8 +21,8 @@ class Trigger(enum.Enum):
     UPDATE = "update"
     MOVE = "move-maintainer"
     REMOVE = "remove"
-    ERROR_RETRIABLE = "error that a retry may mend"
-    ERROR_FATAL = "error that a retry does not mend"
+    ERROR_RETRIABLE = "error that a retry may fix"
+    ERROR_FATAL = "error that a retry does not fix"
     RECOVERED = "recovered"
 
 
@@ -32,7 +32,7 @@ _COMMANDS = (Trigger.PAUSE, Trigger.RESUME, Trigger.UPDATE, Trigger.MOVE, Trigge
 State = pb.ChangefeedState
 
 # Pause, remove and update may be asked again: the second call waits for the same end. An update of a running changefeed
-# starts it anew, so a warning ends; a changefeed that does not run is edited where it stands. To resume one that waits
+# starts it again, so a warning ends; a changefeed that does not run is edited where it stands. To resume one that waits
 # for its next try is to try now.
 _TABLE: dict[tuple[State | None, Trigger], State] = {
     (None, Trigger.CREATE): pb.NORMAL,

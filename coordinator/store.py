@@ -3,7 +3,7 @@
 Every write is one transaction that compares the election key's create revision (are we still the coordinator?) and the
 mod revision of all three keys (is it still what we decided from?). There is no other way to write here. A write that
 is refused changes nothing and tells why: a lost term raises TermLost (a lost session SessionLost, before anything is
-sent), a changed key makes the caller decide anew.
+sent), a changed key makes the caller decide again.
 """
 
 from __future__ import annotations

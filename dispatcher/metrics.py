@@ -34,7 +34,7 @@ LAG_BYTES = Gauge(
     "Binlog between what is durable in the sink and the source's end; NaN where that is not known",
     ["changefeed"],
 )
-RETRIES = Counter("hedgerow_stream_retries_total", "Streams that began anew after an error", ["changefeed", "error"])
+RETRIES = Counter("hedgerow_stream_retries_total", "Streams that began again after an error", ["changefeed", "error"])
 UNREPLICATED = Counter(
     "hedgerow_unreplicated_tables_total",
     "Tables that match the filter and that no dispatcher replicated when their rows came: the changefeed stopped",

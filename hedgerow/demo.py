@@ -1,4 +1,4 @@
-"""The demonstration: a live workload, its owner killed in the middle, source and sink compared in the end."""
+"""The demonstration: a live workload, its owner killed in the middle, source and sink compared at the end."""
 
 from __future__ import annotations
 

@@ -4,10 +4,10 @@
 - Of several that run for one key the highest incarnation is adopted, the others are removed; so is one whose generation
   is below the progress row's (the sink fences it already), and one whose table is no longer replicated.
 - Removals that a predecessor has asked for are finished, so what they concern is not adopted.
-- A broken dispatcher is placed anew: the new owner exists because someone decided to try again. So is one that a DDL
+- A broken dispatcher is placed again: the new owner exists because someone decided to try again. So is one that a DDL
   has ended, where the sink lists a table of its name again.
 - A unit is adopted where all of it that runs shares a node and a lane, as it must. Where it does not (a DDL or an
-  update of the changefeed may just have tied its tables together) all of it is placed anew.
+  update of the changefeed may just have tied its tables together) all of it is placed again.
 
 What is not adopted and has a progress row is missing: placement creates it.
 """

@@ -77,7 +77,7 @@ class Core:
 
     def take_view(self, view: View) -> None:
         """A later view. That it could be read proves that this owner is not fenced, so fenced dispatchers are placed
-        anew. Raises SinkRefused where the sink has lost the progress."""
+        again. Raises SinkRefused where the sink has lost the progress."""
         for key in self._fenced:
             self._fleet.replace(key)
         self._fenced.clear()
@@ -203,7 +203,7 @@ class Core:
         if SCHEMA_DISPATCHER not in rows:
             raise SinkRefused(
                 f"the sink has no progress of changefeed {self._uid} any more: somebody has deleted rows of "
-                f"hedgerow.progress. Restore them, or remove the changefeed and create it anew"
+                f"hedgerow.progress. Restore them, or remove the changefeed and create it again"
             )
         tied = (frozenset(rows), frozenset(view.edges))
         if tied != self._tied:

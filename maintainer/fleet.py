@@ -155,7 +155,7 @@ class Fleet:
         return frozenset(lost.items())
 
     def replace(self, key: str) -> None:
-        """Place this dispatcher anew: its incarnation was fenced."""
+        """Place this dispatcher again: its incarnation was fenced."""
         for trace in self._traces.get(key, {}).values():
             trace.lane = None
         self._look_at(key)

@@ -1,7 +1,7 @@
 """A maintainer's link to one node: Bootstrap, then heartbeats and orders until something breaks, then Bootstrap again.
 
 One `NodeLink` per member, run by one task; a node that hangs delays nobody but its own link. Orders are sent one after
-another in the order they were given. After any failure the node is bootstrapped anew before anything else is sent, so
+another in the order they were given. After any failure the node is bootstrapped again before anything else is sent, so
 what was lost in between is learned, not guessed. A link that stays broken for the grace time is LOST: its dispatchers
 are placed elsewhere, which is safe, as the sink fences what the node may still run.
 
@@ -83,7 +83,7 @@ R = TypeVar(
 
 def check_response(stamp: Stamp, response: Any, address: str) -> None:
     """Judge a response as strictly as a request. Raises Rejected when another owner is obeyed there, NodeUnavailable
-    when the node has to be bootstrapped anew (it knows a former owner, or nobody)."""
+    when the node has to be bootstrapped again (it knows a former owner, or nobody)."""
     if isinstance(response, dispatch_pb2.BootstrapResponse) and response.HasField("error"):
         return  # it could not take over, so it answers with the stamp of the owner that stays
     if response.HasField("rejection"):

@@ -38,7 +38,7 @@ READ_SHARE = 4  # the sink is not read again for so many times as long as it too
 
 
 class _GaveUp(Exception):
-    """A dispatcher or a node has an error that is not the maintainer's to mend."""
+    """A dispatcher or a node has an error that is not the maintainer's to fix."""
 
     def __init__(self, error: pb.ChangefeedError) -> None:
         super().__init__(error.message)

@@ -31,5 +31,5 @@ def as_retriable(error: pb.ChangefeedError) -> pb.ChangefeedError:
 
 
 def worst(errors: Iterable[pb.ChangefeedError]) -> pb.ChangefeedError | None:
-    """One that a retry does not mend before one that it may; the first of equals."""
+    """One that a retry does not fix before one that it may; the first of equals."""
     return min(errors, key=lambda error: error.retriable, default=None)

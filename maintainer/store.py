@@ -138,7 +138,7 @@ class SinkStore:
                 raise SinkRefused(
                     f"schema {SCHEMA} of sink {self._sink.address} has no progress rows of changefeed "
                     f"{self._name} (uid {self._uid}), which has replicated before: they were deleted, or this is "
-                    "another server or a restored copy without them. Nothing was applied. Mend: restore schema "
+                    "another server or a restored copy without them. Nothing was applied. Fix: restore schema "
                     f"{SCHEMA} as it was together with the tables, and resume; or remove the changefeed and "
                     "create it again with --start at the position that the sink's tables are at"
                 )
@@ -220,7 +220,7 @@ class SinkStore:
             raise SinkRefused(
                 f"schema {SCHEMA} of sink {self._sink.address} has no progress rows of {', '.join(lost)}, "
                 f"which changefeed {self._name} (uid {self._uid}) has always replicated: they were deleted, or the "
-                "tables were created in the sink by somebody else. Where they are to begin cannot be told. Mend: "
+                "tables were created in the sink by somebody else. Where they are to begin cannot be told. Fix: "
                 "restore the rows, and resume; or exclude the tables (changefeed update --filter), bring them in line, "
                 "and include them again"
             )
@@ -284,12 +284,12 @@ def _connection(what: What, uri: ServerUri) -> Iterator[Connection[Cursor]]:
         except (pymysql.OperationalError, pymysql.InterfaceError, OSError) as error:
             if what == "sink" and error.args and error.args[0] in NOT_GRANTED:
                 raise SinkRefused(
-                    f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Mend: "
+                    f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Fix: "
                     f"GRANT CREATE, ALTER, SELECT, INSERT, UPDATE, DELETE ON hedgerow.* TO {uri.user} in the sink"
                 ) from error
             if error.args and error.args[0] in NOT_GRANTED:
                 raise SourceUnavailable(
-                    f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Mend: "
+                    f"{what} {uri.address} refuses a statement of {uri.user} ({error.args[0]}: {error.args[1]}). Fix: "
                     f"GRANT SELECT ON *.* TO {uri.user} in the source"
                 ) from error
             raise unavailable(uri, what, error) from error

@@ -133,8 +133,8 @@ ROWS: Final = frozenset(ROWS_KINDS)
 ROWS_V2: Final = frozenset({WRITE_ROWS, UPDATE_ROWS, DELETE_ROWS, PARTIAL_UPDATE_ROWS})  # have extra data before rows
 
 _LONGEST_FILE: Final = 512  # characters: hedgerow.progress, binlog_file
-_MENDS: Final = {
-    INCIDENT: "the source may have lost transactions: copy the data anew and create the changefeed again",
+_FIXES: Final = {
+    INCIDENT: "the source may have lost transactions: copy the data again and create the changefeed again",
     APPEND_BLOCK: "LOAD DATA was logged as a statement: SET GLOBAL binlog_format = ROW on the source",
     DELETE_FILE: "LOAD DATA was logged as a statement: SET GLOBAL binlog_format = ROW on the source",
     BEGIN_LOAD_QUERY: "LOAD DATA was logged as a statement: SET GLOBAL binlog_format = ROW on the source",
@@ -167,5 +167,5 @@ def rotated_to(event: bytes) -> str:
 
 def unsupported(kind: int, file: str, offset: int) -> UnsupportedEvent:
     """The error for an event that cannot be replicated; `offset` is the event's end in `file`, in bytes."""
-    mend = _MENDS.get(kind, "this version does not know what it means, and skips nothing that it does not know")
-    return UnsupportedEvent(f"event {type_name(kind)} that ends at {file}:{offset}: {mend}", (file, offset))
+    fix = _FIXES.get(kind, "this version does not know what it means, and skips nothing that it does not know")
+    return UnsupportedEvent(f"event {type_name(kind)} that ends at {file}:{offset}: {fix}", (file, offset))

@@ -71,7 +71,7 @@ class MysqlGtidSet:
         return result
 
     def __str__(self) -> str:
-        """The server's own notation, sources in order, a source's tags behind its untagged numbers."""
+        """The server's own notation, sources in order, a source's tags after its untagged numbers."""
         text: list[str] = []
         former = b""
         for key, flat in sorted(self._sources.items()):

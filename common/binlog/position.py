@@ -99,7 +99,7 @@ def has_reached(position: Position, *, gtid: str, file: str, offset: int, source
         raise HistoryDiverged(
             f"position {position} is of server {position.source_id or '(unknown)'}, and {file}:{offset} is of server "
             f"{source_id or '(unknown)'}: without GTIDs they cannot be compared. Enable GTIDs on the source, or create "
-            f"the changefeed anew"
+            f"the changefeed again"
         )
     return _place(position) >= (*file_order(file), offset)
 
@@ -137,7 +137,7 @@ def least(positions: Sequence[Position], flavour: Flavour) -> Position:
     if not all(position.gtid_set or not position.file for position in positions):  # neither: before the first GTID
         raise HistoryDiverged(
             f"positions are of several servers ({', '.join(sorted(servers))}) and not all have GTIDs, so they cannot "
-            f"be compared. Enable GTIDs on the source, or create the changefeed anew"
+            f"be compared. Enable GTIDs on the source, or create the changefeed again"
         )
     return Position(str(common), commit_time=time)
 

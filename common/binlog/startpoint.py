@@ -112,7 +112,7 @@ class _Source:
             raise BadInput(f"{self._name} has not executed {missing} of the start gtid:{text} (it has {has or 'none'})")
         if gone:
             raise BinlogPurged(
-                f"{self._name} has purged transactions that a start at gtid:{text} needs: {gone}. Copy the data anew "
+                f"{self._name} has purged transactions that a start at gtid:{text} needs: {gone}. Copy the data again "
                 f"and start at the GTID set of the copy"
             )
         return self._position(canonical, "", 0)

@@ -28,10 +28,10 @@ def _detail(error: errors.HedgerowError) -> pb.ErrorDetail:
     detail = pb.ErrorDetail(code=error.code)
     problems = error.problems if isinstance(error, errors.PreflightFailed) else ()
     for number, problem in enumerate(problems):
-        one = pb.Problem(found=problem.found, mend=problem.mend)
+        one = pb.Problem(found=problem.found, fix=problem.fix)
         if detail.ByteSize() + one.ByteSize() > _MAX_DETAIL_BYTES:
             left = len(problems) - number
-            detail.problems.add(found=f"{left} more problems", mend="mend these first, then try again")
+            detail.problems.add(found=f"{left} more problems", fix="fix these first, then try again")
             break
         detail.problems.append(one)
     return detail

@@ -98,7 +98,7 @@ def to_error(error: grpc.aio.AioRpcError, address: str) -> errors.HedgerowError:
     message = error.details() or ""
     if detail is not None:
         if detail.problems:
-            return errors.PreflightFailed([errors.Problem(p.found, p.mend) for p in detail.problems])
+            return errors.PreflightFailed([errors.Problem(p.found, p.fix) for p in detail.problems])
         return errors.kind_of(detail.code)(message)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.NodeUnavailable(f"node {address} did not answer within the deadline")
@@ -192,7 +192,7 @@ class Server:
         self, guard: Guard | None = None, *, for_users: bool = False, connection_age: float | None = None
     ) -> None:
         """`for_users`: what comes is bounded more tightly, before it is known who calls. `connection_age`: after about
-        so many seconds a connection is made anew, without a call that fails, so that its certificate is verified with
+        so many seconds a connection is made again, without a call that fails, so that its certificate is verified with
         the authorities of the day; none: never."""
         options = [*({**dict(_SERVER), **_FOR_USERS} if for_users else dict(_SERVER)).items()]
         if connection_age is not None:

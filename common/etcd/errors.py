@@ -83,16 +83,16 @@ def judge(code: grpc.StatusCode, details: str) -> Judgement:
 def refusal(what: str, endpoint: str, code: grpc.StatusCode, details: str) -> EtcdRefused:
     """The error for a final answer."""
     kind = LeaseNotFound if "requested lease not found" in details else EtcdRefused
-    mend = ""
+    fix = ""
     if "user name is empty" in details:
-        mend = "; etcd has authentication enabled: configure a user and a password"
+        fix = "; etcd has authentication enabled: configure a user and a password"
     elif "authentication failed" in details:
-        mend = "; check etcd's user and password"
+        fix = "; check etcd's user and password"
     elif "permission denied" in details:
-        mend = "; grant the user's role read and write on the cluster's keys"
+        fix = "; grant the user's role read and write on the cluster's keys"
     elif "space exceeded" in details:
-        mend = "; compact and defragment etcd, then clear its alarm (etcdctl alarm disarm)"
-    return kind(f"etcd {endpoint} refused {what}: {details or code.name}{mend}")
+        fix = "; compact and defragment etcd, then clear its alarm (etcdctl alarm disarm)"
+    return kind(f"etcd {endpoint} refused {what}: {details or code.name}{fix}")
 
 
 def unavailable(what: str, timeout: float, causes: dict[str, str], *, ambiguous: bool) -> EtcdUnavailable:

@@ -77,7 +77,7 @@ def write_started(
 
 
 def write_outcome(cursor: Cursor, uid: str, key: str, state: str) -> None:
-    """What came of the statement that was begun, EXECUTED or REFUSED (it begins anew).
+    """What came of the statement that was begun, EXECUTED or REFUSED (it begins again).
 
     The caller has locked and checked the schema dispatcher's row.
     """

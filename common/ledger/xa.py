@@ -2,7 +2,7 @@
 
 One row holds binlog events of one dispatcher, ready for one BINLOG statement, and the format that they are in. `number`
 orders what belongs to one XA transaction. Rows are inserted in the fenced transaction that moves the dispatcher's
-progress behind the PREPARE, and read and deleted in the one that moves it behind XA COMMIT or XA ROLLBACK. So they have
+progress after the PREPARE, and read and deleted in the one that moves it after XA COMMIT or XA ROLLBACK. So they have
 the guarantees of progress: whoever claims the dispatcher finds exactly the transactions that are prepared at its
 position. `xid` is in the notation of the binlog: X'gtrid',X'bqual',format.
 

@@ -74,7 +74,7 @@ def connect(
     """Connect within `timeout` seconds; later reads may take `read_timeout` seconds each (None: for ever).
 
     `found_rows`: UPDATE reports the rows that match instead of those that change. Raises SourceUnavailable or
-    SinkUnavailable: also where access is denied (a rotated password mends it), or the secret or a certificate that the
+    SinkUnavailable: also where access is denied (a rotated password fixes it), or the secret or a certificate that the
     URI names cannot be read on this node, or the host is none of those it may connect to.
     """
     try:

@@ -324,7 +324,7 @@ class Operations:
         names = {spec.uid: spec.name for spec in others}
         resolved = await asyncio.to_thread(self._preflight, source, sink, TableFilter.parse(rules), start, name, names)
         for warning in resolved.warnings:
-            log.warning("preflight-warning", changefeed=name, found=warning.found, mend=warning.mend)
+            log.warning("preflight-warning", changefeed=name, found=warning.found, fix=warning.fix)
         return resolved
 
     def _changefeed(self, name: str) -> Changefeed:

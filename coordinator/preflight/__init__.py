@@ -1,4 +1,4 @@
-"""Whether a source and a sink can serve a changefeed: everything wrong at once, each with its mend.
+"""Whether a source and a sink can serve a changefeed: everything wrong at once, each with its fix.
 
 `preflight` asks both servers, judges what they say by pure rules, and resolves the start. It changes nothing.
 """

@@ -216,7 +216,7 @@ def pair_problems(source: Facts, sink: Facts) -> list[Problem]:
                 f"{name} is {theirs} on the source {source.address} and {ours} on the sink {sink.address}: the same "
                 "name can mean different tables",
                 f"set {name} = {theirs} under [mysqld] in the sink's configuration (MySQL: only when its data "
-                "directory is initialised anew)",
+                "directory is initialised again)",
             )
         )
     return problems

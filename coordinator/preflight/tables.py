@@ -62,9 +62,9 @@ def replicated_problems(source: Facts, sink: Facts, name: str, names: Mapping[st
     problems = []
     for uid, tables in found.items():
         whose = f"changefeed {names[uid]}" if uid in names else f"the changefeed of uid {uid} (of another cluster)"
-        mend = f"leave {'it' if len(tables) == 1 else 'them'} out with the filter, or remove {whose} first"
+        fix = f"leave {'it' if len(tables) == 1 else 'them'} out with the filter, or remove {whose} first"
         if uid not in names:
-            mend += (
+            fix += (
                 f" (where nothing of it is left but this: DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = "
                 f"'{uid}'; on {sink.address})"
             )
@@ -73,7 +73,7 @@ def replicated_problems(source: Facts, sink: Facts, name: str, names: Mapping[st
                 f"{whose} replicates {_some(tables)} into the sink {sink.address} already: every change would be "
                 "applied "
                 "twice",
-                mend,
+                fix,
             )
         )
     return problems

@@ -32,7 +32,7 @@ class Dispatcher:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is not served again: it broke, and its maintainer places it anew; or a DDL has ended it."""
+        """Whether it is not served again: it broke, and its maintainer places it again; or a DDL has ended it."""
         return self._last.state in (pb.BROKEN, pb.ENDED)
 
     @property

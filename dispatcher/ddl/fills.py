@@ -1,7 +1,7 @@
 """Which columns ALTER TABLE fills with values that the source and the sink would not agree on. Pure.
 
 A DEFAULT is computed for the rows that are there when its column is added, by each server for itself; a stored column
-is computed anew for all of them. What is known to give the same on both, in the session that the binlog describes
+is computed again for all of them. What is known to give the same on both, in the session that the binlog describes
 (time, time zone, sql_mode, character sets), is listed; everything else counts as different. MySQL refuses most of that
 itself (error 1674), MariaDB nothing.
 """

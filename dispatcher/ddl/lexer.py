@@ -78,7 +78,7 @@ def tokens(statement: str, flavour: Flavour, sql_mode: int = 0, *, nbsp: bool = 
     strings = _QUOTED if sql_mode & NO_BACKSLASH_ESCAPES else _STRING
     space, word, executable = _SPACE[nbsp], _WORD[nbsp], _EXECUTABLE[flavour]
     at, depth = 0, 0
-    dot = -1  # where the last dot ended: a word right behind it is a name, whatever it is elsewhere
+    dot = -1  # where the last dot ended: a word right after it is a name, whatever it is elsewhere
     while at < len(statement):
         if found := space.match(statement, at):
             at = found.end()

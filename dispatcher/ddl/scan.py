@@ -91,7 +91,7 @@ class Scan:
         return tuple(listed)
 
     def find(self, word: str) -> None:
-        """Move behind the next such word."""
+        """Move past the next such word."""
         while not self.done:
             if self.takes(word):
                 return
@@ -114,7 +114,7 @@ class Scan:
         return (Edit(at, at, "IF EXISTS "),)
 
     def skip_group(self) -> None:
-        """Move behind what is in parentheses, if that comes next."""
+        """Move past what is in parentheses, if that comes next."""
         depth = 0
         while not self.done:
             depth += self.looks_at("(") - self.looks_at(")")

@@ -105,7 +105,7 @@ def refusal(
         return SinkRefused(f"{said}. Table missing in the sink ({listed(tables)}): create it there, then resume")
     if number in _CORRUPT:
         return SinkRefused(
-            f"{said}. A table or an index is damaged in the sink ({listed(tables)}): see that server's error log, mend "
+            f"{said}. A table or an index is damaged in the sink ({listed(tables)}): see that server's error log, fix "
             "it there (CHECK TABLE, REPAIR TABLE, or rebuild it by ALTER TABLE ... FORCE; for a temporary table, make "
             "room in tmpdir), then resume"
         )
@@ -127,9 +127,9 @@ def refusal(
             "resume"
         )
     if number in NOT_GRANTED:
-        return SinkRefused(f"{said}. Mend: {_grant(flavour, uri)}")
+        return SinkRefused(f"{said}. Fix: {_grant(flavour, uri)}")
     if number in _PACKET:
-        return SinkRefused(f"{said}. Mend: SET GLOBAL max_allowed_packet = 1073741824 in the sink, then resume")
+        return SinkRefused(f"{said}. Fix: SET GLOBAL max_allowed_packet = 1073741824 in the sink, then resume")
     return SinkRefused(f"{said}. The transaction has rows of {listed(tables)}")
 
 

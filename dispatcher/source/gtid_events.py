@@ -1,7 +1,7 @@
 """What GTID events say. The rare ones are read here; the hot path reads MySQL's untagged ones by itself.
 
 GTID_TAGGED is a message of mysql-server's libs/mysql/serialization: format version, size, last non-ignorable field,
-then fields in ascending order, each behind its number. Integers have a variable length: the count of trailing one bits
+then fields in ascending order, each after its number. Integers have a variable length: the count of trailing one bits
 of the first byte is the count of further bytes; signed ones keep their sign in the lowest bit. Fields (class Gtid_event
 in control_events.h): 0 flags, 1 UUID (16 integers), 2 transaction number (signed), 3 tag, 6 immediate commit timestamp,
 7 original commit timestamp, where it is another.

@@ -29,7 +29,7 @@ from hedgerow.common.mysql.connect import ServerInfo
 from hedgerow.common.mysql.unlogged import unlogged
 
 _MASTER_FATAL: Final = 1236
-COPY: Final = "copy the data anew and create the changefeed again from there"
+COPY: Final = "copy the data again and create the changefeed again from there"
 
 _PERMISSIVE: Final = (
     "transactions with GTIDs that were not applied yet can be read with gtid_mode = ON_PERMISSIVE only: "
@@ -173,9 +173,9 @@ def refusal(address: str, start: Position, code: int, text: str) -> ReplicationE
         return SourceUnavailable(f"source {address} has ended the stream: it is being shut down")
     lower = text.lower()
     if code == _MASTER_FATAL and not any(part in lower for part in _RETRIABLE):
-        for part, kind, mend in _TEXTS:
+        for part, kind, fix in _TEXTS:
             if part in lower:
-                return kind(f"source {address} cannot continue from {start}: {text} ({code}); {mend or _torn(text)}")
+                return kind(f"source {address} cannot continue from {start}: {text} ({code}); {fix or _torn(text)}")
         return BinlogCorrupt(f"source {address} cannot read its binlog from {start}: {text} ({code})")
     return SourceUnavailable(f"source {address} has ended the stream: {text} ({code})")
 
@@ -189,7 +189,7 @@ def _torn(text: str) -> str:
         f"the source crashed, or ran out of disk space, while it wrote the last event of that file{where}. It has "
         f"rolled that transaction back when it started again (if it was a DDL statement, or of a table without "
         f"transactions, compare what it was about), and no replica can read over it. Where the source has a file after "
-        f"it, remove the changefeed and create it anew with --start {place}; otherwise check the source's disk"
+        f"it, remove the changefeed and create it again with --start {place}; otherwise check the source's disk"
     )
 
 

@@ -86,7 +86,7 @@ class Statement:
 
 
 def plain_text(event: bytes, at: int) -> str:
-    """The beginning of the text behind its leading comments, for telling what kind it is."""
+    """The beginning of the text after its leading comments, for telling what kind it is."""
     match = _LEADING.match(event, at)
     start = match.end() if match else at
     return event[start : start + _HEAD_BYTES].decode("latin-1").rstrip("; \t\r\n")

@@ -156,7 +156,7 @@ class Tracker(Reached):
                     raise HistoryDiverged(
                         f"{self._where(event)}: GTID {domain}-{server}-{number} came after {gtids}: the sequence "
                         f"numbers of a domain must grow. SET GLOBAL gtid_strict_mode = ON on the source, and create "
-                        f"the changefeed anew after this position"
+                        f"the changefeed again after this position"
                     )
                 gtids.add(domain, server, number)
             elif kind == e.GTID:

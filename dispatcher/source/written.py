@@ -1,8 +1,8 @@
 """What servers write into a statement themselves: in UTF-8, whatever the character set of its session is.
 
-They write some statements anew before they log them, and the event does not say so; their own replicas read these parts
-in the session's character set, and make tables, views and routines of other names. Measured on MySQL 8.0 and 9.7 and on
-MariaDB 10.11 and 11.8 (tests/data/binlogs/*-sessions). Pure.
+They write some statements again before they log them, and the event does not say so; their own replicas read these
+parts in the session's character set, and make tables, views and routines of other names. Measured on MySQL 8.0 and 9.7
+and on MariaDB 10.11 and 11.8 (tests/data/binlogs/*-sessions). Pure.
 """
 
 from __future__ import annotations

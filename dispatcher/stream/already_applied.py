@@ -50,7 +50,7 @@ class AlreadyApplied:
                 groups.setdefault(target.position, _Group(flavour, target.position)).targets.append(target)
         self.groups = list(groups.values())
         if not by_gtid and self.groups:
-            # A stream may begin inside a transaction, behind a CREATE TABLE ... SELECT: then no beginning is seen.
+            # A stream may begin inside a transaction, after a CREATE TABLE ... SELECT: then no beginning is seen.
             self._compare(1)
 
     def add(self, target: Target, position: Position) -> None:
@@ -75,11 +75,11 @@ class AlreadyApplied:
         self._compare(1)
 
     def finished(self) -> None:
-        """The same, where the tracker's position is behind the transaction already."""
+        """The same, where the tracker's position is after the transaction already."""
         self._compare(0)
 
     def end(self) -> None:
-        """The transaction has ended, and the tracker's position is behind it."""
+        """The transaction has ended, and the tracker's position is after it."""
         for group in list(self.groups):
             covered = group.covered
             group.cover(False)
@@ -88,7 +88,7 @@ class AlreadyApplied:
                 self._forget(group)
 
     def _compare(self, least: int) -> None:
-        """Without GTIDs, those have applied it that are `least` bytes behind the tracker's position."""
+        """Without GTIDs, those have applied it that are `least` bytes after the tracker's position."""
         if self._by_gtid and self._tracker.has_gtid:
             for group in self.groups:
                 group.cover(self._tracker.is_in(group.reached))

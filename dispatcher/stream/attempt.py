@@ -259,9 +259,9 @@ class StreamAttempt:
         # Rows that follow the DDL in its own transaction are before no position: dispatchers get them after a PASS
         # like any others, from before the transaction on. Only the schema dispatcher, which has no rows, is past it.
         rows_follow = router.rows_follow
-        behind = router.position_behind_ddl()
-        begin = router.position if rows_follow else behind
-        barrier = StreamBarrier(self._spec, self._token, ddl, behind, begin, statement, self._kept)
+        after = router.position_after_ddl()
+        begin = router.position if rows_follow else after
+        barrier = StreamBarrier(self._spec, self._token, ddl, after, begin, statement, self._kept)
         blocked = barrier.block(target for target in router.targets() if not target.covered)
         if blocked == {SCHEMA_DISPATCHER} and barrier.only_creates and self._write(barrier, router.position, {}):
             # Nobody waits for it, as the sink has confirmed: there is nothing for a maintainer to decide.

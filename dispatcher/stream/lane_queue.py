@@ -79,7 +79,7 @@ class LaneQueue:
         return positions
 
     def connect(self, tied: Collection[str], check: Check, description: bytes) -> None:
-        """Collects anew, with these dispatchers tied by foreign keys, and asks `check` about the source's table maps.
+        """Collects again, with these dispatchers tied by foreign keys, and asks `check` about the source's table maps.
         Nothing is pending."""
         self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied), check)
         self.intake.connect(self._coalescer)

@@ -132,7 +132,7 @@ class Lanes:
         self._read_columns(self._some() | {key})
 
     def _some(self) -> set[str]:
-        """Of those not known yet: a stream may have thousands, and begins anew with each that is created."""
+        """Of those not known yet: a stream may have thousands, and begins again with each that is created."""
         assert self._shapes is not None
         keys = {key for queue in self._all for key in queue.targets} - {SCHEMA_DISPATCHER}
         return set(sorted(keys - self._shapes.known)[:_AT_ONCE])

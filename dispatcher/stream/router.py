@@ -140,7 +140,7 @@ class Router:
     def route(self, events: Sequence[Event], at: int, transactions: int, size: int) -> int:
         """Routes events from index `at`; returns the index of the first that is left.
         Returns early when `transactions` source transactions have ended, or rows events of `size` bytes were added;
-        with `ddl` set behind a DDL that is to be decided over, which `end_ddl` ends; with `description` set, which
+        with `ddl` set after a DDL that is to be decided over, which `end_ddl` ends; with `description` set, which
         `accept_description` ends. Raises UnsupportedEvent, BinlogCorrupt, HistoryDiverged; SinkRefused from a lane's
         coalescer; RolledBack where rows that were added do not hold.
         """
@@ -259,7 +259,7 @@ class Router:
         """This dispatcher has reached `position`, which the stream has not."""
         self._ahead.add(self._targets[key], position)
 
-    def position_behind_ddl(self) -> Position:
+    def position_after_ddl(self) -> Position:
         """Where the DDL ends that `route` has returned for."""
         assert self._statement is not None
         statement, before = self._statement, self.tracker.position()
@@ -387,7 +387,7 @@ class Router:
             )
         self._statement = statement
         ddl.gtid = statement.gtid if self.by_gtid else ""
-        ddl.position.CopyFrom(replace(self.position_behind_ddl(), gtid_set="").write())
+        ddl.position.CopyFrom(replace(self.position_after_ddl(), gtid_set="").write())
         self.ddl = ddl
 
     def _without_gtids(self, position: Position) -> Position:

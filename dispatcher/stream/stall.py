@@ -1,6 +1,6 @@
 """Warns of a sink that does not answer, and finds out why. It may be at work: that is no error. But nobody should wait
 for it in silence (a server whose disk is full, for one, waits for room, and says so in its error log only), and nobody
-should wait for what cannot come: a lane whose session is gone from the server ends, and is made anew.
+should wait for what cannot come: a lane whose session is gone from the server ends, and is made again.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Standing:
             self.run()
 
     def begin(self) -> None:
-        """Connections are made anew: what they count begins at 0."""
+        """Connections are made again: what they count begins at 0."""
         self._report = None
         self._before = (self._before[0] + self._counts[0], self._before[1] + self._counts[1])
         self._counts = (0, 0)

@@ -17,7 +17,7 @@ from hedgerow.dispatcher.source.charsets import UNKNOWN, decode
 from hedgerow.dispatcher.source.statements import Statement
 from hedgerow.dispatcher.spec import Spec
 
-# Behind comments; what comes behind it, classification has read.
+# After comments; what comes after it, classification has read.
 _DROP: Final = re.compile(r"(?:\s|/\*.*?\*/|(?:#|--\s)[^\n]*\n)*DROP\s", re.IGNORECASE | re.DOTALL)
 _SHOWN: Final = 200  # characters of a statement in an error
 _VERSIONED: Final = (

@@ -1,7 +1,7 @@
 """The stream of one changefeed on one node: a thread that lives through connections, errors and retries.
 
 It owns what `StreamAttempt` opens, one attempt at a time, and always resumes from the progress rows that the lanes
-claim, so that whatever is retried is applied exactly once. An error that a retry may mend is retried for ever, visibly;
+claim, so that whatever is retried is applied exactly once. An error that a retry may fix is retried for ever, visibly;
 where one lane met it, the others go on without that lane until it is tried again, so it holds them up for no longer
 than its try. A dispatcher that is fenced, or that met an error that stops the changefeed, is broken and is not served
 again; the others go on.

@@ -3,7 +3,7 @@
 That is known only after they were read, collected with others, and perhaps sent. So the first reading of such a
 transaction ends the stream's connections, which rolls back what was not committed, and notes which dispatchers are to
 leave out which part; the second reading does. What is noted is for as long as the stream lives; a later one finds out
-anew.
+again.
 
 What a server logs and rolls back has changed a table without transactions, which keeps its rows, or has made a
 temporary table. Which of the rows were kept is not in the binlog: the tables' engines tell.

@@ -83,7 +83,7 @@ def changefeed_dict(feed: pb.Changefeed) -> dict[str, Any]:
         "source": spec.source,
         "sink": spec.sink,
         "filter": list(spec.filter),
-        "warnings": [{"found": each.found, "mend": each.mend} for each in spec.warnings],
+        "warnings": [{"found": each.found, "fix": each.fix} for each in spec.warnings],
         "start": spec.start,
         "start_position": _position_dict(spec.start_position),
         "options": {
@@ -249,7 +249,7 @@ def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = Non
             head.add_row("attempts", f"{shown['attempts']} failed{retry}")
     if rates is None:
         for warning in shown["warnings"]:
-            head.add_row("warning", Text(f"{warning['found']}\nmend: {warning['mend']}", style="yellow"))
+            head.add_row("warning", Text(f"{warning['found']}\nfix: {warning['fix']}", style="yellow"))
     parts: list[RenderableType] = [head]
     if shown["dispatchers"]:
         parts += [Text(), _dispatchers_table(shown["dispatchers"])]

@@ -15,7 +15,7 @@ def demo(flavour: str) -> int:
     """Replicate a live workload with three nodes, kill the owner, and compare source and sink.
 
     Starts etcd, two database servers and three nodes in a temporary directory and leaves nothing behind. Exits 0 only
-    if source and sink are equal in the end.
+    if source and sink are equal at the end.
     """
     from hedgerow.demo import run_demo
 

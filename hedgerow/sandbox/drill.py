@@ -1,6 +1,6 @@
 """A drill: a changefeed of its own under load, a fault, and the judgement whether anything was lost or doubled.
 
-The workload writes before, during and after the fault; in the end source and sink are compared row by row, the table
+The workload writes before, during and after the fault; at the end source and sink are compared row by row, the table
 without a key included. A report says in a line what was done, which epochs there were, and what the fence kept out.
 """
 
@@ -62,7 +62,7 @@ class Report:
 
 class Drill:
     """A context manager: inside, the changefeed `name` replicates schema `name` under load. Whatever the drill breaks
-    is mended when it ends, and the changefeed removed."""
+    is healed when it ends, and the changefeed removed."""
 
     def __init__(self, cluster: WiredCluster, name: str, *, rate: float = 120, seed: int = 1) -> None:
         self.cluster = cluster
@@ -210,7 +210,7 @@ class Drill:
         return {name: each - self._refused.get(name, Refusals()) for name, each in self.cluster.refusals().items()}
 
     def finish(self, seconds: float = 40.0) -> Report:
-        """Mends everything, ends the load, and compares when the sink has caught up."""
+        """Heals everything, ends the load, and compares when the sink has caught up."""
         self.cluster.heal()
         self.cluster.wait_for(self.name, seconds=40, state="normal")
         self.workload.stop()

@@ -1,4 +1,4 @@
-"""Which database servers can be started on this machine, and what mends it where one is missing."""
+"""Which database servers can be started on this machine, and what fixes it where one is missing."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Program(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Either a program, or the reason why there is none and the command that mends it."""
+    """Either a program, or the reason why there is none and the command that fixes it."""
 
     flavour: Flavour
     program: Program | None
     reason: str = ""
-    mend: str = ""
+    fix: str = ""
 
     @property
     def available(self) -> bool:
@@ -54,7 +54,7 @@ class Availability:
     def __str__(self) -> str:
         if self.program is not None:
             return f"{self.flavour} {self.program.version}"
-        return f"{self.flavour} is missing: {self.reason}; mend: {self.mend}"
+        return f"{self.flavour} is missing: {self.reason}; fix: {self.fix}"
 
 
 def flavour_available(flavour: Flavour) -> Availability:
@@ -62,12 +62,12 @@ def flavour_available(flavour: Flavour) -> Availability:
     if flavour == "mariadb":
         program: Program | None = mariadb.find()
         reason = "no mariadbd with mariadb-install-db on PATH or in /usr/sbin"
-        mend = "make setup (as root), or apt-get install mariadb-server-core"
+        fix = "make setup (as root), or apt-get install mariadb-server-core"
     else:
         program = mysql.find()
         reason = f"no MySQL tree in .mysql/root or ${mysql.ROOT_VARIABLE}, and no mysqld on PATH that is MySQL"
-        mend = "make mysql (as root)"
-    return Availability(flavour, program, *(("", "") if program else (reason, mend)))
+        fix = "make mysql (as root)"
+    return Availability(flavour, program, *(("", "") if program else (reason, fix)))
 
 
 def flavours_available() -> list[Availability]:
@@ -84,7 +84,7 @@ def programs(flavour: Flavour) -> list[Program]:
 
 
 def require(flavour: Flavour) -> Program:
-    """The program of a flavour. SandboxError with the mend when it is missing."""
+    """The program of a flavour. SandboxError with the fix when it is missing."""
     found = flavour_available(flavour)
     if found.program is None:
         raise SandboxError(str(found))

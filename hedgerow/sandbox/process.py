@@ -24,7 +24,7 @@ from hedgerow.sandbox import guard
 
 
 class SandboxError(HedgerowError):
-    """A local server cannot be started or used; the message says why and what mends it."""
+    """A local server cannot be started or used; the message says why and what fixes it."""
 
 
 class _Guard:

@@ -130,7 +130,7 @@ class Storm:
         how: How = self._random.choice(("cut", "stall"))
         cut(node, how)
         self.done[f"{what} {how}"] += 1
-        return _Fault(node, self._until(_LONG_SHARE), self._cluster.mend_wires)
+        return _Fault(node, self._until(_LONG_SHARE), self._cluster.heal_wires)
 
     def _member(self) -> int | None:
         if any(fault.node is None for fault in self._faults):

@@ -30,7 +30,7 @@ class _Wires:
 
 
 class WiredCluster(Cluster):
-    """`how` is "cut" (connections are reset) or "stall" (nothing arrives any more); `heal` mends everything."""
+    """`how` is "cut" (connections are reset) or "stall" (nothing arrives any more); `heal` fixes everything."""
 
     def __init__(self, flavour: Flavour, nodes: int = 3) -> None:
         super().__init__(flavour, nodes, etcd_members=3, settings={"lease_ttl": LEASE_SECONDS})
@@ -72,7 +72,7 @@ class WiredCluster(Cluster):
         return self.command("changefeed", "create", name, *uris, "--start", start, *options)
 
     def any_node(self) -> NodeProcess:
-        """One that no fault has touched, if there is any: one that was thawed may be about to begin anew."""
+        """One that no fault has touched, if there is any: one that was thawed may be about to begin again."""
         running = [node for node in self.nodes if node.process.running and node.name not in self._frozen]
         running.sort(key=lambda node: node.name in self._unwell)
         if not running:
@@ -128,8 +128,8 @@ class WiredCluster(Cluster):
         _break(self.source_proxy, how, node.process.pid)
 
     def heal(self) -> None:
-        """Mends every wire, thaws what is frozen, and starts what has ended. Returns when all nodes answer."""
-        self.mend_wires()
+        """Heals every wire, thaws what is frozen, and starts what has ended. Returns when all nodes answer."""
+        self.heal_wires()
         for node in self.nodes:
             if node.name in self._frozen:
                 self.thaw(node)
@@ -144,7 +144,7 @@ class WiredCluster(Cluster):
             node.process.wait_ready(node.answers, 30.0)
         self._unwell.clear()
 
-    def mend_wires(self) -> None:
+    def heal_wires(self) -> None:
         for node in self.nodes:
             wires = self._wires[node.name]
             for proxy in wires.etcd:

@@ -1,4 +1,4 @@
-"""The DDL barrier: when the schema dispatcher may execute a statement, and when the others may go on behind it.
+"""The DDL barrier: when the schema dispatcher may execute a statement, and when the others may go on after it.
 
 All streams meet the same DDL at the same position K (docs/architecture.md, "The DDL barrier"). The decisions follow
 from statuses and the sink alone, so a new maintainer comes to the same ones:

@@ -98,7 +98,7 @@ def _filter_can_be_updated(cluster: Cluster, workload: Workload) -> None:
     with pytest.raises(CommandFailed) as refused:
         cluster.command("changefeed", "update", "shop", "--filter", "no dot here")
     assert refused.value.exit_code == 2
-    # An excluded table is not kept up: here both sides begin anew before it is included again.
+    # An excluded table is not kept up: here both sides begin again before it is included again.
     workload.stop()
     workload_tables = [table for table in workload.tables if table != dropped]
     comparison = wait_until_equal(cluster.pair.source.root, cluster.pair.sink.root, tables=workload_tables, seconds=30)

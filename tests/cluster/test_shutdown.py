@@ -31,7 +31,7 @@ PATIENT_LEASE = 60
 
 @contextmanager
 def replicated(cluster: Cluster, *filters: str) -> Iterator[Workload]:
-    """A workload through a changefeed; in the end source and sink are equal."""
+    """A workload through a changefeed; at the end source and sink are equal."""
     source, sink = cluster.pair.source.root, cluster.pair.sink.root
     workload = Workload(source, rate=80, seed=9)
     workload.create_tables()

@@ -166,7 +166,7 @@ def test_an_update_of_the_filter_says_which_tables_begin_where(flavour: Flavour,
     (warning,) = updated["warnings"]
     assert warning["found"].startswith("app.back comes into the filter and begins where the changefeed is now (")
     assert f"{file}:{offset}" in warning["found"]
-    assert "load the table" in warning["mend"]
+    assert "load the table" in warning["fix"]
     run(sink, "INSERT INTO app.back VALUES (1)")
     cluster.command("changefeed", "resume", "app")
     run(source, "INSERT INTO app.back VALUES (2)")

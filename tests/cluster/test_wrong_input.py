@@ -145,7 +145,7 @@ def test_binlog_that_does_not_serve(
     refused = create(source=uri(server, "hedgerow_source"))
     assert refused.exit_code == 5
     assert variable in refused.message
-    assert "mend" in refused.message
+    assert "fix" in refused.message
 
 
 def test_missing_grant(create: Callable[..., Refused], cluster: Cluster, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ class Matrix:
 
     def _cut_short(self, cell: Cell, schema: str, victim: NodeProcess, statement: str, afterwards: str) -> None:
         sink = self.sink
-        begins = " ".join(statement.split()[:2])  # the server may have written the rest anew
+        begins = " ".join(statement.split()[:2])  # the server may have written the rest again
         if cell.step == "before started":
             with sink.locked("changefeed_uid = %s", self._uid):
                 ask(self.source, f"{statement}; {afterwards}")
@@ -200,7 +200,7 @@ class Matrix:
                 sink.wait(lambda: ask(sink.primary, done, self._uid) == ((0,),), "it is not done")
                 self._die(victim)
         self._meanwhile(cell, schema)
-        sink.mend()
+        sink.fix()
         self.cluster.nodes[self.cluster.nodes.index(victim)].start()
         sink.rejoin()
 

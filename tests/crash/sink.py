@@ -63,7 +63,7 @@ class ReplicatedSink:
         assert self.proxy is not None
         self.proxy.cut()
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Whoever is the primary answers."""
         assert self.proxy is not None
         port = self.proxy.port

@@ -1,7 +1,7 @@
 """Records the golden binlogs beside it: one small file for each server that can be started here, plain and compressed,
 and next to it (.txt) what the tracker makes of it. Read the difference before you commit it.
 
-usage: python -m tests.data.record_binlogs [plain] [compressed] [sessions]   record these anew (default: all)
+usage: python -m tests.data.record_binlogs [plain] [compressed] [sessions]   record these again (default: all)
        python -m tests.data.record_binlogs --retell                          only the .txt files, of what is recorded
 """
 

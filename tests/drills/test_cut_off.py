@@ -21,14 +21,14 @@ def test_cut_off_from_etcd(start_drill: StartDrill, judge: Judge) -> None:
         after = drill.feed()
         drill.did(f"{after['owner']} took over ({after['ownership_changes'][-1]['reason']})")
         assert '"event": "session-lost"' in owner.process.log.read_text()
-        drill.cluster.mend_wires()
+        drill.cluster.heal_wires()
 
         def new_ids() -> set[str]:
             listed = {each["id"] for each in drill.cluster.command("node", "list") if each["reachable"]}
             return {node for node in listed if node.startswith(owner.name)} - {before["owner"]}
 
         assert wait_until(lambda: len(new_ids()) == 1, 20.0, 0.2), new_ids()
-        drill.did(f"mended; the node came back as {new_ids().pop()}")
+        drill.did(f"healed; the node came back as {new_ids().pop()}")
         report = judge(drill.finish())
     assert report.epochs[1] > report.epochs[0]
 
@@ -65,7 +65,7 @@ def test_cut_off_from_sink(start_drill: StartDrill, judge: Judge) -> None:
             drill.cluster.command("changefeed", "move-dispatcher", drill.name, table, target.name)
         drill.wait_for_epoch_at_work(before["epoch"], tables=tables)
         drill.did(f"moved its {len(tables)} dispatchers to {target.name}, which applied")
-        drill.cluster.mend_wires()
+        drill.cluster.heal_wires()
         drill.did("what was held back arrived at the sink")
         drill.wait_for_epoch_at_work(before["epoch"])
         report = judge(drill.finish())

@@ -19,7 +19,7 @@ Fault = Literal["dead", "frozen"]
 @pytest.mark.parametrize("fault", ["dead", "frozen"])
 def test_pause_and_remove_while_the_owner_is(fault: Fault, start_drill: StartDrill, judge: Judge) -> None:
     """Two changefeeds of the same owner, one paused and one removed, at once. The removed one, created again under the
-    same name, begins anew: the tombstone is of the former one only."""
+    same name, begins again: the tombstone is of the former one only."""
     with start_drill(f"pause_while_{fault}") as paused, start_drill(f"remove_while_{fault}") as removed:
         cluster = paused.cluster
         owner = paused.owner_apart_from_coordinator()

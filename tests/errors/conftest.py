@@ -21,7 +21,7 @@ def cluster(flavour: Flavour) -> Iterator[Cluster]:
 
 @pytest.fixture
 def replication(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Replication]:
-    """Not created yet: a test chooses how. Its changefeed is removed in the end, which must always be possible."""
+    """Not created yet: a test chooses how. Its changefeed is removed at the end, which must always be possible."""
     made = Replication(cluster, re.sub(r"\W+", "_", request.node.name.removeprefix("test_")).lower())
     try:
         yield made

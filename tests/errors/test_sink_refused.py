@@ -1,4 +1,4 @@
-"""What the sink refuses for good: the changefeed fails, says what to mend, and resume goes on from there."""
+"""What the sink refuses for good: the changefeed fails, says what to fix, and resume goes on from there."""
 
 from __future__ import annotations
 

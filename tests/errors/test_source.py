@@ -169,7 +169,7 @@ def test_failover_to_a_diverged_one(replication: Replication, successor: Success
     replication.assert_equal()
     replication.run(successor.server, *[f"INSERT INTO keyed VALUES ({n}, 1, 'errant')" for n in range(5000, 5020)])
     replication.point(proxy, successor.server)
-    replication.wait_failed("HistoryDiverged", proxy.address, "lacks transactions", "copy the data anew")
+    replication.wait_failed("HistoryDiverged", proxy.address, "lacks transactions", "copy the data again")
 
 
 def test_failover_to_one_with_another_transaction_of_the_same_gtid(
@@ -189,7 +189,7 @@ def test_failover_to_one_with_another_transaction_of_the_same_gtid(
     )
     replication.run(successor.server, *[f"INSERT INTO keyless VALUES ({n}, 'errant')" for n in range(20)])
     replication.point(proxy, successor.server)
-    replication.wait_failed("HistoryDiverged", proxy.address, "another transaction", "copy the data anew")
+    replication.wait_failed("HistoryDiverged", proxy.address, "another transaction", "copy the data again")
 
 
 def test_the_address_leads_elsewhere_while_the_connection_lives(replication: Replication, successor: Successor) -> None:
@@ -229,7 +229,7 @@ def test_purged_position(replication: Replication) -> None:
     )
     assert poll(lambda: _purged(replication.source, file), 10)
     replication.resume()
-    replication.wait_failed("BinlogPurged", "purged", f"127.0.0.1:{replication.source.port}", "copy the data anew")
+    replication.wait_failed("BinlogPurged", "purged", f"127.0.0.1:{replication.source.port}", "copy the data again")
 
 
 def test_an_idle_source_may_purge_what_was_read(replication: Replication) -> None:
@@ -270,7 +270,7 @@ def test_reset_binlog(replication: Replication, flavour: Flavour, paused: bool, 
     replication.write(2)
     if paused:
         replication.resume()
-    replication.wait_failed("BinlogReset", "reset", f"127.0.0.1:{replication.source.port}", "copy the data anew")
+    replication.wait_failed("BinlogReset", "reset", f"127.0.0.1:{replication.source.port}", "copy the data again")
 
 
 def test_file_position_on_another_server(replication: Replication, flavour: Flavour, successor: Successor) -> None:

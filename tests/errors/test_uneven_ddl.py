@@ -49,4 +49,4 @@ def test_numbers_in_the_order_of_arrival_are_refused(replication: Replication) -
     replication.run(replication.source, "ALTER TABLE keyless DROP n", "INSERT INTO keyless VALUES (2, 'x')")
     replication.assert_equal()
     replication.run(replication.source, "ALTER TABLE keyless ADD n INT NOT NULL AUTO_INCREMENT PRIMARY KEY")
-    replication.wait_failed("DdlFailed", "column n", f"{replication.schema}.keyless", "no key", "copied anew")
+    replication.wait_failed("DdlFailed", "column n", f"{replication.schema}.keyless", "no key", "copied again")

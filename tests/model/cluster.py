@@ -281,7 +281,7 @@ class Cluster:
             node.finish_closing()
 
     def pending(self) -> str:
-        """What is not as it should be in the end; empty when everything is."""
+        """What is not as it should be at the end; empty when everything is."""
         for name, changefeed in self.etcd.changefeeds.items():
             if changefeed.status.state == pb.REMOVED:
                 return f"{name} is still being removed: {changefeed.ownership}"

@@ -61,7 +61,7 @@ class FenceMachine(RuleBasedStateMachine):
                 "thaw",
                 "thaw",
                 "cut_off",
-                "mend",
+                "fix",
                 "kill",
                 "lose_lease",
                 "fence_locally",
@@ -76,7 +76,7 @@ class FenceMachine(RuleBasedStateMachine):
         match what:
             case "freeze" | "thaw":
                 self.cluster.freeze(pick, frozen=what == "freeze")
-            case "cut_off" | "mend":
+            case "cut_off" | "fix":
                 self.cluster.cut_off(pick, cut_off=what == "cut_off")
             case "join":
                 self.cluster.join()

@@ -60,7 +60,7 @@ class Judge:
         self.promised[uid] = max(least_epoch, self.promised.get(uid, 0))
 
     def check(self, uid: str, epoch: int, key: str, after: int, until: int) -> None:
-        """Invariants 5 and 6: a writer of `epoch` applies what `key` has behind `after`, up to `until`."""
+        """Invariants 5 and 6: a writer of `epoch` applies what `key` has after `after`, up to `until`."""
         assert epoch >= self.promised[uid], f"{uid}: a commit at epoch {epoch}, below {self.promised[uid]}"
         for transaction in self.source.transactions(key, after, until):
             last = self.applied.get((uid, key), self.starts[uid])

@@ -31,5 +31,5 @@ class Source:
         return [offset for offset in range(after + 1, until + 1) if self.touches(key, offset)]
 
     def following(self, key: str, after: int) -> int | None:
-        """The first transaction of `key` behind `after`."""
+        """The first transaction of `key` after `after`."""
         return next((offset for offset in range(after + 1, self.end + 1) if self.touches(key, offset)), None)

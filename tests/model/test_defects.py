@@ -22,7 +22,7 @@ from tests.model.node import spec_of
 from tests.model.sink import Sink
 from tests.model.source import KEYS, Source, at
 
-# What the model says of it. Where a changefeed does not come to rest in the end, that is another matter.
+# What the model says of it. Where a changefeed does not come to rest at the end, that is another matter.
 SAYS = {
     Defect.EPOCH_WITHOUT_NODE: "obeys .* after",
     Defect.NO_TOMBSTONE: "obeys .* after closing",

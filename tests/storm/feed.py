@@ -67,7 +67,7 @@ class Feed:
 
     def reach_end(self, seconds: float) -> None:
         """Returns when all that is in the source's binlog is durable in the sink, as the checkpoint tells. The clock
-        starts anew whenever the checkpoint advances: a slow machine is not a fault. Raises Stopped."""
+        starts again whenever the checkpoint advances: a slow machine is not a fault. Raises Stopped."""
         self._marks += 1
         ask(self.cluster.pair.source, f"INSERT INTO {MARKS}.marks VALUES ({self._marks})")
         wanted = end_of_binlog(self.cluster.pair.source)

@@ -154,9 +154,9 @@ class ErrorDetail(_message.Message):
     def __init__(self, code: _Optional[str] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ...) -> None: ...
 
 class Problem(_message.Message):
-    __slots__ = ("found", "mend")
+    __slots__ = ("found", "fix")
     FOUND_FIELD_NUMBER: _ClassVar[int]
-    MEND_FIELD_NUMBER: _ClassVar[int]
+    FIX_FIELD_NUMBER: _ClassVar[int]
     found: str
-    mend: str
-    def __init__(self, found: _Optional[str] = ..., mend: _Optional[str] = ...) -> None: ...
+    fix: str
+    def __init__(self, found: _Optional[str] = ..., fix: _Optional[str] = ...) -> None: ...

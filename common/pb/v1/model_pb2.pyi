@@ -212,12 +212,12 @@ class Rules(_message.Message):
     def __init__(self, rules: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Warning(_message.Message):
-    __slots__ = ("found", "mend")
+    __slots__ = ("found", "fix")
     FOUND_FIELD_NUMBER: _ClassVar[int]
-    MEND_FIELD_NUMBER: _ClassVar[int]
+    FIX_FIELD_NUMBER: _ClassVar[int]
     found: str
-    mend: str
-    def __init__(self, found: _Optional[str] = ..., mend: _Optional[str] = ...) -> None: ...
+    fix: str
+    def __init__(self, found: _Optional[str] = ..., fix: _Optional[str] = ...) -> None: ...
 
 class ChangefeedSpec(_message.Message):
     __slots__ = ("name", "uid", "source", "sink", "filter", "start", "start_position", "flavour", "options", "created", "former_filters", "skips", "warnings")

@@ -51,7 +51,7 @@ class Transaction:
         return self._begun
 
     def send(self, batch: Batch) -> None:
-        """Send the guard of a batch, and its first rows behind it. Raises as `finish`."""
+        """Send the guard of a batch, and its first rows after it. Raises as `finish`."""
         self._progress.update(batch.progress)
         if batch.final and not self._begun:
             checks = list(self._updates(self._progress))

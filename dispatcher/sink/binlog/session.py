@@ -1,6 +1,6 @@
 """One connection to the sink, as a lane uses it: its settings, and events for the server to apply.
 
-It is not in autocommit mode: whatever fails, and whatever was sent behind it, only COMMIT commits. So rows may be sent
+It is not in autocommit mode: whatever fails, and whatever was sent after it, only COMMIT commits. So rows may be sent
 before the statement that guards them is answered. One thread at a time uses a SinkSession; its KillSwitch ends it from
 any other.
 
@@ -94,7 +94,7 @@ class SinkSession:
     def post(self, packet: str | bytes, judge: Judge) -> None:
         """Send statements joined by `;` and do not wait: `judge` gets their results before any later answer is used.
 
-        Only what is short behind what is short: a server that works for long would not take what follows, and that
+        Only what is short after what is short: a server that works for long would not take what follows, and that
         counts as a dead peer.
         """
         self._wire.query(packet.encode() if isinstance(packet, str) else packet)

@@ -1,6 +1,6 @@
 """XA transactions in the sink: rows stored at PREPARE, applied or dropped when the source has decided.
 
-Everything happens inside the lane's sink transaction, behind its fence and progress. Only one stored statement is in
+Everything happens inside the lane's sink transaction, after its fence and progress. Only one stored statement is in
 memory at a time, whatever the size of the XA transaction.
 """
 

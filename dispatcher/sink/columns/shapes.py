@@ -65,7 +65,7 @@ class Shapes:
         self._checked = {each for each in self._checked if each[0] not in tables}
 
     def forbid(self, dispatcher: str, found: Sequence[Difference]) -> None:
-        """Its table's next rows are refused, unless it is read anew. Raises SinkRefused where it had rows already."""
+        """Its table's next rows are refused, unless it is read again. Raises SinkRefused where it had rows already."""
         if dispatcher in self._served:
             refuse(TableName(*dispatcher.split(".", 1)), found)
         self._forbidden[dispatcher] = found
@@ -118,12 +118,12 @@ def refuse(name: TableName, found: Sequence[Difference]) -> None:
     more = f"; and {len(found) - _SHOWN} more" if found[_SHOWN:] else ""
     changes = [f"MODIFY COLUMN {quoted(one.column.name)} {one.wanted}" for one in found if one.column and one.wanted]
     if len(changes) == len(found):
-        mend = f"ALTER TABLE {name.quoted} {', '.join(changes)}; in the sink (with the rest of their definitions)"
+        fix = f"ALTER TABLE {name.quoted} {', '.join(changes)}; in the sink (with the rest of their definitions)"
     else:
-        mend = f"ALTER TABLE {name.quoted} in the sink until both SHOW CREATE TABLE agree"
+        fix = f"ALTER TABLE {name.quoted} in the sink until both SHOW CREATE TABLE agree"
     raise SinkRefused(
         f"table {name.key} in the sink cannot take the source's rows as they are, values would be changed without an "
-        f"error: {shown}{more}. Give it the source's columns: {mend}; bring rows in line that it has already, "
+        f"error: {shown}{more}. Give it the source's columns: {fix}; bring rows in line that it has already, "
         "then resume"
     )
 

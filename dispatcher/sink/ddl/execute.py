@@ -9,9 +9,9 @@ A successor that finds `started` first gets the lock, and so knows that nobody e
 session, if it is still that one. Then it looks for evidence (dispatcher.sink.ddl.recovery): executed is what only this
 statement can have done, never what merely looks different. A statement of which nothing can be known stops the
 changefeed (DdlUncertain) until the user has said which: `done`, or `refused`. A statement that the server refused is
-`refused`, in a fenced transaction, before anybody hears of it, and begins anew: what the user changes meanwhile is none
-of its effects. A statement that left a table in an engine without transactions is `executed`, and not `done` before the
-user has changed that.
+`refused`, in a fenced transaction, before anybody hears of it, and begins again: what the user changes meanwhile is
+none of its effects. A statement that left a table in an engine without transactions is `executed`, and not `done`
+before the user has changed that.
 
 Blocking: call it from a thread. The caller has claimed the schema dispatcher.
 """
@@ -341,10 +341,10 @@ class _Execution:
         if found:
             self._write_outcome(sinkjournal.EXECUTED)
             tables = ", ".join(f"{name.key} has ENGINE={engine}" for name, engine in found)
-            mend = " ".join(f"ALTER TABLE {name.quoted} ENGINE=InnoDB;" for name, _ in found)
+            fix = " ".join(f"ALTER TABLE {name.quoted} ENGINE=InnoDB;" for name, _ in found)
             raise DdlFailed(
                 f"sink {self._uri.address} has executed a DDL statement of the source, and now {tables}, which has no "
-                f"transactions: rows and position could not be committed together. {mend} there, then resume; the "
+                f"transactions: rows and position could not be committed together. {fix} there, then resume; the "
                 f"statement is not executed again: {_start(self._ddl.statement)}"
             )
 

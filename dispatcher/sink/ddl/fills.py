@@ -46,7 +46,7 @@ def check_fills(cursor: Cursor, ddl: pb.Ddl) -> None:
 
 def _copy_anew(table: TableName) -> str:
     return (
-        f"The table has to be copied anew: leave it out of this changefeed (hedgerow changefeed update, with "
+        f"The table has to be copied again: leave it out of this changefeed (hedgerow changefeed update, with "
         f"--filter '!{table.quoted}' as the last rule), drop it in the sink, load it there from a dump of the source, "
         "and create a changefeed of its own for it that starts at the dump's position"
     )

@@ -36,14 +36,14 @@ async def test_that_the_filter_could_not_be_checked_is_shown_until_it_could(
 
 
 @pytest.mark.parametrize(
-    ("what", "kind", "mend"),
+    ("what", "kind", "fix"),
     [
         ("source", SourceUnavailable, "GRANT SELECT ON *.* TO poor in the source"),
         ("sink", SinkRefused, "ON hedgerow.* TO poor in the sink"),
     ],
 )
-async def test_a_missing_grant_is_told_with_the_mend_of_its_server(
-    bench: Bench, what: What, kind: type[HedgerowError], mend: str
+async def test_a_missing_grant_is_told_with_the_fix_of_its_server(
+    bench: Bench, what: What, kind: type[HedgerowError], fix: str
 ) -> None:
     run, server = (bench.source, bench.pair.source) if what == "source" else (bench.sink, bench.pair.sink)
     run("CREATE USER poor@'%'")
@@ -58,4 +58,4 @@ async def test_a_missing_grant_is_told_with_the_mend_of_its_server(
     finally:
         run("DROP USER poor@'%', poor@localhost")
     assert str(caught.value).startswith(f"{what} 127.0.0.1:{server.port} refuses a statement of poor (1142: ")
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)

@@ -32,7 +32,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 class Load:
-    """A peer that calls all the time with one stub, and a user that connects anew for each call."""
+    """A peer that calls all the time with one stub, and a user that connects again for each call."""
 
     def __init__(self, house: House) -> None:
         self.done: Counter[str] = Counter()

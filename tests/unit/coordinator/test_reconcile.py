@@ -90,7 +90,7 @@ def test_several_orphans_are_spread() -> None:
     assert targets == ["a", "b", "a", "b"]
 
 
-def test_an_error_that_a_retry_mends_waits_then_starts_anew_under_a_new_epoch() -> None:
+def test_an_error_that_a_retry_fixes_waits_then_starts_again_under_a_new_epoch() -> None:
     shop = changefeed()
     nodes = [node("a", [maintainer(shop, mpb.ERRED, error=RETRIABLE)])]
     (warning,) = reconcile(world([shop], nodes))
@@ -158,7 +158,7 @@ def test_an_error_that_dispatchers_retry_is_only_shown() -> None:
 
 
 @pytest.mark.parametrize("phase", [mpb.ERRED, mpb.MAINTAINING, mpb.BOOTSTRAPPING])
-def test_an_error_that_no_retry_mends_fails_it_and_the_stop_is_fenced(phase: mpb.MaintainerPhase) -> None:
+def test_an_error_that_no_retry_fixes_fails_it_and_the_stop_is_fenced(phase: mpb.MaintainerPhase) -> None:
     shop = changefeed()
     (failed,) = reconcile(world([shop], [node("a", [maintainer(shop, phase, error=FATAL)]), node("b")]))
     assert failed == SetFailed("shop", "a", FATAL)

@@ -26,7 +26,7 @@ class Admin(admin_pb2_grpc.AdminServicer):
 
     async def CreateChangefeed(self, request: pb.CreateChangefeedRequest, context: Any) -> pb.Changefeed:
         if request.name == "many":
-            raise errors.PreflightFailed([errors.Problem(f"column ü{n} differs " * 5, "mend it") for n in range(500)])
+            raise errors.PreflightFailed([errors.Problem(f"column ü{n} differs " * 5, "fix it") for n in range(500)])
         raise errors.PreflightFailed(PROBLEMS)
 
     async def Watch(self, request: pb.ChangefeedRequest, context: Any) -> AsyncIterator[pb.Changefeed]:

@@ -62,5 +62,5 @@ def setting(server: Server, name: str, value: str) -> Iterator[None]:
             cursor.execute(f"SET GLOBAL {name} = %s", (before,))
 
 
-def mend(server: Server, problem: Problem) -> None:
-    run(server, problem.mend.split(";")[0])
+def fix(server: Server, problem: Problem) -> None:
+    run(server, problem.fix.split(";")[0])

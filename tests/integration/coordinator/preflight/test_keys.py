@@ -73,7 +73,7 @@ def test_keys_that_differ(server_pair: ServerPair, image: str) -> None:
         # Why it is refused: MariaDB has changed other rows, without an error.
         assert ("shop.other" in unequal - stopped.keys()) is is_mariadb
     for problem in found:
-        run(sink, problem.mend.partition(";")[0])
+        run(sink, problem.fix.partition(";")[0])
     with setting(source, "binlog_row_image", image):
         assert _problems(feed) == []
     for key in stopped:  # what preflight prints also makes the rows found

@@ -1,6 +1,6 @@
-"""Preflight on real servers of both flavours: each thing that can be wrong is found, with the statement that mends it.
+"""Preflight on real servers of both flavours: each thing that can be wrong is found, with the statement that fixes it.
 
-Where a mend is a statement, the test executes it and the problem is gone.
+Where a fix is a statement, the test executes it and the problem is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hedgerow.sandbox.flavours import FLAVOURS, flavour_available
 from hedgerow.sandbox.ports import free_port
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.conftest import StartPair
-from tests.integration.coordinator.preflight.checks import check, load, mend, only, problems, run, setting
+from tests.integration.coordinator.preflight.checks import check, fix, load, only, problems, run, setting
 
 
 def test_a_good_pair_passes(server_pair: ServerPair) -> None:
@@ -48,7 +48,7 @@ def test_a_source_that_does_not_log_what_it_replicates(start_pair: StartPair, fl
         run(pair.source, "SET GLOBAL gtid_slave_pos = '7-7-7'")
     problem = only(problems(pair))
     assert "_updates is OFF" in problem.found
-    assert "_updates = ON" in problem.mend
+    assert "_updates = ON" in problem.fix
     if flavour == "mysql":
         run(pair.source, "STOP REPLICA")
         check(pair)
@@ -85,7 +85,7 @@ def test_a_sink_that_cannot_log_rows(server_pair: ServerPair) -> None:
     with setting(server_pair.sink, "binlog_format", "STATEMENT"):
         problem = only(problems(server_pair))
     assert "binlog_format is STATEMENT" in problem.found
-    assert "SET GLOBAL binlog_format = 'ROW';" in problem.mend
+    assert "SET GLOBAL binlog_format = 'ROW';" in problem.fix
 
 
 def test_views_triggers_and_routines_are_warned_of(server_pair: ServerPair) -> None:
@@ -98,9 +98,9 @@ def test_views_triggers_and_routines_are_warned_of(server_pair: ServerPair) -> N
     run(sink, f"REVOKE {wanted} ON *.* FROM {user}")
     with setting(sink, "log_bin_trust_function_creators", "OFF"):
         definers, creators = check(server_pair).warnings
-    assert definers.mend == f"GRANT {wanted} ON *.* TO {user};"
+    assert definers.fix == f"GRANT {wanted} ON *.* TO {user};"
     assert "1419" in creators.found
-    run(sink, definers.mend)
+    run(sink, definers.fix)
     assert check(server_pair).warnings == ()
 
 
@@ -117,7 +117,7 @@ def test_bad_starts(server_pair: ServerPair, start: str, found: str) -> None:
     load(server_pair)
     problem = only(problems(server_pair, start=start))
     assert found in problem.found
-    assert "--start now" in problem.mend
+    assert "--start now" in problem.fix
 
 
 def test_binlog_format_and_sink_settings(server_pair: ServerPair) -> None:
@@ -125,19 +125,19 @@ def test_binlog_format_and_sink_settings(server_pair: ServerPair) -> None:
     with setting(server_pair.source, "binlog_format", "STATEMENT"):
         problem = only(problems(server_pair))
         assert "binlog_format is STATEMENT" in problem.found
-        mend(server_pair.source, problem)
+        fix(server_pair.source, problem)
         check(server_pair)
     with setting(
         server_pair.sink, "slave_exec_mode" if server_pair.flavour == "mariadb" else "replica_exec_mode", "IDEMPOTENT"
     ):
         problem = only(problems(server_pair))
         assert "exec_mode is IDEMPOTENT" in problem.found
-        mend(server_pair.sink, problem)
+        fix(server_pair.sink, problem)
         check(server_pair)
     with setting(server_pair.sink, "read_only", "ON"):
         problem = only(problems(server_pair))
         assert "read_only is ON" in problem.found
-        mend(server_pair.sink, problem)
+        fix(server_pair.sink, problem)
         check(server_pair)
 
 
@@ -157,7 +157,7 @@ def test_missing_grants(server_pair: ServerPair) -> None:
     assert "lacks INSERT, CREATE, DROP, ALTER, INDEX, REFERENCES on schema shop" in text
     assert len(found) == 5
     for problem in found:
-        mend(server_pair.source if problem.found.startswith("on the source") else server_pair.sink, problem)
+        fix(server_pair.source if problem.found.startswith("on the source") else server_pair.sink, problem)
     check(server_pair, source=source, sink=sink)
     for server in (server_pair.source, server_pair.sink):
         run(server, "DROP USER 'bare'@'127.0.0.1'")
@@ -205,7 +205,7 @@ def test_settings_that_need_a_restart(start_pair: StartPair, flavour: str) -> No
     load(pair)
     problem = only(problems(pair))
     assert "log_bin is OFF" in problem.found
-    assert "log_bin = binlog" in problem.mend
+    assert "log_bin = binlog" in problem.fix
     pair.source.options = {"binlog_ignore_db": "other", "binlog_row_image": "NOBLOB"}
     pair.source.restart()
     assert "binlog_ignore_db is other" in only(problems(pair)).found

@@ -1,4 +1,4 @@
-"""Preflight of tables, on real servers of both flavours: what is missing or differs is found, with what mends it."""
+"""Preflight of tables, on real servers of both flavours: what is missing or differs is found, with what fixes it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_missing_tables_matter_only_now(server_pair: ServerPair, start: str) -> 
     if start == "now":
         problem = only(problems(server_pair))
         assert "lacks 3 tables: shop.child, shop.parent, shop.wide" in problem.found
-        assert "mysqldump --no-data shop child parent wide" in problem.mend
+        assert "mysqldump --no-data shop child parent wide" in problem.fix
     else:
         assert "lacks 3 tables" in check(server_pair, start=start).warnings[0].found
 
@@ -55,7 +55,7 @@ def test_incompatible_tables(server_pair: ServerPair, change: str, found: str) -
     problem = only(problems(server_pair))
     assert "shop.wide" in problem.found
     assert found in problem.found
-    assert "ALTER TABLE `shop`.`wide`" in problem.mend
+    assert "ALTER TABLE `shop`.`wide`" in problem.fix
     assert check(server_pair, "shop.*", "!shop.wide").warnings == ()
 
 
@@ -73,7 +73,7 @@ def test_cascades_must_be_alike(server_pair: ServerPair) -> None:
     run(server_pair.sink, "ALTER TABLE shop.child DROP FOREIGN KEY tie")
     missing = only(problems(server_pair))
     assert "foreign key tie of shop.child to shop.parent" in missing.found
-    assert "ON DELETE CASCADE; on the sink" in missing.mend
+    assert "ON DELETE CASCADE; on the sink" in missing.fix
     run(
         server_pair.sink,
         "ALTER TABLE shop.child ADD CONSTRAINT tie FOREIGN KEY (parent) REFERENCES shop.parent (id) ON DELETE SET NULL",
@@ -100,7 +100,7 @@ def test_a_table_that_another_changefeed_replicates(server_pair: ServerPair, sta
         preflight(*uris, TableFilter.parse(["shop.*"]), start, "second", {"theirs": "first"})
     preflight(*uris, TableFilter.parse(["shop.*"]), start, "first", {"theirs": "first"})  # itself, updated
     check(server_pair, "shop.parent", start=start)
-    statement = found.mend.partition("DELETE")[2].partition(";")[0]
+    statement = found.fix.partition("DELETE")[2].partition(";")[0]
     run(server_pair.sink, f"DELETE{statement}")
     check(server_pair, start=start)
 
@@ -121,7 +121,7 @@ def test_tables_that_the_source_does_not_show(server_pair: ServerPair, tmp_path:
     for rules, level in ((("shop.wi*",), "`shop`.*"), (("*.wide",), "*.*"), (("s?op.*",), "*.*")):
         problem = only(problems(server_pair, *rules, start="earliest", source=source))
         assert "lacks SELECT" in problem.found
-        assert problem.mend == f"GRANT SELECT ON {level} TO 'some'@'127.0.0.1';"
+        assert problem.fix == f"GRANT SELECT ON {level} TO 'some'@'127.0.0.1';"
     run(server_pair.source, "GRANT SELECT ON `shop`.* TO 'some'@'127.0.0.1';")
     check(server_pair, "shop.*", "!other.*", source=source)
     run(server_pair.source, "DROP USER 'some'@'127.0.0.1'")

@@ -24,4 +24,4 @@ def test_mariadb_10_5_is_refused() -> None:
         preflight(ServerUri.parse(pair.source_uri), ServerUri.parse(pair.sink_uri), TableFilter.parse([]), "earliest")
     found = [problem.found.partition(" is ")[2] for problem in refused.value.problems]
     assert found == [f"MariaDB {old.version}, which is too old"] * 2
-    assert {problem.mend for problem in refused.value.problems} == {"upgrade it to 10.6 or later"}
+    assert {problem.fix for problem in refused.value.problems} == {"upgrade it to 10.6 or later"}

@@ -31,4 +31,4 @@ def test_overlaps(rules: list[str], other: pb.ChangefeedSpec, refused: bool) -> 
     assert len(problems) == refused
     if refused:
         assert "changefeed old" in problems[0].found
-        assert "remove changefeed old first" in problems[0].mend
+        assert "remove changefeed old first" in problems[0].fix

@@ -78,7 +78,7 @@ def test_source_settings(variables: dict[str, str], word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "variables", "mend"),
+    ("flavour", "variables", "fix"),
     [
         ("mysql", {"super_read_only": "ON"}, "SET GLOBAL super_read_only = OFF;"),
         ("mysql", {"replica_exec_mode": "IDEMPOTENT"}, "SET GLOBAL replica_exec_mode = STRICT;"),
@@ -86,10 +86,10 @@ def test_source_settings(variables: dict[str, str], word: str) -> None:
         ("mariadb", {"slave_run_triggers_for_rbr": "YES"}, "SET GLOBAL slave_run_triggers_for_rbr = NO;"),
     ],
 )
-def test_sink_settings(flavour: Flavour, variables: dict[str, str], mend: str) -> None:
+def test_sink_settings(flavour: Flavour, variables: dict[str, str], fix: str) -> None:
     version = (8, 4, 0) if flavour == "mysql" else (10, 11, 0)
     (problem,) = sink_problems(facts(flavour, version, variables=variables), [])
-    assert problem.mend == mend
+    assert problem.fix == fix
 
 
 def test_read_only_stops_those_who_may_not_bypass_it() -> None:
@@ -143,14 +143,14 @@ def test_names_with_a_dot(name: TableName) -> None:
     both = Tables({name: Table(name, "BASE TABLE", "InnoDB")}, {name: ()}, ())
     (dotted,) = table_problems(facts(tables=both), facts(tables=both, identity="2"), EVERYTHING)
     assert name.quoted in dotted.found
-    assert f"--filter '!{name.quoted}'" in dotted.mend
+    assert f"--filter '!{name.quoted}'" in dotted.fix
     assert not TableFilter.parse(["*.*", f"!{name.quoted}"]).matches(*name)
 
 
-def test_mends_quote_wildcards_of_schema_names() -> None:
+def test_fixes_quote_wildcards_of_schema_names() -> None:
     none = parse_grants([])
-    mends = [problem.mend for problem in sink_problems(facts(grants=none), ["a_b"])]
-    assert any("ON `a\\_b`.* TO 'u'@'%';" in mend for mend in mends)
+    fixes = [problem.fix for problem in sink_problems(facts(grants=none), ["a_b"])]
+    assert any("ON `a\\_b`.* TO 'u'@'%';" in fix for fix in fixes)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_sink_whose_binlog_may_not_be_read_is_warned_of(flavour: Flavour, seco
     def warned(grants: str, log_bin: str = "ON") -> list[str]:
         account = parse_grants([f"GRANT {grants} ON *.* TO u"])
         found = sink_warnings(facts(flavour, (11, 4, 0), variables={"log_bin": log_bin}, grants=account))
-        return [problem.mend for problem in found if "DDL statement" in problem.found]
+        return [problem.fix for problem in found if "DDL statement" in problem.found]
 
     assert warned(most) == [f"GRANT REPLICATION SLAVE, {second} ON *.* TO 'u'@'%';"]
     assert warned(f"{most}, REPLICATION SLAVE") == [f"GRANT {second} ON *.* TO 'u'@'%';"]

@@ -306,7 +306,7 @@ async def test_a_heartbeat_may_tell_only_what_has_changed(service: DispatchServi
     await settle()
     later = await owner.heartbeat(first.version, changes=True)
     assert [(one.dispatcher, one.generation) for one in later.gone] == [("a.b", 1)]
-    assert [one.dispatcher for one in later.dispatchers] == ["a.c"], "its stream was started anew"
+    assert [one.dispatcher for one in later.dispatchers] == ["a.c"], "its stream was started again"
     whole = await owner.heartbeat(first.version)
     assert (whole.changes, [one.dispatcher for one in whole.dispatchers]) == (False, ["a.c"])
 

@@ -75,7 +75,7 @@ def test_a_new_connection_proves_nothing_until_it_has_heard() -> None:
     lag = connected()
     idle(lag, 100.0)
     lag.look([Unapplied(1101.0, AT)], None, READ, READ, 101.5)
-    for now in (120.0, 121.0):  # the sink was lost, and the stream begins anew
+    for now in (120.0, 121.0):  # the sink was lost, and the stream begins again
         lag.connected(MYSQL, "1")
         lag.look([], None, AT, AT, now)
         assert lag.at(now) == Lag(now - 101.0)

@@ -140,7 +140,7 @@ def test_a_dispatcher_that_is_ahead_gets_only_what_it_has_not_applied(flavour: F
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_stream_that_begins_behind_a_ddl_in_its_transaction(flavour: Flavour) -> None:
-    """CREATE TABLE ... SELECT without GTIDs: the schema dispatcher ends behind the statement, before the rows."""
+    """CREATE TABLE ... SELECT without GTIDs: the schema dispatcher ends after the statement, before the rows."""
     setup = Setup(flavour, {"*": 0, "s.a": 1}, by_gtid=False)
     binlog = setup.binlog
     binlog.begin()
@@ -187,7 +187,7 @@ def test_it_stops_behind_a_ddl_and_goes_on_when_it_is_decided(flavour: Flavour) 
     assert router.ddl.default_schema == "s"
     assert (router.ddl.position.file, router.ddl.position.offset, router.ddl.position.gtid_set) == (FILE, end, "")
     assert router.position.gtid_set == setup.binlog.gtid_set(2)
-    assert router.position_behind_ddl().gtid_set == setup.binlog.gtid_set(3)
+    assert router.position_after_ddl().gtid_set == setup.binlog.gtid_set(3)
     router.end_ddl()
     assert router.position.gtid_set == setup.binlog.gtid_set(3)
     assert router.route(events, at, MANY, MANY) == len(events)
@@ -304,7 +304,7 @@ def test_rows_that_follow_a_ddl_in_its_transaction_are_routed_behind_it(flavour:
     at = router.route(events, 0, MANY, MANY)
     assert router.ddl is not None
     assert router.rows_follow
-    behind = router.position_behind_ddl()
+    behind = router.position_after_ddl()
     assert behind.gtid_set == (binlog.gtid_set(2) if by_gtid else "")
     assert (router.position.gtid_set, router.position.offset) == (before.gtid_set, before.offset)
     router.overtake("*", behind)

@@ -270,14 +270,14 @@ def test_a_cut_ends_the_connection_and_the_statement_happens_once(sink: Ddl) -> 
     assert sink.query("SELECT * FROM dd.a") == ((1, None),)
 
 
-def test_what_was_refused_and_mended_is_executed(sink: Ddl) -> None:
-    """The mend rebuilds the table: it looks as if the statement had changed it."""
+def test_what_was_refused_and_fixed_is_executed(sink: Ddl) -> None:
+    """The fix rebuilds the table: it looks as if the statement had changed it."""
     run(sink.pair.sink.connect(), "CREATE TABLE dd.a (id INT, y INT)", "INSERT INTO dd.a VALUES (1, 1), (1, 2)")
     sink.offset = 10
     for _ in range(2):
         with pytest.raises(DdlFailed, match="1062"):
             sink.execute("ALTER TABLE a ADD x INT DEFAULT 7, ADD UNIQUE (id)", touches="a")
-    run(sink.pair.sink.connect(), "DELETE FROM dd.a WHERE y = 2", "ALTER TABLE dd.a COMMENT = 'mended', FORCE")
+    run(sink.pair.sink.connect(), "DELETE FROM dd.a WHERE y = 2", "ALTER TABLE dd.a COMMENT = 'healed', FORCE")
     sink.execute("ALTER TABLE a ADD x INT DEFAULT 7, ADD UNIQUE (id)", touches="a")
     assert sink.query("SELECT * FROM dd.a") == ((1, 1, 7),)
     assert sink.progress() == {"*": 10}
@@ -293,7 +293,7 @@ def test_what_was_refused_and_is_done_by_hand_is_not_executed(sink: Ddl) -> None
     assert sink.progress() == {"*": 10}
 
 
-def test_a_table_without_transactions_stops_it_until_it_is_mended(sink: Ddl) -> None:
+def test_a_table_without_transactions_stops_it_until_it_is_fixed(sink: Ddl) -> None:
     sink.offset = 10
     for _ in range(2):
         with pytest.raises(DdlFailed, match=r"dd\.a has ENGINE=MyISAM.*ALTER TABLE `dd`\.`a` ENGINE=InnoDB"):

@@ -121,7 +121,7 @@ def test_transactions_of_several_tables_become_one_statement() -> None:
     assert batch.progress == dict.fromkeys("ab", Position(file="f", offset=1))
 
 
-def test_an_event_above_the_limit_is_refused_with_the_mend() -> None:
+def test_an_event_above_the_limit_is_refused_with_the_fix() -> None:
     coalescer = Coalescer(PACKET)
     with pytest.raises(SinkRefused, match=r"table d\.a .*max_allowed_packet of 1000 bytes.*SET GLOBAL"):
         coalescer.add("d.a", table_map(1, "a"), rows(1, 0, padding=800))
