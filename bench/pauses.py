@@ -53,6 +53,13 @@ def measure(samples: Sequence[Sample], begun: float, epoch: int) -> Interruption
     )
 
 
+def pauses(samples: Sequence[Sample], since: float, until: float) -> tuple[float, ...]:
+    """Of each table, the longest time between two advances that reaches into the time from `since` to `until`; a table
+    that does not advance any more is paused until then."""
+    tables = range(len(samples[0].applied))
+    return tuple(_longest(_advances(samples, table) or [samples[0].at], since, until) for table in tables)
+
+
 def _advances(samples: Sequence[Sample], table: int) -> list[float]:
     return [after.at for before, after in pairwise(samples) if after.applied[table] > before.applied[table]]
 
