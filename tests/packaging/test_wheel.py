@@ -13,19 +13,6 @@ import venv
 import zipfile
 from pathlib import Path
 
-import pytest
-
-CHECKOUT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
-    subprocess.run(build, cwd=CHECKOUT, check=True, capture_output=True, text=True)
-    (built,) = out.glob("hedgerow-*.whl")
-    return built
-
 
 def test_the_wheel_holds_one_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
