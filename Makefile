@@ -5,8 +5,8 @@ ARGS ?=
 PROCESSES ?= auto
 NAMES ?=
 
-.PHONY: help setup demo playground test fuzz storm versions crash-matrix bench bench-failover bench-ddl bench-idle \
-  check stubs mysql servers clean
+.PHONY: help setup demo playground test fuzz storm versions crash-matrix bench bench-failover bench-ddl bench-idle rolling \
+  check stubs mysql servers dist image lock deploy-tools deploy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: setup ## speed next to the servers' own replication (docs/performance.md)
 bench-failover: setup ## pauses when owners are killed, frozen, moved; ARGS='--quick' or '--flavour mysql'
 	.venv/bin/python -m bench.failover $(ARGS)
 
+rolling: setup ## a rolling update, with processes for pods: each table's longest pause; ARGS='--rounds 1 --flavour mysql'
+	.venv/bin/python -m bench.rolling $(ARGS)
+
 bench-ddl: setup ## how fast tables are created while replicating; ARGS='--tables 250 --flavour mysql'
 	.venv/bin/python -m bench.ddl $(ARGS)
 
@@ -65,6 +68,21 @@ mysql: ## a MySQL server in .mysql/root, from Debian's archive (as root)
 
 servers: ## other versions of the servers in .servers; NAMES='mariadb-11.8 ...' for some
 	scripts/servers.sh $(NAMES)
+
+dist: setup ## wheel and sdist in dist/, and the SBOM (make deploy-tools)
+	scripts/dist.sh
+
+image: deploy-tools ## build the image and start it, where there is a builder; BASE=..., IMAGE=...
+	scripts/image.sh
+
+lock: deploy-tools ## pin what the image installs, by hash; ARGS=--upgrade for newer versions
+	scripts/lock.sh $(ARGS)
+
+deploy-tools: setup ## what dist, image, lock and deploy-check need beside setup, in .venv
+	@scripts/deploy_tools.sh
+
+deploy-check: deploy-tools ## manifests, unit, compose and Containerfile against schemas and linters; says what was not checked
+	@scripts/deploy_check.sh
 
 clean: ## remove what the others made, except .mysql and .servers
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
