@@ -26,6 +26,6 @@ if has docker && docker compose version >/dev/null 2>&1; then
 else
   skip "compose file by docker compose: not here"
 fi
-skip "PodMonitor and Certificate: the schemas of foreign kinds are not at hand"
+skip "PodMonitor, Certificate and Issuer: the schemas of foreign kinds are not at hand"
 echo -e "deploy-check:$report"
 [ -z "$failed" ]

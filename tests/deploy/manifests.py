@@ -76,12 +76,12 @@ def pod_templates(manifests: tuple[Manifest, ...]) -> Iterator[tuple[str, Manife
 
 
 def environment(manifests: tuple[Manifest, ...], template: Manifest) -> dict[str, str]:
-    """Of the first container, as the kubelet makes it for a pod hedgerow-0 of the namespace prod."""
+    """Of the first container, as the kubelet makes it for a pod hedgerow-0 of the namespace hedgerow."""
     container = template["spec"]["containers"][0]
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
         found.update(named(manifests, "ConfigMap", source["configMapRef"]["name"])["data"])
-    fields = {"metadata.name": "hedgerow-0", "metadata.namespace": "prod"}
+    fields = {"metadata.name": "hedgerow-0", "metadata.namespace": "hedgerow"}
     for variable in container.get("env", []):
         value = variable.get("value") or fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
         for name, known in found.items():

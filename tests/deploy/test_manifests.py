@@ -11,7 +11,7 @@ import pytest
 
 from hedgerow import node, probes
 from hedgerow.cli.changefeed import _read_file
-from hedgerow.common.config import NodeConfig, split_address
+from hedgerow.common.config import ClientConfig, NodeConfig, split_address
 from tests.deploy.manifests import (
     COMPONENTS,
     OVERLAYS,
@@ -28,13 +28,15 @@ from tests.deploy.manifests import (
 
 OLDEST = "1.27"  # gRPC probes, and what else the base uses, are on by default from there on
 VERSIONS = (OLDEST, kubernetes_validate.latest_version())
-FOREIGN = {"monitoring.coreos.com/v1/PodMonitor", "cert-manager.io/v1/Certificate"}  # their schemas are not at hand
-# The ones that belong together, and each of the others alone.
-SETS: dict[str, tuple[str, ...]] = {name: (name,) for name in COMPONENTS if name != "etcd-tls-cert-manager"} | {
-    "none": (),
-    "etcd-tls-cert-manager": ("etcd-tls", "etcd-tls-cert-manager"),
-    "all": COMPONENTS,
+# Their schemas are not at hand.
+FOREIGN = {"monitoring.coreos.com/v1/PodMonitor", "cert-manager.io/v1/Certificate", "cert-manager.io/v1/Issuer"}
+# Each alone, with what it belongs to; and everything, which cannot be both secure and not.
+NEEDS = {"etcd-tls-cert-manager": ("etcd-tls",), "tls-cert-manager": ("tls",)}
+SETS: dict[str, tuple[str, ...]] = {name: (*NEEDS.get(name, ()), name) for name in COMPONENTS} | {
+    "all": tuple(name for name in COMPONENTS if name != "insecure"),
 }
+# With neither of these no node starts.
+SETS = {name: each if {"tls", "insecure"} & set(each) else ("insecure", *each) for name, each in SETS.items()}
 
 
 @pytest.fixture(params=[*(f"overlay {name}" for name in OVERLAYS), *(f"base with {name}" for name in sorted(SETS))])
@@ -50,7 +52,9 @@ def hedgerow_pods(built: tuple[Manifest, ...]) -> Manifest:
 
 def test_there_are_overlays_and_components() -> None:
     assert set(OVERLAYS) == {"trial", "production"}
-    assert {"etcd-trial", "etcd-tls", "etcd-tls-cert-manager", "monitoring", "network-policy"} <= set(COMPONENTS)
+    assert {"etcd-trial", "etcd-tls", "etcd-tls-cert-manager", "tls", "tls-cert-manager", "network-policy"} <= set(
+        COMPONENTS
+    )
 
 
 @pytest.mark.parametrize("kubernetes", VERSIONS)
@@ -127,7 +131,8 @@ def test_the_settings_are_the_nodes_own(built: tuple[Manifest, ...], monkeypatch
             monkeypatch.setenv(name, value)
     config = NodeConfig.load(None, {})
     assert config.name == "hedgerow-0"
-    assert config.advertise == "hedgerow-0.hedgerow-peers.prod.svc:7300"
+    assert config.advertise == "hedgerow-0.hedgerow-peers.hedgerow.svc:7300"
+    assert config.insecure != bool(config.tls_ca)
     container = hedgerow_pods(built)["spec"]["containers"][0]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert config.probes is not None
@@ -136,10 +141,44 @@ def test_the_settings_are_the_nodes_own(built: tuple[Manifest, ...], monkeypatch
     assert ports == {name: split_address(address)[1] for name, address in served.items()}
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert mounts["databases"] in config.secrets_dirs
-    for file in (config.etcd_ca, config.etcd_cert, config.etcd_key, config.etcd_password_file):
+    for file in (config.etcd_ca, config.etcd_cert, config.etcd_key, *config.own_files, config.tls_ca, config.tls_cert):
         assert file is None or str(file.parent) in mounts.values()
     grace = hedgerow_pods(built)["spec"]["terminationGracePeriodSeconds"]
     assert grace > config.drain_deadline + node._HARD_STOP_SECONDS
+
+
+def test_the_job_can_call_a_node(built: tuple[Manifest, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    secure = "HEDGEROW_TLS_CA" in environment(built, hedgerow_pods(built))
+    for job in of_kind(built, "Job"):
+        template = job["spec"]["template"]
+        for name, value in environment(built, template).items():
+            assert name.removeprefix("HEDGEROW_").lower() in ClientConfig.model_fields, name
+            monkeypatch.setenv(name, value)
+        config = ClientConfig.load(None, {})
+        assert split_address(config.addr)[0] == named(built, "Service", "hedgerow")["metadata"]["name"]
+        mounts = {mount["mountPath"] for mount in template["spec"]["containers"][0]["volumeMounts"]}
+        wanted = (config.tls_ca, config.tls_cert, config.tls_key)
+        assert all(file is not None and str(file.parent) in mounts for file in wanted) if secure else not any(wanted)
+
+
+def test_certificates_are_for_the_names_that_are_called_and_for_the_roles() -> None:
+    built = overlay("production")
+    variables = environment(built, hedgerow_pods(built))
+    node_certificate = named(built, "Certificate", "hedgerow-node")["spec"]
+    advertised = split_address(variables["HEDGEROW_ADVERTISE"])[0]
+    wildcard = f"*.{advertised.partition('.')[2]}"
+    assert {wildcard, "hedgerow"} <= set(node_certificate["dnsNames"])
+    assert {"server auth", "client auth"} <= set(node_certificate["usages"])
+    assert variables["HEDGEROW_ROLE_NODE"] == f"DNS:{wildcard}"
+    admin = named(built, "Certificate", "hedgerow-admin")["spec"]
+    assert variables["HEDGEROW_ROLE_ADMIN"] == f"CN:{admin['commonName']}"
+    tls = base_secrets(hedgerow_pods(built))
+    assert node_certificate["secretName"] in tls
+    assert "hedgerow-etcd-tls" in tls
+
+
+def base_secrets(template: Manifest) -> set[str]:
+    return {volume["secret"]["secretName"] for volume in template["spec"]["volumes"] if "secret" in volume}
 
 
 def test_probes_ask_what_the_node_answers(built: tuple[Manifest, ...]) -> None:
