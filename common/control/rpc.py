@@ -21,7 +21,7 @@ from hedgerow.common import errors
 from hedgerow.common.control.aborts import DETAIL_TRAILER, abort
 from hedgerow.common.control.security.channels import RenewedChannel
 from hedgerow.common.control.security.guard import Guard
-from hedgerow.common.control.security.limits import PEER_MESSAGE_BYTES, USER_MESSAGE_BYTES
+from hedgerow.common.control.security.limits import PEER_MESSAGE_BYTES, USER_CONNECTIONS, USER_MESSAGE_BYTES
 from hedgerow.common.control.security.tls import TlsSource, channel_credentials
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.common.resolver import RESOLVE_AGAIN
@@ -54,10 +54,15 @@ _SERVER = [
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),
+    ("grpc.server_handshake_timeout_ms", 10_000),
 ]
 # Long polls of every changefeed from every node, and users.
 _MAX_CONCURRENT_RPCS = 4096
-_FOR_USERS = {"grpc.max_receive_message_length": USER_MESSAGE_BYTES, "grpc.max_concurrent_streams": 256}
+_FOR_USERS: dict[str, int] = {
+    "grpc.max_receive_message_length": USER_MESSAGE_BYTES,
+    "grpc.max_concurrent_streams": 256,
+    "grpc.max_allowed_incoming_connections": USER_CONNECTIONS,  # whoever reaches the port takes one
+}
 _MAX_USER_RPCS = 1024
 _HEALTH_SECONDS = 1.0  # a watcher that does not read holds the others up
 
@@ -115,8 +120,12 @@ def _hint(message: str) -> str:
     """What gRPC's own words mean, where they do not say it."""
     if "HTTP/2" in message or "SETTINGS frame" in message:
         return " (what listens there does not speak gRPC: is it the port of something else?)"
-    if "Handshake" in message or "handshake" in message or "SSL" in message:
-        return " (is TLS on at one end only, or is the certificate of another authority?)"
+    closed = "failed to connect" in message and ("Socket closed" in message or "Connection reset" in message)
+    if closed or "handshake" in message.lower() or "SSL" in message:
+        return (
+            " (is TLS on at one end only, or is a certificate of another authority, expired, or not for this address? "
+            "The log of the other end may say more)"
+        )
     return ""
 
 

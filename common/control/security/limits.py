@@ -19,7 +19,7 @@ from hedgerow.common.errors import BadInput, LimitExceeded
 
 PEER_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 USER_MESSAGE_BYTES: Final = 1024 * 1024
-USER_ANSWER_BYTES: Final = PEER_MESSAGE_BYTES
+USER_CONNECTIONS: Final = 512  # to the port of tokens
 TEXT_LENGTH: Final = 4096  # of a name, URI, rule
 LONG_TEXT_LENGTH: Final = 256 * 1024  # of what may hold a GTID set
 LIST_LENGTH: Final = 1000  # filters, tables

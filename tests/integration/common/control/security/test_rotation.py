@@ -20,7 +20,7 @@ from hedgerow.common.control.security.tls import TlsFiles, TlsSource, channel_cr
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.common.pb.v1 import admin_pb2_grpc, dispatch_pb2, dispatch_pb2_grpc
 from hedgerow.sandbox.certificates import Authority
-from tests.integration.security.harness import House, open_house
+from tests.integration.common.control.security.harness import House, open_house
 
 CODE = grpc.StatusCode
 

@@ -9,7 +9,7 @@ from hedgerow.common.config import NodeConfig
 from hedgerow.common.control.security import limits
 from hedgerow.common.control.security.methods import METHODS, Role
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[5]
 DOCUMENT = (ROOT / "docs" / "security.md").read_text()
 
 
@@ -29,6 +29,7 @@ def test_the_documents_table_of_roles_is_the_table() -> None:
 def test_the_document_has_the_limits() -> None:
     users = limits.UserLimits()
     for text in (
+        f"connections to `token_listen`; a handshake | {limits.USER_CONNECTIONS}; 10 s",
         f"{users.calls_per_user} each (`user_calls`), {users.calls} in all",
         f"{users.streams_per_user} each (`user_streams`), {users.streams} in all",
         f"{limits.USER_MESSAGE_BYTES // 2**20} MiB | {limits.PEER_MESSAGE_BYTES // 2**20} MiB",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,10 +13,11 @@ from typing import Any
 import grpc
 import pytest
 
+from hedgerow.common.control import rpc
 from hedgerow.common.control.rpc import Server, open_channel
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.common.pb.v1 import admin_pb2_grpc, dispatch_pb2, dispatch_pb2_grpc
-from tests.integration.security.harness import House, open_house
+from tests.integration.common.control.security.harness import House, open_house
 
 CODE = grpc.StatusCode
 STREAMS, CALLS = 4, 6
@@ -102,8 +105,8 @@ async def test_a_user_who_opens_watches_for_ever_gets_a_few_and_hinders_nobody(h
     assert 0 < text.count("LimitExceeded") < 2000, "a flood of refusals is counted, not written"
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(20):
+async def until(condition: Any, seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -163,6 +166,48 @@ async def test_a_user_sends_a_mebibyte_at_most_and_a_node_more(house: House) -> 
     async with house.token_channel("hgr_" + "x" * 43) as nobody:
         found = await code(admin_pb2_grpc.AdminStub(nobody).CreateChangefeed(large, timeout=20))
     assert found is CODE.RESOURCE_EXHAUSTED, "refused before it is read, where anybody may connect"
+
+
+async def test_who_only_connects_takes_a_bounded_number_of_sockets(
+    tmp_path: Path, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the port where no certificate is asked for. Those who do not go on with the handshake are sent away."""
+    monkeypatch.setitem(rpc._FOR_USERS, "grpc.max_allowed_incoming_connections", 20)
+    async with open_house(tmp_path, slow) as house, house.channel("node1") as node:
+        host, _, port = house.token_address.partition(":")
+        with contextlib.ExitStack() as stack:
+            idle = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(60)]
+            for one in idle:
+                one.setblocking(False)
+            await until(lambda: sum(map(is_open, idle)) <= 20)
+            beat = dispatch_pb2_grpc.DispatchStub(node).Heartbeat(dispatch_pb2.HeartbeatRequest(), timeout=20)
+            assert await code(beat) is CODE.OK, "peers have a port of their own"
+            await until(lambda: not any(map(is_open, idle)), seconds=60)
+            async with house.token_channel(house.tokens["viewer"]) as channel:
+                assert await code(get(channel)) is CODE.OK
+
+
+def is_open(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+async def test_without_tls_a_token_is_refused_and_said_to_be_lost(slow: Slow) -> None:
+    server = Server()
+    server.add("hedgerow.v1.Admin", admin_pb2_grpc.add_AdminServicer_to_server, slow)
+    async with open_channel(f"127.0.0.1:{await server.start('127.0.0.1:0')}") as channel:
+        call = admin_pb2_grpc.AdminStub(channel).Get(
+            pb.ChangefeedRequest(name="a"), timeout=20, metadata=(("authorization", "Bearer hgr_" + "x" * 43),)
+        )
+        with pytest.raises(grpc.aio.AioRpcError, match="replace the token") as caught:
+            await call
+    assert caught.value.code() is CODE.UNAUTHENTICATED
+    assert "xxx" not in (caught.value.details() or "")
+    await server.stop(0)
 
 
 async def test_without_tls_a_host_has_the_same_limits(slow: Slow) -> None:

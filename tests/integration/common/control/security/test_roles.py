@@ -21,7 +21,7 @@ from hedgerow.common.control.security.tokens import new_token
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.common.pb.v1 import admin_pb2_grpc
 from hedgerow.sandbox.certificates import Authority
-from tests.integration.security.harness import PEOPLE, House, methods_of, open_house
+from tests.integration.common.control.security.harness import PEOPLE, House, methods_of, open_house
 
 SERVICES = ("hedgerow.v1.Admin", "hedgerow.v1.MaintainerHost", "hedgerow.v1.Dispatch", "grpc.health.v1.Health")
 CODE = grpc.StatusCode

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import ssl
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -23,10 +25,10 @@ from hedgerow.common.errors import BadInput, Forbidden, HedgerowError, NodeUnava
 from hedgerow.common.etcd import Etcd, prefix
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import admin_pb2 as pb
-from hedgerow.sandbox.cluster import Cluster, CommandFailed
+from hedgerow.sandbox.cluster import Cluster, CommandFailed, run_command
 from hedgerow.sandbox.etcd import PASSWORD, USER, EtcdCluster
 from hedgerow.sandbox.ports import free_port
-from hedgerow.sandbox.process import wait_until
+from hedgerow.sandbox.process import ManagedProcess, wait_until
 from hedgerow.sandbox.servers import ServerPair
 
 SCHEMA = "canary"
@@ -326,3 +328,35 @@ def test_certificates_of_every_node_are_renewed_while_it_replicates(guarded: Gua
     assert "node-suspected" not in logs
     assert (after["epoch"], after["owner"]) == (before["epoch"], before["owner"])
     cluster.command("changefeed", "remove", "shop", "--yes")
+
+
+def test_what_the_page_says_to_try_works(tmp_path: Path) -> None:
+    """docs/security.md, *Turning it on*: its lines as they are, but for ports and directories."""
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    lines = page[page.index("    hedgerow certificates tls") :].split("\n\n")[0].replace("\\\n", " ").splitlines()
+    make, run, ask = [[part.replace("tls/", f"{tmp_path}/tls/") for part in shlex.split(line)[1:]] for line in lines]
+    run_command(*[str(tmp_path / "tls") if part == "tls" else part for part in make])
+    listen = f"127.0.0.1:{free_port()}"
+    with EtcdCluster(tmp_path / "etcd", members=1) as etcd:
+        where = ["--etcd", etcd.endpoints[0], "--listen", listen]
+        node = ManagedProcess([sys.executable, "-m", "hedgerow", *run, *where], name="node", log=tmp_path / "log")
+        node.start()
+        try:
+
+            def answers() -> bool:
+                with contextlib.suppress(CommandFailed):
+                    return "alive" in run_command(*ask, addr=listen).lower()
+                return False
+
+            node.wait_ready(answers, 60)
+            with pytest.raises(CommandFailed) as caught:
+                run_command("node", "list", addr=listen)
+            assert caught.value.exit_code == 6
+            assert "is TLS on at one end only" in caught.value.message
+            stranger = [part.replace("alice", "127.0.0.1") for part in ask]
+            with pytest.raises(CommandFailed) as caught:
+                run_command(*stranger, addr=listen)
+            assert caught.value.exit_code == 7
+            assert "CN:127.0.0.1 has the role node; /hedgerow.v1.Admin/ListNodes needs" in caught.value.message
+        finally:
+            node.kill()
