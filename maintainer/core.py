@@ -6,7 +6,7 @@ I/O and no clock: times are given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hedgerow.common.binlog.position import Position
@@ -20,18 +20,19 @@ from hedgerow.maintainer.bootstrap import Inventory, adopt
 from hedgerow.maintainer.checkpoint import Applied, Checkpoint
 from hedgerow.maintainer.colocation import Unit, make_units
 from hedgerow.maintainer.fleet import Fleet, Orders
-from hedgerow.maintainer.operations.barrier import Barrier, ListVersion, Placed, SentBarriers, decide, list_version
+from hedgerow.maintainer.operations.api import Command, Operation, Placed, View, together
+from hedgerow.maintainer.readings import Readings
 from hedgerow.maintainer.reporting import worst
-from hedgerow.maintainer.store import View
+from hedgerow.maintainer.store import SinkView
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do now. `must_read`: the sink is to be read again (`take_view`). `broken`: a dispatcher's error that only
-    the coordinator can decide over."""
+    """What to do now. `commands` are the operations'. `must_read`: the sink is to be read again (`take_view`).
+    `broken`: a dispatcher's error that only the coordinator can decide over."""
 
     orders: Mapping[str, Orders]
-    barriers: tuple[Barrier, ...]
+    commands: tuple[Command, ...]
     must_read: bool
     error: pb.ChangefeedError | None
     broken: pb.ChangefeedError | None
@@ -40,7 +41,9 @@ class Step:
 class Core:
     """Owned by one maintainer; every method returns at once."""
 
-    def __init__(self, uid: str, options: pb.ChangefeedOptions, flavour: Flavour, repeat_seconds: float) -> None:
+    def __init__(
+        self, uid: str, options: pb.ChangefeedOptions, flavour: Flavour, operations: Sequence[Operation]
+    ) -> None:
         self.dispatchers: frozenset[str] = frozenset()
         self.applied = Applied()
         self._uid = uid
@@ -49,49 +52,47 @@ class Core:
         self._lanes = effective(options).lanes
         self._fleet = Fleet(self._lanes)
         self._checkpoint = Checkpoint(flavour)
-        self._sent = SentBarriers(repeat_seconds)
+        self._operations = operations
+        self._sessions: dict[str, int] = {}  # by node: when it answered Bootstrap
         self._inventories: dict[str, Inventory] | None = {}  # until `begin`
         self._units: list[Unit] = []
         self._tied: tuple[frozenset[str], frozenset[tuple[str, str]]] | None = None  # what the units were made of
         self._schema_row = Position()
         self._pinned: dict[str, str] = {}
         self._fenced: set[str] = set()
-        self._asked_for = self._asking = self._taken = 0  # readings of the sink
-        self._asking_at: frozenset[ListVersion] = frozenset()
-        self._read_at: frozenset[ListVersion] = frozenset()  # what the schema dispatcher told when the last one began
+        self._readings = Readings()
 
     # Facts.
 
     def view_begins(self) -> None:
         """The sink is being read: what is known before now will be in that view."""
-        self._asking = self._asked_for
-        self._asking_at = frozenset(map(list_version, self._schema_statuses()))
+        self._readings.begin(self._schema_statuses())
 
-    def begin(self, view: View, seq: int) -> None:
+    def begin(self, view: SinkView, seq: int) -> None:
         """The first view of the sink, read after the fence was raised. What the nodes have told is adopted by it."""
         inventories, self._inventories = self._inventories or {}, None
         self._set_view(view)
-        self._taken, self._read_at = self._asking, self._asking_at
+        self._readings.take()
         self._fleet.begin(adopt(inventories, view.rows, self._units, self._lanes), inventories, seq)
         self._checkpoint.advance()  # the first report has one: it tells the coordinator that there is progress
 
-    def take_view(self, view: View) -> None:
+    def take_view(self, view: SinkView) -> None:
         """A later view. That it could be read proves that this owner is not fenced, so fenced dispatchers are placed
         again. Raises SinkRefused where the sink has lost the progress."""
         for key in self._fenced:
             self._fleet.replace(key)
         self._fenced.clear()
         self._set_view(view)
-        self._taken, self._read_at = self._asking, self._asking_at
+        self._readings.take()
 
     def ask_for_view(self) -> None:
         """The progress rows may have changed."""
-        self._asked_for += 1
+        self._readings.ask()
 
     def enter(self, node: str, inventory: Inventory, seq: int) -> None:
         """A node has answered Bootstrap."""
         self.applied.adopt(node, inventory.dispatchers)
-        self._sent.forget(node)
+        self._sessions[node] = seq
         if self._inventories is not None:
             self._inventories[node] = inventory
         else:
@@ -116,7 +117,7 @@ class Core:
     def lose(self, node: str) -> frozenset[tuple[str, int]]:
         """The node is gone, out of reach, or cannot serve. Returns the incarnations that count as lost with it."""
         lost = self._fleet.lose(node)
-        self._sent.forget(node)
+        self._sessions.pop(node, None)
         if self._inventories is not None:
             self._inventories.pop(node, None)
         return lost
@@ -145,23 +146,10 @@ class Core:
         """`eligible` nodes may host dispatchers, `ready` ones can be asked; `now` in seconds of any clock that does not
         go back. Raises HistoryDiverged where positions cannot be compared."""
         orders = self._fleet.decide(self._units, eligible, ready, self._pinned)
-        placed = self.placed()
         error, broken = self._judge()
-        must_read = bool(self._fenced) or not self._has_latest_list()
-        waiting = self._fleet.blocked & self.dispatchers
-        decisions = decide(
-            waiting,
-            self.dispatchers,
-            placed,
-            self._schema_row,
-            self._flavour,
-            self._is_settled,
-            may_write=not must_read,
-        )
-        barriers = self._sent.due([barrier for barrier in decisions if barrier.node in ready], placed, now)
-        if any(barrier.again and barrier.action == dispatch_pb2.WRITE for barrier in barriers):
-            self.ask_for_view()  # the sink may have refused it
-        return Step(orders, tuple(barriers), must_read, error, broken)
+        must_read = bool(self._fenced) or not self._readings.is_latest(self._schema_statuses())
+        view = self._view({node: self._sessions[node] for node in ready}, list_is_latest=not must_read)
+        return Step(orders, together(self._operations, view, now), must_read, error, broken)
 
     def advance(self) -> None:
         """Brings the checkpoint up to the heartbeats. Not while `Step.must_read`: a dispatcher may be unknown still."""
@@ -181,11 +169,17 @@ class Core:
         """Grows when more than positions and counts has changed."""
         return self._fleet.version
 
-    def _has_latest_list(self) -> bool:
-        """Whether the last view is from after every DDL that the schema dispatcher is known to have executed, and from
-        after everything else that it was asked for."""
-        versions = frozenset(map(list_version, filter(_has_claimed, self._schema_statuses())))
-        return self._taken == self._asked_for and versions <= self._read_at
+    def _view(self, sessions: Mapping[str, int], *, list_is_latest: bool) -> View:
+        return View(
+            dispatchers=self.dispatchers,
+            placed=self.placed(),
+            blocked=self._fleet.blocked,
+            schema_row=self._schema_row,
+            flavour=self._flavour,
+            list_is_latest=list_is_latest,
+            sessions=sessions,
+            is_settled=self._is_settled,
+        )
 
     def _schema_statuses(self) -> list[pb.DispatcherStatus]:
         """Of every incarnation that is known of: one that was replaced may have executed something as well."""
@@ -198,7 +192,7 @@ class Core:
             if status.dispatcher == SCHEMA_DISPATCHER
         ]
 
-    def _set_view(self, view: View) -> None:
+    def _set_view(self, view: SinkView) -> None:
         rows = {row.dispatcher: row.position for row in view.rows}
         if SCHEMA_DISPATCHER not in rows:
             raise SinkRefused(
@@ -236,7 +230,3 @@ class Core:
             if not fenced:
                 reports.append(report)
         return worst(reports), worst(broken)
-
-
-def _has_claimed(status: pb.DispatcherStatus) -> bool:
-    return status.HasField("position")

@@ -15,7 +15,7 @@ import enum
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, assert_never
 
 import grpc
 import structlog
@@ -28,7 +28,7 @@ from hedgerow.common.metrics import rejected
 from hedgerow.common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.fleet import Orders
-from hedgerow.maintainer.operations.barrier import Barrier
+from hedgerow.maintainer.operations.api import DecideBarrier, NodeCommand
 
 log = structlog.get_logger()
 
@@ -136,7 +136,7 @@ class NodeLink:
         self._listener = listener
         self._seqs = seqs
         self._timing = timing
-        self._outbox: asyncio.Queue[Orders | Barrier] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Orders | NodeCommand] = asyncio.Queue()
         self._loss: asyncio.TimerHandle | None = None
         self._log = log.bind(changefeed=spec.name, epoch=stamp.epoch, node=node)
 
@@ -145,7 +145,7 @@ class NodeLink:
         """Whether the first attempt has led to something."""
         return self.state not in (Link.CONNECTING, Link.BROKEN)
 
-    def send(self, what: Orders | Barrier) -> None:
+    def send(self, what: Orders | NodeCommand) -> None:
         """Only while READY. What is not sent when the link breaks is dropped."""
         self._outbox.put_nowait(what)
 
@@ -205,19 +205,22 @@ class NodeLink:
             self._listener.beat(self._node, response, seq)
             await asyncio.sleep(max(0.0, begun + timing.heartbeat_gap - clock()))
 
-    async def _deliver(self, outbox: asyncio.Queue[Orders | Barrier]) -> None:
+    async def _deliver(self, outbox: asyncio.Queue[Orders | NodeCommand]) -> None:
         stamp = self._stamp.write()
         while True:
             what = await outbox.get()
-            if isinstance(what, Orders):
-                schedule = dispatch_pb2.ScheduleRequest(stamp=stamp, create=what.create, remove=what.remove)
-                await self._call(self._stub.Schedule(schedule, timeout=self._timing.call))
-                self._listener.acknowledged(self._node, what, next(self._seqs))
-            else:
-                barrier = dispatch_pb2.BarrierRequest(
-                    stamp=stamp, ddl=what.ddl, action=what.action, dispatchers=what.dispatchers, flushed=what.flushed
-                )
-                await self._call(self._stub.Barrier(barrier, timeout=self._timing.call))
+            match what:
+                case Orders():
+                    schedule = dispatch_pb2.ScheduleRequest(stamp=stamp, create=what.create, remove=what.remove)
+                    await self._call(self._stub.Schedule(schedule, timeout=self._timing.call))
+                    self._listener.acknowledged(self._node, what, next(self._seqs))
+                case DecideBarrier(_, ddl, action, dispatchers, flushed):
+                    barrier = dispatch_pb2.BarrierRequest(
+                        stamp=stamp, ddl=ddl, action=action, dispatchers=dispatchers, flushed=flushed
+                    )
+                    await self._call(self._stub.Barrier(barrier, timeout=self._timing.call))
+                case _:
+                    assert_never(what)
 
     async def _call(self, call: grpc.aio.UnaryUnaryCall[Any, R]) -> R:
         try:

@@ -10,7 +10,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.link import Link, Listener, NodeLink, Timing
 from hedgerow.maintainer.members import Channels, MembersSource
-from hedgerow.maintainer.operations.barrier import Barrier
+from hedgerow.maintainer.operations.api import NodeCommand
 
 
 class Links:
@@ -87,7 +87,7 @@ class Links:
         """Whether what the node runs does not count any more."""
         return node in self._links and self._links[node][0].state in (Link.LOST, Link.UNFIT)
 
-    def send(self, node: str, what: Orders | Barrier) -> None:
+    def send(self, node: str, what: Orders | NodeCommand) -> None:
         """To a ready node."""
         self._links[node][0].send(what)
 

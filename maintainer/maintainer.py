@@ -2,8 +2,9 @@
 
 Order of a start: Bootstrap to all nodes (healthy dispatchers move to the new epoch without stopping), then the sink's
 fence (what did not answer is fenced), then adoption, then placement of what is missing. After that the task wakes on
-heartbeats, acknowledgements, members and links, and takes one step: orders, barriers, checkpoint, report. A step does
-no I/O; what to do is the core's to say (core.py), calls belong to the links (nodes.py), SQL to the store (store.py).
+heartbeats, acknowledgements, members and links, and takes one step: orders, the operations' commands, checkpoint,
+report. A step does no I/O; what to do is the core's to say (core.py), calls belong to the links (links.py, link.py),
+SQL to the store (store.py). Which operations there are is said here, and nowhere else.
 
 It ends by itself only with a phase that says why: SUPERSEDED when a node or the sink obeys another owner, ERRED with
 the error otherwise. When it is cancelled its dispatchers keep running for the successor: it never closes them.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import assert_never
 
 import structlog
 
@@ -28,8 +30,10 @@ from hedgerow.maintainer.lags import ChangefeedLags
 from hedgerow.maintainer.link import Timing, sequence
 from hedgerow.maintainer.links import Links
 from hedgerow.maintainer.members import Channels, MembersSource
+from hedgerow.maintainer.operations.api import Command, DecideBarrier, ReadSink
+from hedgerow.maintainer.operations.barrier import DdlBarrier
 from hedgerow.maintainer.reporting import as_retriable, report_error, worst
-from hedgerow.maintainer.store import SinkStore, View
+from hedgerow.maintainer.store import SinkStore, SinkView
 
 log = structlog.get_logger()
 
@@ -66,11 +70,12 @@ class Maintainer:
         self._on_change = on_change
         self._timing = timing or Timing()
         self._store = SinkStore(spec, stamp, begun=begun)
-        self._core = Core(stamp.uid, spec.options, self._store.flavour, self._timing.repeat)
+        operations = (DdlBarrier(self._timing.repeat),)
+        self._core = Core(stamp.uid, spec.options, self._store.flavour, operations)
         self._lags = ChangefeedLags()
         self._seqs = sequence()
         self._links = Links(stamp, spec, members, channels, self, self._seqs, self._timing)
-        self._read: asyncio.Task[View] | None = None
+        self._read: asyncio.Task[SinkView] | None = None
         self._read_began = self._read_after = self._retry_at = 0.0
         self._ended_by: HedgerowError | None = None
         self._seen_epoch = 0
@@ -188,10 +193,8 @@ class Maintainer:
         for node, orders in step.orders.items():
             self._log.info("orders", node=node, create=len(orders.create), remove=len(orders.remove))
             self._links.send(node, orders)
-        for barrier in step.barriers:
-            action = dispatch_pb2.BarrierAction.Name(barrier.action)
-            self._log.info("barrier", action=action, node=barrier.node, at=ddl_id(barrier.ddl))
-            self._links.send(barrier.node, barrier)
+        for command in step.commands:
+            self._carry_out(command)
         if step.must_read and self._read is None and self._may_read(now):
             self._read_began = now
             self._core.view_begins()
@@ -200,6 +203,17 @@ class Maintainer:
         self._set_error("dispatchers", step.error)
         self._judge_nodes()
         self._publish(now, may_advance=not step.must_read and self._read is None)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case DecideBarrier():
+                action = dispatch_pb2.BarrierAction.Name(command.action)
+                self._log.info("barrier", action=action, node=command.node, at=ddl_id(command.ddl))
+                self._links.send(command.node, command)
+            case ReadSink():
+                self._core.ask_for_view()
+            case _:
+                assert_never(command)
 
     def _may_host(self) -> set[str]:
         """Where dispatchers may go. Nowhere while the own node leaves: maintainers leave before dispatchers, and the

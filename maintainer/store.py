@@ -65,7 +65,7 @@ Incarnation: TypeAlias = tuple[str, int]  # a dispatcher and its generation
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class SinkView:
     """One reading of the sink: the dispatchers, and (child, parent) of its foreign keys, as dispatcher keys."""
 
     rows: tuple[ProgressRow, ...]
@@ -91,7 +91,7 @@ class SinkStore:
         self._skips = [Skip.read(skip) for skip in spec.skips]
         self.flavour = cast(Flavour, spec.flavour)
 
-    async def take_over(self, served: Collection[Incarnation] = ()) -> View:
+    async def take_over(self, served: Collection[Incarnation] = ()) -> SinkView:
         """Raises the fence to this owner's epoch; from then on no older writer commits. The progress rows then agree
         with the filter; the first time they come from the tables. Raises SinkRefused where the sink has lost them.
 
@@ -106,7 +106,7 @@ class SinkStore:
         locks of a frozen one. They are fenced anyway. Raises Fenced, and ends nobody, where this owner is."""
         await asyncio.to_thread(self._end_sessions, frozenset(lost))
 
-    async def read(self) -> View:
+    async def read(self) -> SinkView:
         """Raises Fenced where this owner's epoch is no longer the sink's."""
         return await asyncio.to_thread(self._read)
 
@@ -122,7 +122,7 @@ class SinkStore:
         """Ends what executes DDL in the sink for an owner up to this one; what still runs there, or nothing."""
         return await asyncio.to_thread(self._end_ddl)
 
-    def _take_over(self, served: frozenset[Incarnation]) -> View:
+    def _take_over(self, served: frozenset[Incarnation]) -> SinkView:
         with self._connected() as sink:
             ensure_schema(sink)
             check_not_above(sink, self._uid, self._epoch, self._owner)
@@ -185,7 +185,7 @@ class SinkStore:
             for session in (session for session, all_lost in lost.items() if all_lost):
                 kill_session(cursor, session)
 
-    def _read(self) -> View:
+    def _read(self) -> SinkView:
         with self._connected() as sink:
             with transaction(sink) as cursor:
                 check_fence(cursor, self._uid, self._epoch)
@@ -242,10 +242,10 @@ class SinkStore:
             check_not_above(sink, self._uid, self._epoch, self._owner)
             return end_ddl(sink, self._uid, self._epoch)
 
-    def _view(self, sink: Connection[Cursor]) -> View:
+    def _view(self, sink: Connection[Cursor]) -> SinkView:
         rows = list_progress(sink, self._uid)
         edges = [(child.key, parent.key) for child, parent in foreign_key_edges(sink)]
-        return View(tuple(rows), tuple(edges))
+        return SinkView(tuple(rows), tuple(edges))
 
     def _source_tables(self) -> list[str]:
         return _with("source", self._source, self._named)

@@ -24,8 +24,9 @@ from hedgerow.maintainer.core import Core
 from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.link import Link, check_response, sequence
 from hedgerow.maintainer.maintainer import Maintainer
+from hedgerow.maintainer.operations.barrier import DdlBarrier
 from hedgerow.maintainer.reporting import report_error
-from hedgerow.maintainer.store import View
+from hedgerow.maintainer.store import SinkView
 from tests.model.defects import Defect
 from tests.model.etcd import Etcd
 from tests.model.network import Message, Network
@@ -49,7 +50,7 @@ class ModelMaintainer(Maintainer):
         self.stamp = stamp
         self.stopped = False
         self.phase: mpb.MaintainerPhase = mpb.BOOTSTRAPPING
-        self.core = Core(stamp.uid, spec.options, "mysql", 5.0)
+        self.core = Core(stamp.uid, spec.options, "mysql", (DdlBarrier(5.0),))
         self._start = spec.start_position.offset
         self._etcd = etcd
         self._sink = sink
@@ -130,14 +131,14 @@ class ModelMaintainer(Maintainer):
             return
         if not self._sink.list_progress(uid):
             self._sink.insert_progress(uid, epoch, KEYS, at(self._start))
-        self.core.begin(View(tuple(self._sink.list_progress(uid)), ()), next(self._seqs))
+        self.core.begin(SinkView(tuple(self._sink.list_progress(uid)), ()), next(self._seqs))
         self.phase = mpb.MAINTAINING
 
     def _decide(self, now: float) -> None:
         if self._must_read:
             self._must_read = False
             self._sink.check_fence(self.stamp.uid, self.stamp.epoch)
-            self.core.take_view(View(tuple(self._sink.list_progress(self.stamp.uid)), ()))
+            self.core.take_view(SinkView(tuple(self._sink.list_progress(self.stamp.uid)), ()))
         ready = {node for node, link in self._by_node.items() if link.state is Link.READY}
         step = self.core.step(self._eligible(), ready, now)
         if step.broken is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.ledger.progress import ProgressRow
 from hedgerow.common.ledger.sessions import SessionRecord
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.maintainer.operations.api import Placed, View
 
 FILE = "binlog.000001"
 SOURCE = "1"
@@ -57,3 +60,25 @@ def status(
 
 def row(key: str, *, generation: int = 1, epoch: int = 1, offset: int = 1) -> ProgressRow:
     return ProgressRow(key, epoch, generation, at(offset), SessionRecord(0, ""))
+
+
+def view(
+    placed: Placed,
+    row: int,
+    *,
+    keys: Collection[str] | None = None,
+    sessions: Mapping[str, int] | None = None,
+    settled: bool = True,
+    latest: bool = True,
+) -> View:
+    """What an operation sees; `keys` and nodes are those of `placed` where nothing else is said."""
+    return View(
+        dispatchers=frozenset(placed if keys is None else keys),
+        placed=placed,
+        blocked={key for key, (_, found) in placed.items() if found.state == pb.BLOCKED},
+        schema_row=at(row),
+        flavour="mariadb",
+        list_is_latest=latest,
+        sessions=dict.fromkeys((node for node, _ in placed.values()), 1) if sessions is None else sessions,
+        is_settled=lambda _: settled,
+    )

@@ -9,8 +9,8 @@ from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.ledger.sessions import SessionRecord
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.fleet import Orders
-from hedgerow.maintainer.operations.barrier import Barrier
-from hedgerow.maintainer.store import View
+from hedgerow.maintainer.operations.api import DecideBarrier
+from hedgerow.maintainer.store import SinkView
 from tests.unit.maintainer.builders import at
 
 
@@ -35,8 +35,8 @@ class Sink:
         self.started: int | None = None  # the DDL that is under way, or was when its node died
         self.sessions = 0
 
-    def view(self) -> View:
-        return View(tuple(self.rows.values()), tuple(sorted(self.edges)))
+    def view(self) -> SinkView:
+        return SinkView(tuple(self.rows.values()), tuple(sorted(self.edges)))
 
     def claim(self, key: str, epoch: int, generation: int) -> ProgressRow | None:
         row = self.rows.get(key)
@@ -89,7 +89,7 @@ class Node:
         self.epoch = 0
         self.reachable = True
         self.dispatchers: dict[str, Dispatcher] = {}
-        self.inbox: list[tuple[int, Orders | Barrier]] = []  # with the epoch of who sent it
+        self.inbox: list[tuple[int, Orders | DecideBarrier]] = []  # with the epoch of who sent it
         self.beat: tuple[list[pb.DispatcherStatus], int] | None = None
 
     def statuses(self) -> list[pb.DispatcherStatus]:

@@ -1,8 +1,9 @@
 """A source, a sink, nodes and one owner after another: everything that the DDL barrier meets, small and without I/O.
 
-What decides is the product's: `maintainer.core.Core`, and `common.ddlscope` where a stream or the sink judges. What the
-rest does is simplified, never more orderly than the real thing: every dispatcher is a stream of its own, every message
-and every view of the sink may be late or lost, and an owner may be replaced between any two steps.
+What decides is the product's: `maintainer.core.Core` with its operations, and `common.ddlscope` where a stream or the
+sink judges. What the rest does is simplified, never more orderly than the real thing: every dispatcher is a stream of
+its own, every message and every view of the sink may be late or lost, and an owner may be replaced between any two
+steps.
 
 Checked at every step: a DDL statement is executed when all earlier rows of every table that it touches are applied, in
 the order of the source, once; rows are applied once, and after every DDL before them that touches their table; and an
@@ -11,6 +12,7 @@ owner decides on a WRITE only where that holds already.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hedgerow.common.ddlscope import created, ddl_id, dropped, exactly_touched, touched
@@ -21,8 +23,9 @@ from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.bootstrap import Inventory
 from hedgerow.maintainer.core import Core
-from hedgerow.maintainer.operations.barrier import Barrier
-from hedgerow.maintainer.store import View
+from hedgerow.maintainer.operations.api import DecideBarrier, Operation, ReadSink
+from hedgerow.maintainer.operations.barrier import DdlBarrier
+from hedgerow.maintainer.store import SinkView
 from tests.unit.maintainer.builders import at, ddl_at
 from tests.unit.maintainer.operations.barrier_parts import Dispatcher, Entry, Node, Sink
 
@@ -31,10 +34,19 @@ NODES = ("n1", "n2", "n3")
 
 
 class World:
-    def __init__(self, tables: list[str], outside: list[str], *, alone: bool = False) -> None:
+    def __init__(
+        self,
+        tables: list[str],
+        outside: list[str],
+        *,
+        alone: bool = False,
+        others: Callable[[], Sequence[Operation]] = tuple,
+    ) -> None:
         """`outside`: tables that no filter has matched yet; they are in both servers. `alone`: the schema dispatcher
-        executes a CREATE TABLE that touches nobody without being told."""
+        executes a CREATE TABLE that touches nobody without being told. `others`: operations that every owner has
+        besides the barrier."""
         self.alone = alone
+        self.others = others
         self.log: list[Entry] = []
         self.tables = [*tables, *outside]  # of the source, after all that is in the log
         self.outside = set(outside)
@@ -45,7 +57,7 @@ class World:
         self.core: Core | None = None
         self.began = False
         self.asked = False  # a view was asked for and has not arrived
-        self.snapshot: View | None = None
+        self.snapshot: SinkView | None = None
         self.included = False
 
     # The source.
@@ -101,7 +113,7 @@ class World:
             if one.key == SCHEMA_DISPATCHER or touched(entry.ddl, keys) or dropped(entry.ddl, keys):
                 one.state, one.blocked = pb.BLOCKED, entry
                 if self.alone and one.key == SCHEMA_DISPATCHER and exactly_touched(entry.ddl) == created(entry.ddl):
-                    self._start(node, one, Barrier("", entry.ddl, dispatch_pb2.WRITE, (one.key,)))
+                    self._start(node, one, DecideBarrier("", entry.ddl, dispatch_pb2.WRITE, (one.key,)))
                 return
 
     def _apply(self, node: Node, one: Dispatcher, entry: Entry) -> None:
@@ -132,7 +144,7 @@ class World:
         epoch, what = node.inbox.pop(0)
         if epoch != node.epoch:
             return
-        if isinstance(what, Barrier):
+        if isinstance(what, DecideBarrier):
             for key in what.dispatchers:
                 one = node.dispatchers.get(key)
                 if one is None or one.blocked is None or one.state != pb.BLOCKED or one.executing:
@@ -152,7 +164,7 @@ class World:
         if epoch == self.epoch and self.core is not None and node.reachable:
             self.core.acknowledge(name, what, self.next())
 
-    def _decided(self, node: Node, one: Dispatcher, what: Barrier) -> None:
+    def _decided(self, node: Node, one: Dispatcher, what: DecideBarrier) -> None:
         assert one.blocked is not None
         if what.action == dispatch_pb2.WRITE:
             self._start(node, one, what)
@@ -161,7 +173,7 @@ class World:
         elif one.blocked.rows_follow or self._move(node, one, one.blocked.offset):
             one.state = pb.RUNNING
 
-    def _start(self, node: Node, one: Dispatcher, what: Barrier) -> None:
+    def _start(self, node: Node, one: Dispatcher, what: DecideBarrier) -> None:
         """The transaction that records `started`."""
         sink, entry = self.sink, one.blocked
         assert entry is not None
@@ -233,7 +245,7 @@ class World:
     def take_over(self) -> None:
         """Another owner: every node that is within reach answers its Bootstrap, then it asks for the sink."""
         self.epoch += 1
-        self.core = Core("u", pb.ChangefeedOptions(lanes=LANES), "mariadb", 5.0)
+        self.core = Core("u", pb.ChangefeedOptions(lanes=LANES), "mariadb", [DdlBarrier(5.0), *self.others()])
         self.began = self.included = False
         self.asked, self.snapshot = True, None
         for name, node in self.nodes.items():
@@ -277,11 +289,14 @@ class World:
         assert step.broken is None
         for name, orders in step.orders.items():
             self.nodes[name].inbox.append((self.epoch, orders))
-        for barrier in step.barriers:
-            if barrier.action == dispatch_pb2.WRITE and not self.included:
-                missing = self.rows_before(barrier.ddl) - self.sink.applied
-                assert not missing, f"WRITE at {barrier.ddl.position.offset} before the rows at {missing} are applied"
-            self.nodes[barrier.node].inbox.append((self.epoch, barrier))
+        for command in step.commands:
+            if isinstance(command, ReadSink):
+                self.core.ask_for_view()
+                continue
+            if command.action == dispatch_pb2.WRITE and not self.included:
+                missing = self.rows_before(command.ddl) - self.sink.applied
+                assert not missing, f"WRITE at {command.ddl.position.offset} before the rows at {missing} are applied"
+            self.nodes[command.node].inbox.append((self.epoch, command))
         if step.must_read and not self.asked:
             self.core.view_begins()
             self.asked = True

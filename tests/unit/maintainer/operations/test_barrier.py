@@ -1,4 +1,4 @@
-"""The DDL barrier's rule, over statuses and the schema dispatcher's progress row."""
+"""The DDL barrier, driven as what it is: an operation that sees statuses and the schema dispatcher's progress row."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from hedgerow.common.ddlscope import dropped, touched
 from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.maintainer.operations.barrier import Barrier, Placed, SentBarriers, decide, list_version
-from tests.unit.maintainer.builders import at, ddl_at, status
+from hedgerow.maintainer.operations.api import Command, DecideBarrier, Placed, ReadSink, View
+from hedgerow.maintainer.operations.barrier import DdlBarrier
+from tests.unit.maintainer.builders import ddl_at, status, view
 
 K = ddl_at(10, "s.a")
 
 
+def decisions(seen: View) -> list[DecideBarrier]:
+    """Of an owner that has decided nothing yet."""
+    commands = DdlBarrier(5.0).step(seen, 0.0)
+    return [command for command in commands if isinstance(command, DecideBarrier)]
+
+
 def run(placed: Placed, row: int, keys: set[str] | None = None, *, settled: bool = True) -> list[tuple[str, int, str]]:
-    decisions = decide(
-        set(placed) & (keys or set(placed)),
-        keys or set(placed),
-        placed,
-        at(row),
-        "mariadb",
-        lambda _: settled,
-        may_write=True,
-    )
-    return [(b.node, b.action, key) for b in decisions for key in b.dispatchers]
+    found = decisions(view(placed, row, keys=keys, settled=settled))
+    return [(one.node, one.action, key) for one in found for key in one.dispatchers]
 
 
 def blocked(key: str, ddl: pb.Ddl) -> pb.DispatcherStatus:
@@ -122,9 +121,7 @@ def test_every_sequence_of_ddl_is_executed_in_order_and_passed_by_all(
                 placed[key] = ("n", status(key, blocked=ahead[0], offset=progress[key]))
             else:
                 placed[key] = ("n", status(key, offset=done) if done else status(key))
-        for barrier in decide(
-            set(placed), set(progress), placed, at(progress["*"]), "mariadb", lambda _: True, may_write=True
-        ):
+        for barrier in decisions(view(placed, progress["*"])):
             offset = barrier.ddl.position.offset
             for key in barrier.dispatchers:
                 assert placed[key][1].blocked == barrier.ddl
@@ -138,42 +135,64 @@ def test_every_sequence_of_ddl_is_executed_in_order_and_passed_by_all(
     assert set(progress.values()) == {40}
 
 
-def test_the_list_has_another_version_when_the_schema_dispatcher_has_executed_or_claimed() -> None:
-    before = status("*", offset=9, executed=5)
-    assert list_version(before) == list_version(status("*", offset=12, executed=5))
-    assert list_version(before) != list_version(status("*", offset=10, executed=10))
-    assert list_version(before) != list_version(status("*", offset=9, executed=5, generation=2))
-    assert list_version(status("*", offset=9)) != list_version(status("*", offset=10)), "of an earlier version"
-
-
 def test_a_write_tells_which_incarnations_wait_for_it() -> None:
     placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", status("s.a", offset=10, generation=7))}
-    (write,) = decide(set(placed), set(placed), placed, at(9), "mariadb", lambda _: True, may_write=True)
+    (write,) = decisions(view(placed, 9))
     assert write.flushed == {"s.a": 7}
 
 
 def test_no_write_while_the_list_of_dispatchers_may_have_changed() -> None:
     placed = {"*": ("n1", blocked("*", K)), "s.a": ("n2", blocked("s.a", K))}
-    assert decide(set(placed), set(placed), placed, at(9), "mariadb", lambda _: True, may_write=False) == []
+    assert decisions(view(placed, 9, latest=False)) == []
+
+
+def test_nothing_is_said_to_a_node_that_cannot_be_asked() -> None:
+    placed = {"*": ("n1", status("*", offset=10)), "s.a": ("n1", blocked("s.a", K)), "s.b": ("n2", blocked("s.b", K))}
+    assert decisions(view(placed, 10, sessions={"n2": 1})) == [DecideBarrier("n2", K, dispatch_pb2.PASS, ("s.b",))]
+
+
+def passes(*keys: str) -> list[Command]:
+    return [DecideBarrier("n1", K, dispatch_pb2.PASS, keys)]
 
 
 def test_a_decision_is_sent_once_and_again_when_it_had_no_effect_for_a_while() -> None:
-    sent = SentBarriers(repeat_seconds=5)
-    placed = {"s.a": ("n1", blocked("s.a", K)), "s.b": ("n1", blocked("s.b", K))}
-    one = [Barrier("n1", K, dispatch_pb2.PASS, ("s.a",))]
-    both = [Barrier("n1", K, dispatch_pb2.PASS, ("s.a", "s.b"))]
-    assert sent.due(one, placed, 0.0) == one
-    assert sent.due(one, placed, 1.0) == []
-    assert [b.dispatchers for b in sent.due(both, placed, 2.0)] == [("s.b",)]
-    assert [b.dispatchers for b in sent.due(both, placed, 5.0)] == [("s.a",)]
-    sent.forget("n1")
-    assert sent.due(both, placed, 5.1) == both
-    assert [b.again for b in sent.due(both, placed, 11.0)] == [True]
+    barrier = DdlBarrier(repeat_seconds=5)
+    one: Placed = {"s.a": ("n1", blocked("s.a", K))}
+    both: Placed = {**one, "s.b": ("n1", blocked("s.b", K))}
+    assert barrier.step(view(one, 10), 0.0) == passes("s.a")
+    assert barrier.step(view(one, 10), 1.0) == []
+    assert barrier.step(view(both, 10), 2.0) == passes("s.b")
+    assert barrier.step(view(both, 10), 5.0) == passes("s.a")
+    assert barrier.step(view(both, 10, sessions={"n1": 2}), 5.1) == passes("s.a", "s.b"), "what was sent may be lost"
+    assert barrier.step(view(both, 10, sessions={"n1": 2}), 11.0) == passes("s.a", "s.b")
 
 
 def test_a_write_that_counts_on_others_is_another_decision() -> None:
-    sent = SentBarriers(repeat_seconds=5)
-    placed = {"*": ("n1", blocked("*", K))}
-    former, latter = (Barrier("n1", K, dispatch_pb2.WRITE, ("*",), {"s.a": generation}) for generation in (1, 2))
-    assert sent.due([former], placed, 0.0) == [former]
-    assert sent.due([latter], placed, 1.0) == [latter]
+    barrier = DdlBarrier(repeat_seconds=5)
+
+    def seen(generation: int) -> View:
+        placed = {"*": ("n1", blocked("*", K)), "s.a": ("n1", status("s.a", offset=10, generation=generation))}
+        return view(placed, 9)
+
+    def write(generation: int) -> Command:
+        return DecideBarrier("n1", K, dispatch_pb2.WRITE, ("*",), {"s.a": generation})
+
+    assert barrier.step(seen(1), 0.0) == [write(1)]
+    assert barrier.step(seen(2), 1.0) == [write(2)]
+    assert barrier.step(seen(2), 5.9) == []
+
+
+def test_a_write_that_has_had_no_effect_is_sent_again_and_the_sink_read_which_may_have_refused_it() -> None:
+    barrier = DdlBarrier(repeat_seconds=5)
+    seen = view({"*": ("n1", blocked("*", K)), "s.a": ("n1", blocked("s.a", K))}, 9)
+    (write,) = barrier.step(seen, 0.0)
+    assert barrier.step(seen, 5.0) == [write, ReadSink()]
+
+
+def test_a_successor_decides_what_its_predecessor_decided() -> None:
+    former = DdlBarrier(repeat_seconds=5)
+    seen = view({"*": ("n1", blocked("*", K)), "s.a": ("n2", blocked("s.a", K))}, 9)
+    first = former.step(seen, 0.0)
+    assert first != []
+    assert former.step(seen, 1.0) == []
+    assert DdlBarrier(repeat_seconds=5).step(seen, 1.0) == first

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.fleet import Orders
-from hedgerow.maintainer.operations.barrier import Barrier
+from hedgerow.maintainer.operations.api import DecideBarrier
+from tests.unit.maintainer.operations.another import Reread
 from tests.unit.maintainer.operations.barrier_world import NODES, World
 
 NAMES = ["s.a", "s.b", "s.c", "s.d"]
@@ -161,11 +162,12 @@ ACTIONS: list[Callable[[World, int], None]] = [
 @given(
     st.lists(st.tuples(st.sampled_from(range(len(ACTIONS))), st.integers(0, 11)), min_size=10, max_size=150),
     st.booleans(),
+    st.booleans(),
 )
 def test_no_ddl_is_executed_before_earlier_rows_none_passed_before_it_and_everything_ends(
-    actions: list[tuple[int, int]], alone: bool
+    actions: list[tuple[int, int]], alone: bool, has_another: bool
 ) -> None:
-    world = World(["s.a", "s.b"], [OUTSIDE], alone=alone)
+    world = World(["s.a", "s.b"], [OUTSIDE], alone=alone, others=lambda: [Reread(3.0)] if has_another else [])
     world.take_over()
     for _ in range(4):
         _round(world, 1)
@@ -219,7 +221,9 @@ def test_a_table_that_was_included_since_holds_a_ddl_that_was_decided_over_witho
     _run(world, 0)
     _fresh_beat(world, 0)
     world.step()
-    assert [what.action for _, what in world.nodes["n1"].inbox if isinstance(what, Barrier)] == [dispatch_pb2.WRITE]
+    assert [what.action for _, what in world.nodes["n1"].inbox if isinstance(what, DecideBarrier)] == [
+        dispatch_pb2.WRITE
+    ]
     world.include(OUTSIDE)
     _run(world, 0)
     assert world.sink.executed == [], "the sink knows of rows that nobody has applied"
