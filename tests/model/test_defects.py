@@ -30,7 +30,7 @@ SAYS = {
     Defect.PROGRESS_APART: "is the next",
     Defect.BLIND_PAUSE: "was given to|went back",
     Defect.TERM_NOT_COMPARED: "wrote in term",
-    Defect.CLOSED_BEFORE_FENCE: "gone but for its progress|a commit at epoch",
+    Defect.CLOSED_BEFORE_FENCE: "gone but for its progress|progress of removed changefeeds|a commit at epoch",
 }
 
 # Some defects need a rare coincidence. The first example that is found ends the search, and is not shrunk.
