@@ -35,7 +35,12 @@ from tests import summary
 hypothesis.settings.register_profile("hedgerow", deadline=None)
 hypothesis.settings.load_profile("hedgerow")
 
-secrets.restrict([tempfile.gettempdir()], secrets.DEFAULT_PREFIX)
+
+def _allow_secrets() -> None:
+    secrets.restrict([tempfile.gettempdir()], secrets.DEFAULT_PREFIX)
+
+
+_allow_secrets()
 
 _SYSTEM_SCHEMAS = ("mysql", "sys", "information_schema", "performance_schema")
 
@@ -138,6 +143,13 @@ def drop_user_databases(server: Server) -> None:
         for (schema,) in cursor.fetchall():
             if schema not in _SYSTEM_SCHEMAS:
                 cursor.execute(f"DROP DATABASE `{schema.replace('`', '``')}`")
+
+
+@pytest.fixture(autouse=True)
+def _secrets_are_allowed_again() -> Iterator[None]:
+    """A test that runs a node in this process sets what the process may read, as a node does for good."""
+    yield
+    _allow_secrets()
 
 
 @pytest.fixture(scope="session", autouse=True)
