@@ -71,7 +71,7 @@ def take_turns(
     """The runs, and why others failed: whoever fails is left out of the rounds that follow."""
     runs: list[Run] = []
     failed: dict[str, str] = {}
-    for number, contender in rotations(contenders, rounds):
+    for number, contender in turns(contenders, rounds):
         if contender.name in failed:
             continue
         try:
@@ -85,10 +85,11 @@ def take_turns(
     return runs, list(failed.values())
 
 
-def rotations(contenders: Sequence[Contender], rounds: int) -> Iterator[tuple[int, Contender]]:
-    """Every contender once a round, A B C, B C A, C A B: what happens on the machine meanwhile hits all, and not always
-    the same one."""
+def turns(contenders: Sequence[Contender], rounds: int) -> Iterator[tuple[int, Contender]]:
+    """Every contender once a round: A B C, C B A, B C A, A C B. What happens on the machine meanwhile hits all, and
+    where it grows from run to run, two rounds have as much of it for one as for another."""
     for number in range(rounds):
-        shift = number % len(contenders)
-        for contender in (*contenders[shift:], *contenders[:shift]):
+        shift = number // 2 % len(contenders)
+        order = [*contenders[shift:], *contenders[:shift]]
+        for contender in order if number % 2 == 0 else reversed(order):
             yield number + 1, contender
