@@ -21,7 +21,7 @@ from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.servers import Server
 
 WORKERS = (1, 4, 16)
-FETCH_SECONDS = 120.0
+FETCH_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
