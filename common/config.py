@@ -95,7 +95,7 @@ class NodeConfig(_Settings):
     tls_key: Path | None = None
     tls_connection_age: float = Field(default=900.0, ge=1)
     token_listen: str | None = None
-    token_file: Path | None = None
+    token_hashes: Path | None = None
     jwt_keys: Path | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -173,10 +173,15 @@ class NodeConfig(_Settings):
         return self
 
     @property
+    def called(self) -> str:
+        """The host by which peers call this node."""
+        return split_address(self.advertise or self.listen)[0]
+
+    @property
     def own_files(self) -> tuple[Path | None, ...]:
         """What no URI may name."""
         etcd = self.etcd_key, self.etcd_password_file
-        return (*etcd, self.tls_key, self.token_file, self.jwt_keys, self.audit_log)
+        return (*etcd, self.tls_key, self.token_hashes, self.jwt_keys, self.audit_log)
 
     def read_etcd_password(self) -> str:
         """Read again on every call, so that a rotated file is honoured. Raises BadInput."""

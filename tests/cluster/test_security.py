@@ -51,7 +51,7 @@ class Guarded:
             "etcd_key": str(etcd.key_file),
             "etcd_user": USER,
             "etcd_password_file": str(directory / "etcd-password"),
-            "token_file": str(directory / "tokens"),
+            "token_hashes": str(directory / "tokens"),
             "log_level": "debug",
             "lease_ttl": 10,
             "allowed_hosts": ["127.0.0.1"],

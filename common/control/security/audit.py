@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from prometheus_client import Counter
 
 from hedgerow.common.control.security.caller import Caller
 from hedgerow.common.errors import BadInput, Unavailable
@@ -25,6 +26,7 @@ from hedgerow.common.mysql.uri import redact
 
 log = structlog.get_logger()
 
+_REFUSED = Counter("hedgerow_calls_refused_total", "Calls of people and nodes that were refused at the door", ["code"])
 _SHOWN_LENGTH: Final = 300
 _SHOWN_ENTRIES: Final = 20
 _REFUSALS_PER_SECOND: Final = 50  # more of them are counted, not written: a log is not a way to fill a disk
@@ -64,6 +66,7 @@ class Audit:
         self._try("call-ended", call=number, method=method, outcome=outcome, **_whom(caller))
 
     def refused(self, caller: Caller, method: str, outcome: str, reason: str) -> None:
+        _REFUSED.labels(outcome).inc()
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._refused = second, 0

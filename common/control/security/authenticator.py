@@ -6,7 +6,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from hedgerow.common.control.security.caller import CALLER_METADATA, Caller, RoleRules, read_certificate, read_forwarded
+from hedgerow.common.control.security.caller import (
+    CALLER_METADATA,
+    MAX_NAME,
+    Caller,
+    RoleRules,
+    read_certificate,
+    read_forwarded,
+)
 from hedgerow.common.control.security.jwtkeys import SignedTokens
 from hedgerow.common.control.security.methods import Role
 from hedgerow.common.control.security.tokens import TokenFile
@@ -63,6 +70,8 @@ class Verified:
             caller = self._by_token([_text(value) for value in authorization])
         else:
             caller = self._by_certificate(context.auth_context())
+        if len(caller.name) > MAX_NAME:
+            raise Unauthenticated(f"the name {caller.name[:60]}… has more than {MAX_NAME} characters")
         caller = dataclasses.replace(caller, address=context.peer())
         if not said:
             return caller
@@ -78,7 +87,7 @@ class Verified:
         if found is None and self._signed is not None:
             found = self._signed.identify(token)
         if found is None:
-            raise Unauthenticated("this node accepts no such token: see token_file and jwt_keys in its configuration")
+            raise Unauthenticated("this node accepts no such token: see token_hashes and jwt_keys in its configuration")
         return found
 
     def _by_certificate(self, properties: Mapping[str, Iterable[bytes]]) -> Caller:

@@ -15,7 +15,7 @@ from hedgerow.common.control.security.limits import Limits, UserLimits
 from hedgerow.common.control.security.methods import Role
 from hedgerow.common.control.security.settings import Settings
 from hedgerow.common.control.security.settings import rules as read_rules
-from hedgerow.common.control.security.tls import TlsFiles, TlsSource, check_own_certificate
+from hedgerow.common.control.security.tls import TlsFiles, TlsSource, check_own_certificate, check_own_host
 from hedgerow.common.control.security.tokens import TokenFile
 from hedgerow.common.errors import BadInput
 
@@ -55,7 +55,8 @@ def _tls(settings: Settings) -> TlsSource | None:
     if settings.tls_ca is None:
         return None
     source = TlsSource(TlsFiles(settings.tls_ca, settings.tls_cert, settings.tls_key))
-    check_own_certificate(source.material(), settings.tls_cert, of_node=True)
+    check_own_certificate(source.material(), settings.tls_cert)
+    check_own_host(source.material(), settings.tls_cert, settings.called)
     return source
 
 
@@ -70,7 +71,7 @@ def _check_is_node(tls: TlsSource, rules: RoleRules) -> None:
 
 
 def _token_kinds(settings: Settings, rules: RoleRules) -> tuple[TokenFile | None, SignedTokens | None]:
-    tokens = TokenFile(settings.token_file) if settings.token_file else None
+    tokens = TokenFile(settings.token_hashes) if settings.token_hashes else None
     signed = None
     if settings.jwt_keys is not None and settings.jwt_issuer is not None and settings.jwt_audience is not None:
         signed = SignedTokens(settings.jwt_keys, settings.jwt_issuer, settings.jwt_audience, rules)

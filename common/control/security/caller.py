@@ -31,7 +31,7 @@ from hedgerow.common.errors import BadInput, Unauthenticated
 
 KINDS: Final = ("CN", "DNS", "URI", "SUB")
 CALLER_METADATA: Final = "hedgerow-caller-bin"
-_MAX_NAME: Final = 256
+MAX_NAME: Final = 1024  # so that it can be passed on in metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def read_forwarded(said: bytes, node: Caller) -> Caller:
         raise Unauthenticated(
             f"{node.name} forwards a call and does not say whose in a way that is understood"
         ) from None
-    if not all(isinstance(text, str) and len(text) <= _MAX_NAME for text in texts) or not roles <= USER_ROLES:
+    if not all(isinstance(text, str) and len(text) <= MAX_NAME for text in texts) or not roles <= USER_ROLES:
         raise Unauthenticated(f"{node.name} forwards a call for somebody who cannot be a user")
     name, via, address = texts
     return Caller(name, roles, via, address, forwarded_by=node.name)

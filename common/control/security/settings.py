@@ -18,6 +18,8 @@ class Settings(Protocol):
     @property
     def listen(self) -> str: ...
     @property
+    def called(self) -> str: ...
+    @property
     def insecure(self) -> bool: ...
     @property
     def tls_ca(self) -> Path | None: ...
@@ -28,7 +30,7 @@ class Settings(Protocol):
     @property
     def token_listen(self) -> str | None: ...
     @property
-    def token_file(self) -> Path | None: ...
+    def token_hashes(self) -> Path | None: ...
     @property
     def jwt_keys(self) -> Path | None: ...
     @property
@@ -51,7 +53,15 @@ class Settings(Protocol):
     def user_streams(self) -> int: ...
 
 
-_TLS_ONLY: Final = ("token_listen", "token_file", "jwt_keys", "role_node", "role_viewer", "role_operator", "role_admin")
+_TLS_ONLY: Final = (
+    "token_listen",
+    "token_hashes",
+    "jwt_keys",
+    "role_node",
+    "role_viewer",
+    "role_operator",
+    "role_admin",
+)
 
 
 def check(settings: Settings, host: str) -> None:
@@ -71,10 +81,10 @@ def check(settings: Settings, host: str) -> None:
     jwt = [name for name in ("jwt_keys", "jwt_issuer", "jwt_audience") if getattr(settings, name) is not None]
     if jwt and len(jwt) < 3:
         raise ValueError(f"jwt_keys, jwt_issuer and jwt_audience go together: only {' and '.join(jwt)} is given")
-    if (settings.token_listen is None) != (settings.token_file is None and settings.jwt_keys is None):
+    if (settings.token_listen is None) != (settings.token_hashes is None and settings.jwt_keys is None):
         raise ValueError(
-            "token_listen goes with token_file or jwt_keys: who has a token but no certificate is served on a port of "
-            "their own"
+            "token_listen goes with token_hashes or jwt_keys: who has a token but no certificate is served on a port "
+            "of their own"
         )
     rules(settings)
 

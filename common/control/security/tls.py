@@ -71,7 +71,7 @@ class TlsFiles:
         return Material(authorities, chain, key)
 
 
-def check_own_certificate(material: Material, path: Path | None, *, of_node: bool) -> None:
+def check_own_certificate(material: Material, path: Path | None) -> None:
     """Raises BadInput for a certificate that nobody would accept: expired, or not for both ends of a connection."""
     assert material.chain is not None
     try:
@@ -85,11 +85,35 @@ def check_own_certificate(material: Material, path: Path | None, *, of_node: boo
     except x509.ExtensionNotFound:
         return
     lacking = [name for oid, name in wanted.items() if oid not in uses]
-    if of_node and lacking:
+    if lacking:
         raise BadInput(
             f"tls_cert {path} lacks the extended key usage {' and '.join(lacking)}: a node serves its peers and calls "
             "them with it, so it needs both"
         )
+
+
+def check_own_host(material: Material, path: Path | None, host: str) -> None:
+    """Raises BadInput for a certificate that is not for the host by which peers call this node (RFC 6125, as gRPC
+    checks it)."""
+    assert material.chain is not None
+    leaf = x509.load_pem_x509_certificates(material.chain)[0]
+    hosts = [f"{address}" for address in _alternative(leaf, x509.IPAddress)]
+    hosts += [name.lower() for name in _alternative(leaf, x509.DNSName)]
+    wanted = host.lower().rstrip(".")
+    if wanted in hosts or f"*.{wanted.partition('.')[2]}" in hosts:
+        return
+    raise BadInput(
+        f"tls_cert {path} is for {', '.join(hosts) or 'no host'}, and peers call this node {host} (advertise, else "
+        "listen), so they would refuse it: advertise what it is for, or let it be issued for that"
+    )
+
+
+def _alternative(certificate: x509.Certificate, kind: Any) -> list[Any]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return list(found.get_values_for_type(kind))
 
 
 def _bytes(option: str, path: Path) -> bytes:

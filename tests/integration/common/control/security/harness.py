@@ -109,7 +109,7 @@ async def open_house(directory: Path, admin: Any = None, **settings: Any) -> Asy
         "tls_key": key,
         **{f"role_{role}": (f"CN:{name}",) for name, role in PEOPLE.items() if role},
         "token_listen": "127.0.0.1:0",
-        "token_file": token_file,
+        "token_hashes": token_file,
         "audit_log": directory / "audit.log",
         **settings,
     }

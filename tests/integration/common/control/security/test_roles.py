@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import grpc
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -158,6 +162,44 @@ async def test_only_a_known_token_is_let_in(house: House) -> None:
     ):
         async with house.token_channel(token) as channel:
             assert (await get(channel))[0] is wanted
+
+
+async def test_signed_tokens_over_a_real_connection(tmp_path: Path) -> None:
+    """Beside the token file; each refusal says why, and none shows the token."""
+    key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key()))
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [{**public, "kid": "k1"}]}))
+    jwt_settings = {"jwt_keys": tmp_path / "keys.json", "jwt_issuer": "https://i.example", "jwt_audience": "hedgerow"}
+    good = {"iss": "https://i.example", "aud": "hedgerow", "sub": "bob", "exp": time.time() + 300}
+
+    def token(signer: Any = key, alg: str = "ES256", **claims: Any) -> str:
+        return jwt.encode({**good, **claims}, signer, alg, headers={"kid": "k1"})
+
+    async with open_house(tmp_path, role_viewer=("CN:victor", "SUB:bob"), **jwt_settings) as house:
+        for sent, wanted, said in (
+            (token(), CODE.OK, ""),
+            (house.tokens["viewer"], CODE.OK, ""),
+            (token(sub="eve"), CODE.PERMISSION_DENIED, "SUB:eve has no role"),
+            (token(exp=time.time() - 300), CODE.UNAUTHENTICATED, "Expired"),
+            (token(aud="other"), CODE.UNAUTHENTICATED, "Audience"),
+            (token(other), CODE.UNAUTHENTICATED, "Signature"),
+            (token("secret" * 8, "HS256"), CODE.UNAUTHENTICATED, "Algorithm"),
+        ):
+            async with house.token_channel(sent) as channel:
+                code, text = await get(channel)
+            assert code is wanted, (text, said)
+            assert said in text
+            assert sent not in text
+        async with house.token_channel(token()) as channel:
+            with pytest.raises(grpc.aio.AioRpcError, match="SUB:bob has the role viewer"):
+                await admin_pb2_grpc.AdminStub(channel).Pause(pb.ChangefeedRequest(name="shop"), timeout=20)
+
+
+async def test_a_token_is_of_no_use_where_certificates_are_asked_for(house: House) -> None:
+    for name, wanted in (("victor", CODE.UNAUTHENTICATED), ("node1", CODE.UNAUTHENTICATED)):
+        async with house.channel(name) as channel:
+            sent = (("authorization", "Bearer " + house.tokens["admin"]),)
+            assert (await get(channel, metadata=sent))[0] is wanted
 
 
 async def test_two_authorizations_are_none(house: House) -> None:

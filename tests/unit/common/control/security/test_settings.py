@@ -49,9 +49,9 @@ def test_the_start_warns_of_insecure() -> None:
         ({**TLS, "insecure": True}, "contradict"),
         ({**TLS, "role_node": ()}, "role_node must name"),
         ({"role_admin": ("CN:alice",)}, "role_admin needs TLS"),
-        ({"token_file": Path("/t"), "token_listen": "127.0.0.1:1"}, "token_listen and token_file need TLS"),
+        ({"token_hashes": Path("/t"), "token_listen": "127.0.0.1:1"}, "token_listen and token_hashes need TLS"),
         ({"jwt_keys": Path("/t")}, "jwt_keys needs TLS"),
-        ({**TLS, "token_file": Path("/t")}, "token_listen goes with"),
+        ({**TLS, "token_hashes": Path("/t")}, "token_listen goes with"),
         ({**TLS, "token_listen": "127.0.0.1:1"}, "token_listen goes with"),
         ({**TLS, "token_listen": "127.0.0.1:1", "jwt_keys": Path("/k")}, "jwt_keys, jwt_issuer and jwt_audience"),
         ({**TLS, "role_admin": ("alice",)}, "role_admin: 'alice' is not KIND:NAME"),
@@ -86,6 +86,30 @@ def test_a_node_whose_peers_would_refuse_it_does_not_start(authority: Authority)
     Security.build(with_tls(authority, "node1"))
     with pytest.raises(BadInput, match="CN:node2, DNS:localhost and role_node CN:node1"):
         Security.build(with_tls(authority, "node2"))
+
+
+@pytest.mark.parametrize(
+    ("advertise", "hosts", "fits"),
+    [
+        ("n1.peers.example:1", ["n1.peers.example"], True),
+        ("N1.peers.example:1", ["*.peers.example"], True),
+        ("n1.peers.example:1", ["localhost", "127.0.0.1"], False),
+        ("a.n1.peers.example:1", ["*.peers.example"], False),
+        ("10.0.0.7:1", ["10.0.0.7"], True),
+        ("10.0.0.7:1", ["10.0.0.8"], False),
+        ("n1.peers.example:1", [], False),
+    ],
+)
+def test_a_certificate_is_for_the_host_that_peers_call(
+    authority: Authority, advertise: str, hosts: list[str], fits: bool
+) -> None:
+    authority.renew("node1", hosts=hosts)
+    config = with_tls(authority, "node1", listen="0.0.0.0:1", advertise=advertise)
+    if fits:
+        Security.build(config)
+        return
+    with pytest.raises(BadInput, match="peers call this node"):
+        Security.build(config)
 
 
 @pytest.mark.parametrize("what", ["expired", "one use", "another key", "no certificate", "no key", "missing", "no ca"])
