@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -59,7 +60,7 @@ class Verified:
     """Over TLS. `tokens` and `signed`: kinds of tokens that are accepted."""
 
     def __init__(self, rules: RoleRules, tokens: TokenFile | None = None, signed: SignedTokens | None = None) -> None:
-        self._rules = rules
+        self._roles = functools.lru_cache(maxsize=4096)(rules.roles)
         self._tokens = tokens
         self._signed = signed
 
@@ -67,12 +68,12 @@ class Verified:
         authorization = _metadata(context, AUTHORIZATION)
         said = _metadata(context, CALLER_METADATA)
         if authorization:
-            caller = self._by_token([_text(value) for value in authorization])
+            known = self._by_token([_text(value) for value in authorization])
+            caller = dataclasses.replace(known, address=context.peer())
         else:
-            caller = self._by_certificate(context.auth_context())
+            caller = self._by_certificate(context.auth_context(), context.peer())
         if len(caller.name) > MAX_NAME:
             raise Unauthenticated(f"the name {caller.name[:60]}… has more than {MAX_NAME} characters")
-        caller = dataclasses.replace(caller, address=context.peer())
         if not said:
             return caller
         if not caller.is_node or len(said) > 1:
@@ -90,7 +91,7 @@ class Verified:
             raise Unauthenticated("this node accepts no such token: see token_hashes and jwt_keys in its configuration")
         return found
 
-    def _by_certificate(self, properties: Mapping[str, Iterable[bytes]]) -> Caller:
+    def _by_certificate(self, properties: Mapping[str, Iterable[bytes]], address: str) -> Caller:
         pems = list(properties.get(_CERTIFICATE, ()))
         if len(pems) != 1:
             raise Unauthenticated(
@@ -98,7 +99,7 @@ class Verified:
             )
         certificate = read_certificate(pems[0])
         certificate.check_time()
-        return Caller(certificate.shown, self._rules.roles(certificate.names, certificate.shown), "certificate")
+        return Caller(certificate.shown, self._roles(certificate.names, certificate.shown), "certificate", address)
 
 
 def _metadata(context: Context, wanted: str) -> list[Any]:
