@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hedgerow.common.binlog import events as e
+from hedgerow.common.binlog.rows_header import read_rows_header
 from hedgerow.common.binlog.table_map import column_types
 
 MOST_TEXT: Final = 64  # characters of one value
@@ -57,30 +58,22 @@ def rows(table_map: bytes, event: bytes, unsigned: Sequence[bool] = ()) -> Itera
     """`unsigned`: which columns are, where that is known. Raises UnreadableRow."""
     try:
         yield from _rows(table_map, event, unsigned)
-    except (IndexError, ValueError, struct.error, KeyError) as error:
+    except (ValueError, LookupError, struct.error) as error:
         raise UnreadableRow(f"event type {event[e.TYPE_AT]}: {type(error).__name__} {error}") from error
 
 
 def _rows(table_map: bytes, event: bytes, unsigned: Sequence[bool]) -> Iterator[RowText]:
     types, meta = column_types(table_map)
     kind = event[e.TYPE_AT]
-    at = e.TABLE_BODY_AT
-    if kind in e.ROWS_V2:
-        at += int.from_bytes(event[at : at + 2], "little")
-    count, at = _packed(event, at)
-    if count != len(types):
-        raise UnreadableRow(f"{count} columns in the event, {len(types)} in its table map")
-    width = (count + 7) // 8
-    images = [event[at : at + width]]
-    at += width
-    if e.ROWS_KINDS[kind] == e.UPDATE:
-        images.append(event[at : at + width])
-        at += width
+    header = read_rows_header(event)
+    if header.columns != len(types):
+        raise UnreadableRow(f"{header.columns} columns in the event, {len(types)} in its table map")
+    at = header.end
     head = event[:at]
     while at < len(event):
         begin = at
         values: dict[int, Value] = {}
-        for number, image in enumerate(images):
+        for number, image in enumerate(header.images):
             if kind == e.PARTIAL_UPDATE_ROWS and number:
                 at = len(event)  # what is changed within a JSON document: only the first row can be told
                 break
@@ -160,12 +153,3 @@ def _text(raw: bytes) -> str | None:
 
 def _decimal(digits: int) -> int:
     return digits // 9 * 4 + _DIGITS[digits % 9]
-
-
-def _packed(data: bytes, at: int) -> tuple[int, int]:
-    """A packed integer, and where it ends."""
-    first = data[at]
-    if first < 251:
-        return first, at + 1
-    size = {252: 2, 253: 3, 254: 8}[first]
-    return int.from_bytes(data[at + 1 : at + 1 + size], "little"), at + 1 + size
