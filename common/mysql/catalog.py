@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,6 +54,7 @@ class Column:
     generated: str  # empty, VIRTUAL or STORED
     compressed: bool
     in_key: bool = field(default=False, compare=False)  # of the primary key, or of the UNIQUE key that stands for it
+    counts: bool = field(default=False, compare=False)  # AUTO_INCREMENT
 
     @property
     def stored_type(self) -> str:
@@ -143,20 +144,52 @@ def columns(connection: Connection[Any], tables: Iterable[TableName]) -> dict[Ta
     """The columns of these tables, in the order of their positions; tables that are not there are left out."""
     wanted = set(tables)
     found: dict[TableName, list[Column]] = defaultdict(list)
-    for schema in sorted({name.schema for name in wanted}):
-        names = [name.table for name in wanted if name.schema == schema]
-        few = f" AND table_name IN ({', '.join(['%s'] * len(names))})" if len(names) <= _FEW else ""
+    for schema, names, few in _by_schema(wanted):
         for table, name, kind, charset, collation, nullable, extra, in_key in _query(
             connection,
             "SELECT table_name, column_name, column_type, COALESCE(character_set_name, ''), "
             "COALESCE(collation_name, ''), is_nullable, extra, column_key "
             f"FROM information_schema.columns WHERE table_schema = %s{few} ORDER BY table_name, ordinal_position",
-            (schema, *(names if few else ())),
+            (schema, *names),
         ):
             if TableName(schema, table) in wanted:
                 column = _column(name, kind, charset, collation, nullable, extra)
-                found[TableName(schema, table)].append(replace(column, in_key=in_key == "PRI"))
+                counts = "auto_increment" in extra.lower()
+                found[TableName(schema, table)].append(replace(column, in_key=in_key == "PRI", counts=counts))
     return {name: tuple(listed) for name, listed in found.items()}
+
+
+def nullable_uniques(connection: Connection[Any], tables: Iterable[TableName]) -> dict[TableName, list[frozenset[str]]]:
+    """Of these tables the columns of every UNIQUE key that may hold NULL."""
+    wanted = set(tables)
+    keys: dict[tuple[TableName, str], set[str]] = defaultdict(set)
+    nullable: set[tuple[TableName, str]] = set()
+    for schema, names, few in _by_schema(wanted):
+        for table, key, column, may_be_null in _query(
+            connection,
+            "SELECT table_name, index_name, column_name, nullable FROM information_schema.statistics"
+            f" WHERE table_schema = %s{few} AND non_unique = 0",
+            (schema, *names),
+        ):
+            found = (TableName(schema, table), key)
+            keys[found].add(column)
+            if may_be_null == "YES":
+                nullable.add(found)
+    listed: dict[TableName, list[frozenset[str]]] = defaultdict(list)
+    for found in sorted(nullable):
+        if found[0] in wanted:
+            listed[found[0]].append(frozenset(keys[found]))
+    return listed
+
+
+def _by_schema(tables: Collection[TableName]) -> Iterator[tuple[str, list[str], str]]:
+    """Each schema, with names to ask for and the condition that does; all of its tables where they are many."""
+    for schema in sorted({name.schema for name in tables}):
+        names = [name.table for name in tables if name.schema == schema]
+        if len(names) <= _FEW:
+            yield schema, names, f" AND table_name IN ({', '.join(['%s'] * len(names))})"
+        else:
+            yield schema, [], ""
 
 
 def tables_with_hidden_columns(connection: Connection[Any], flavour: Flavour, schemas: Iterable[str]) -> set[TableName]:
