@@ -50,12 +50,14 @@ class Definitions:
         self._spec = spec
         self._sink = sink
         self._doubts: dict[str, _Doubt] = {}
+        self._source_keys: dict[str, tuple[str, ...]] = {}
 
     def compare(self, dispatchers: Collection[str]) -> None:
         """Of these tables. Raises SourceUnavailable, SinkUnavailable, SinkRefused."""
         if not dispatchers:
             return
         theirs = self._source_columns(dispatchers)
+        self._source_keys |= {key: tuple(c.name for c in theirs.get(key, ()) if c.in_key) for key in dispatchers}
         end = resolve_start(self._spec.source, self._spec.flavour, "now")
         with self._sink() as connection:
             ours = read_shapes(connection, self._spec.flavour, dispatchers)
@@ -65,6 +67,11 @@ class Definitions:
             self._doubts.pop(key, None)
             if found:
                 self._doubts[key] = _Doubt(found, end)
+
+    def source_key(self, dispatcher: str) -> tuple[str, ...]:
+        """The source's primary key, or what stands for it, when its catalog was last read; empty where there is
+        none."""
+        return self._source_keys.get(dispatcher, ())
 
     def judge(self, position: Position) -> Iterator[tuple[str, Sequence[Difference]]]:
         """At the end of the last whole transaction that was read: what no DDL explains, by dispatcher. Raises what

@@ -19,7 +19,7 @@ from hedgerow.common.metrics import rejected
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher import metrics
 from hedgerow.dispatcher.sink.binlog.batch import Batch
-from hedgerow.dispatcher.sink.binlog.coalesce import Check, Coalescer
+from hedgerow.dispatcher.sink.binlog.coalesce import Check, CheckRows, Coalescer
 from hedgerow.dispatcher.sink.binlog.lane import Applied, Lane
 from hedgerow.dispatcher.sink.inquiry import Inquiry
 from hedgerow.dispatcher.sink.token import CurrentToken
@@ -78,10 +78,10 @@ class LaneQueue:
         self._idle.begin(positions.values())
         return positions
 
-    def connect(self, tied: Collection[str], check: Check, description: bytes) -> None:
-        """Collects again, with these dispatchers tied by foreign keys, and asks `check` about the source's table maps.
-        Nothing is pending."""
-        self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied), check)
+    def connect(self, tied: Collection[str], check: Check, check_rows: CheckRows | None, description: bytes) -> None:
+        """Collects again, with these dispatchers tied by foreign keys, and asks `check` about the source's table maps,
+        `check_rows` about what its rows events have. Nothing is pending."""
+        self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied), check, check_rows)
         self.intake.connect(self._coalescer)
         if description:
             self._coalescer.describe(description)

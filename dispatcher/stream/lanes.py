@@ -21,7 +21,7 @@ from hedgerow.common.ledger.progress import list_progress
 from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.ledger.xa import list_prepared
 from hedgerow.common.mysql.catalog import charsets_by_collation, foreign_key_edges
-from hedgerow.common.mysql.connect import connect
+from hedgerow.common.mysql.connect import connect, server_info
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.columns.shapes import Shapes
 from hedgerow.dispatcher.sink.columns.tables import read_shapes
@@ -120,12 +120,19 @@ class Lanes:
         with self.ask() as connection:
             tied = {table.key for edge in foreign_key_edges(connection) for table in edge}
             if self._shapes is None:
-                self._shapes = Shapes(self._spec.flavour, charsets_by_collation(connection), self._learn)
+                self._shapes = Shapes(
+                    self._spec.flavour,
+                    server_info(connection).version,
+                    charsets_by_collation(connection),
+                    self._learn,
+                    self._definitions.source_key,
+                )
         known = self._shapes.known
         changed = self._some() if ddl is None else touched(ddl, known) | dropped(ddl, known)
         self._read_columns(changed)
+        check_rows = self._shapes.check_rows if self._shapes.searches else None
         for queue in self._all:
-            queue.connect(tied, self._shapes.check, description)
+            queue.connect(tied, self._shapes.check, check_rows, description)
 
     def _learn(self, key: str) -> None:
         """A table's first rows come: its columns are read, with some that may be next."""

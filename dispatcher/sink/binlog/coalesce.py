@@ -36,11 +36,15 @@ from hedgerow.common.binlog.events import (
     ROWS_KINDS,
     ROWS_V2,
     STMT_END_F,
+    TABLE_BODY_AT,
     TABLE_ID,
     TYPE_AT,
     USE_SQL_FOREIGN_KEY_F,
+    WRITE,
+    WRITE_ROWS_V1,
 )
 from hedgerow.common.binlog.position import Position
+from hedgerow.common.binlog.rows_header import read_rows_header
 from hedgerow.common.binlog.table_map import table_name
 from hedgerow.common.errors import SinkRefused
 from hedgerow.common.mysql.names import TableName
@@ -52,6 +56,17 @@ _SPARE = 64  # bytes of a packet that are not base64
 _SPARE_STORED = 2048  # the same, where the statement stores events, in bytes of events
 
 Check = Callable[[str, TableName, bytes], None]  # dispatcher, table, table map
+CheckRows = Callable[[str, TableName, bytes], None]  # dispatcher, table, rows event
+
+
+@dataclass(slots=True)
+class _Mapped:
+    """A table map of a statement. `checked`: of UPDATE and DELETE events which columns their rows before have, as bytes
+    from TABLE_BODY_AT to `end`; `end` is 0 where nobody asks."""
+
+    content: bytes
+    end: int
+    checked: set[bytes] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -60,7 +75,7 @@ class _Statement:
     kind: str
     alone: bool  # has one table, and one kind of rows event
     dispatcher: str
-    maps: dict[bytes, bytes] = field(default_factory=dict)  # table id -> content
+    maps: dict[bytes, _Mapped] = field(default_factory=dict)  # by table id
     events: list[bytes] = field(default_factory=list)  # the table maps
     names: set[TableName] = field(default_factory=set)
     rows: list[bytes] = field(default_factory=list)
@@ -83,11 +98,19 @@ class Coalescer:
     """Collects for one lane. `max_allowed_packet` is the sink's, in bytes.
 
     `tied`: keys of dispatchers whose tables are tied to others by foreign keys. `check` is asked, once for each table
-    map of a statement, whether the sink's table can take the rows; it raises SinkRefused.
+    map of a statement, whether the sink's table can take the rows; `check_rows`, once more for each set of columns that
+    UPDATE and DELETE events have of the rows before, whether the sink finds them. Both raise SinkRefused.
     """
 
-    def __init__(self, max_allowed_packet: int, tied: Collection[str] = (), check: Check | None = None) -> None:
+    def __init__(
+        self,
+        max_allowed_packet: int,
+        tied: Collection[str] = (),
+        check: Check | None = None,
+        check_rows: CheckRows | None = None,
+    ) -> None:
         self._check = check
+        self._check_rows = check_rows
         self._max_allowed_packet = max_allowed_packet
         self._limit = (max_allowed_packet - _SPARE) // 4 * 3
         self._target = min(self._limit, _STATEMENT)
@@ -136,20 +159,23 @@ class Coalescer:
 
         Raises SinkRefused where the event alone is larger than the sink takes.
         """
-        statement = self._statement
+        statement, kind = self._statement, rows_event[TYPE_AT]
         flags = rows_event[ROWS_FLAGS_AT] & ~STMT_END_F | rows_event[ROWS_FLAGS_AT + 1] << 8
-        if flags & USE_SQL_FOREIGN_KEY_F and rows_event[TYPE_AT] in ROWS_V2:
+        if flags & USE_SQL_FOREIGN_KEY_F and kind in ROWS_V2:
             flags |= NO_FOREIGN_KEY_CHECKS_F
         size = len(rows_event)
-        table_id = bytes(rows_event[TABLE_ID])
+        table_id = rows_event[TABLE_ID]
         if (
             statement is None
             or flags != statement.flags
             or statement.size + size > self._target
-            or (statement.alone and ROWS_KINDS[rows_event[TYPE_AT]] != statement.kind)
-            or statement.maps.get(table_id) != table_map[HEADER:]
+            or (statement.alone and ROWS_KINDS[kind] != statement.kind)
+            or (mapped := statement.maps.get(table_id)) is None
+            or mapped.content != table_map[HEADER:]
         ):
-            statement = self._make_room(dispatcher, table_map, rows_event, table_id, flags)
+            statement, mapped = self._make_room(dispatcher, table_map, rows_event, table_id, flags)
+        if kind != WRITE_ROWS_V1 and (end := mapped.end) and rows_event[TABLE_BODY_AT:end] not in mapped.checked:
+            self._ask(dispatcher, table_map, rows_event, mapped)
         statement.flag_offsets.append(statement.rows_size + ROWS_FLAGS_AT)
         statement.rows.append(rows_event)
         statement.rows_size += size
@@ -216,9 +242,15 @@ class Coalescer:
         self._reset()
         return batch
 
+    def _ask(self, dispatcher: str, table_map: bytes, rows_event: bytes, mapped: _Mapped) -> None:
+        if self._check_rows is None or ROWS_KINDS[rows_event[TYPE_AT]] == WRITE:
+            return
+        self._check_rows(dispatcher, table_name(table_map), rows_event)
+        mapped.checked.add(rows_event[TABLE_BODY_AT : mapped.end])
+
     def _make_room(
         self, dispatcher: str, table_map: bytes, rows_event: bytes, table_id: bytes, flags: int
-    ) -> _Statement:
+    ) -> tuple[_Statement, _Mapped]:
         """A statement that has the table map and takes the rows event: the open one, or a new one."""
         name = table_name(table_map)
         need = len(table_map) + len(rows_event)
@@ -233,6 +265,10 @@ class Coalescer:
         if self._check is not None:
             self._check(dispatcher, name, table_map)
         kind = ROWS_KINDS[rows_event[TYPE_AT]]
+        end = 0 if self._check_rows is None else read_rows_header(rows_event).first_end
+        mapped = _Mapped(bytes(table_map[HEADER:]), end)
+        if end:
+            self._ask(dispatcher, table_map, rows_event, mapped)
         alone = bool(self._xid) or (dispatcher in self._tied and not flags & NO_FOREIGN_KEY_CHECKS_F)
         statement = self._statement
         if (
@@ -247,12 +283,12 @@ class Coalescer:
             self._seal()
             statement = self._statement = _Statement(flags, kind, alone, dispatcher)
             statement.size = _SPARE_STORED if self._xid else 0
-        statement.maps[table_id] = bytes(table_map[HEADER:])
+        statement.maps[table_id] = mapped
         statement.events.append(table_map)
         statement.names.add(name)
         statement.size += len(table_map)
         self._names.add(name)
-        return statement
+        return statement, mapped
 
     def _seal(self) -> None:
         statement, self._statement = self._statement, None

@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hedgerow.common.binlog.events import HEADER
+from hedgerow.common.binlog.rows_header import read_rows_header
 from hedgerow.common.binlog.table_map import FRACTIONS, WORDS, MappedColumn, MappedTable, read_table_map
 from hedgerow.common.errors import BinlogCorrupt, SinkRefused
 from hedgerow.common.mysql.catalog import Column
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName, quoted
+from hedgerow.dispatcher.sink.columns.rowsearch import SearchedTable, refuse_unfound
 
 _MOST_CHECKED = 10_000
 _SHOWN = 5
@@ -38,23 +40,36 @@ _CODECS = {"utf8mb3": "utf-8", "utf8mb4": "utf-8", "ascii": "ascii", "latin1": "
 
 @dataclass(frozen=True, slots=True)
 class SinkTable:
-    """`hides`: rows events may have more columns than the catalog shows, after those that it does."""
+    """`hides`: rows events may have more columns than the catalog shows, after those that it does. `nullable_uniques`:
+    of a table without a key, columns of its UNIQUE keys that may hold NULL; MariaDB only."""
 
     columns: tuple[Column, ...]
     hides: bool = False
+    nullable_uniques: tuple[frozenset[str], ...] = ()
 
 
 class Shapes:
     """What is known of the sink's tables, by dispatcher. `charsets`: names of character sets by collation id. `learn`
-    is called with a dispatcher whose table is not known yet, and calls `update`."""
+    is called with a dispatcher whose table is not known yet, and calls `update`; `source_key` with one whose rows the
+    sink might not find, for what the source's table has as its primary key. `version`: the sink's."""
 
-    def __init__(self, flavour: Flavour, charsets: Mapping[int, str], learn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        flavour: Flavour,
+        version: tuple[int, ...],
+        charsets: Mapping[int, str],
+        learn: Callable[[str], None],
+        source_key: Callable[[str], Sequence[str]],
+    ) -> None:
         self._flavour: Flavour = flavour
+        self._version = version
         self._learn = learn
+        self._source_key = source_key
         self._tables: dict[str, SinkTable | None] = {}
         self._forbidden: dict[str, Sequence[Difference]] = {}
         self._charsets = charsets
         self._checked: set[tuple[str, bytes]] = set()
+        self._found: set[tuple[str, int, bytes]] = set()
         self._served: set[str] = set()  # had rows
 
     def update(self, tables: Mapping[str, SinkTable | None]) -> None:
@@ -63,6 +78,7 @@ class Shapes:
         for key in tables:
             self._forbidden.pop(key, None)
         self._checked = {each for each in self._checked if each[0] not in tables}
+        self._found = {each for each in self._found if each[0] not in tables}
 
     def forbid(self, dispatcher: str, found: Sequence[Difference]) -> None:
         """Its table's next rows are refused, unless it is read again. Raises SinkRefused where it had rows already."""
@@ -79,16 +95,35 @@ class Shapes:
         body = bytes(table_map[HEADER:])
         if (dispatcher, body) in self._checked:
             return
-        if dispatcher not in self._tables:
+        if self._tables.get(dispatcher) is None:  # a table that was not there may be there now
             self._learn(dispatcher)
         refuse(name, self._forbidden.get(dispatcher, ()))
         ours = self._tables.get(dispatcher)
-        if ours is not None:
-            refuse(name, list(differences(self._read(name, table_map), ours, self._charsets)))
+        if ours is None:
+            return
+        refuse(name, list(differences(self._read(name, table_map), ours, self._charsets)))
         if len(self._checked) >= _MOST_CHECKED:
             self._checked.clear()
         self._checked.add((dispatcher, body))
         self._served.add(dispatcher)
+
+    @property
+    def searches(self) -> bool:
+        """Whether `check_rows` has anything to say: MySQL finds every row."""
+        return self._flavour == "mariadb"
+
+    def check_rows(self, dispatcher: str, name: TableName, rows_event: bytes) -> None:
+        """Once for each set of columns that UPDATE and DELETE events of a checked table have of the rows before. Raises
+        SinkRefused."""
+        header, ours = read_rows_header(rows_event), self._tables.get(dispatcher)
+        seen = (dispatcher, header.columns, header.images[0])
+        if ours is None or seen in self._found:
+            return
+        searched = SearchedTable(name, ours.columns, ours.nullable_uniques, self._source_key(dispatcher))
+        refuse_unfound(searched, header, self._version)
+        if len(self._found) >= _MOST_CHECKED:
+            self._found.clear()
+        self._found.add(seen)
 
     def _read(self, name: TableName, table_map: bytes) -> MappedTable:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from hedgerow.common.mysql.catalog import columns, show_hidden_keys, tables_with_hidden_columns
+from hedgerow.common.mysql.catalog import columns, nullable_uniques, show_hidden_keys, tables_with_hidden_columns
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
 from hedgerow.dispatcher.sink.columns.shapes import SinkTable
@@ -23,5 +23,11 @@ def read_shapes(
     show_hidden_keys(connection, flavour)
     hiding = tables_with_hidden_columns(connection, flavour, {name.schema for name in names.values()})
     found = columns(connection, names.values())
-    tables = {key: SinkTable(found[name], name in hiding) for key, name in names.items() if name in found}
+    keyless = [name for name, listed in found.items() if not any(column.in_key for column in listed)]
+    uniques = nullable_uniques(connection, keyless) if flavour == "mariadb" else {}
+    tables = {
+        key: SinkTable(found[name], name in hiding, tuple(uniques.get(name, ())))
+        for key, name in names.items()
+        if name in found
+    }
     return {key: tables.get(key) for key in dispatchers}

@@ -20,6 +20,7 @@ from hedgerow.common.mysql.connect import connect, server_info
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 from hedgerow.dispatcher.sink.binlog.lane import Lane
+from hedgerow.dispatcher.sink.columns.shapes import Shapes
 from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.dispatcher.source.reader import Reader
 from hedgerow.sandbox.servers import ServerPair
@@ -49,6 +50,16 @@ class Feed:
                 *(f"CREATE TABLE {SCHEMA}.{n} {d}" for n, d in tables.items()),
             )
         self.start = self._now()
+        self._register()
+
+    def begin_again(self) -> None:
+        """As another changefeed, from the start."""
+        with self.sink() as connection, connection.cursor() as cursor:
+            cursor.execute("DELETE FROM hedgerow.progress")
+        self.uid = uuid4().hex
+        self._register()
+
+    def _register(self) -> None:
         with self.sink() as connection:
             ensure_schema(connection)
             raise_fence(connection, self.uid, 1, "n1")
@@ -128,9 +139,12 @@ def apply(
     positions: Mapping[str, Position],
     group: int,
     tied: Collection[str] = (),
+    shapes: Shapes | None = None,
 ) -> None:
-    """Submit what each dispatcher has not, `group` source transactions in a batch, and wait until it is durable."""
-    coalescer = Coalescer(lane.max_allowed_packet, tied)
+    """Submit what each dispatcher has not, `group` source transactions in a batch, and wait until it is durable.
+    `shapes` judges rows, as in a stream."""
+    checks = () if shapes is None else (shapes.check, shapes.check_rows if shapes.searches else None)
+    coalescer = Coalescer(lane.max_allowed_packet, tied, *checks)
     coalescer.describe(description)
     for transaction in transactions:
         for key, table_map, event in transaction.rows:
