@@ -151,8 +151,7 @@ def _machine_line(section: Section) -> str:
 
 def _window_line(section: Section) -> str:
     least = min(run.seconds for run in section.apply)
-    rounds = max(run.round for run in section.apply)
-    line = f"windows: {rounds} for each contender, the shortest {least:.2f} s"
+    line = f"the shortest window took {least:.2f} s"
     if not section.window:
         return f"  [yellow]{line}: far too short for these figures to mean anything[/yellow]"
     if least < section.window:

@@ -49,6 +49,7 @@ class ApplyRow:
     best is the one with the greatest median."""
 
     contender: str
+    windows: int
     seconds: Spread  # of a window
     transactions_per_second: Spread
     rows_per_second: float
@@ -71,6 +72,7 @@ def apply_rows(runs: Sequence[ApplyRun]) -> list[ApplyRow]:
 def _apply_row(runs: Sequence[ApplyRun], best_native: dict[int, float]) -> ApplyRow:
     return ApplyRow(
         runs[0].contender,
+        len(runs),
         spread(run.seconds for run in runs),
         spread(run.rate for run in runs),
         spread(run.rows / run.seconds for run in runs).median,
@@ -111,6 +113,7 @@ class LatencyRow:
     median, in the same round."""
 
     contender: str
+    windows: int
     samples: int
     p50: float
     p95: float
@@ -136,6 +139,7 @@ def _latency_row(runs: Sequence[LatencyRun], best_p50: dict[int, float], best_p9
     share = maybe_spread(run.node_cpu_share for run in runs)
     return LatencyRow(
         runs[0].contender,
+        len(runs),
         sum(run.samples for run in runs),
         spread(run.p50 for run in runs).median,
         spread(run.p95 for run in runs).median,

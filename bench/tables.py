@@ -17,11 +17,12 @@ _RANGE = "least-most"
 def apply_table(runs: Sequence[ApplyRun]) -> Table | None:
     if not runs:
         return None
-    headings = ("window, s", "txn/s", "rows/s", "ratio", _RANGE, "sink µs/txn", "node µs/txn", _RANGE)
-    table = _table(f"medians of {_rounds(runs)}", *headings, "peak, MB", "others", "")
+    headings = ("windows", "seconds", "txn/s", "rows/s", "ratio", _RANGE, "sink µs/txn", "node µs/txn", _RANGE)
+    table = _table("medians", *headings, "peak, MB", "others", "")
     for row in apply_rows(runs):
         table.add_row(
             row.contender,
+            str(row.windows),
             f"{row.seconds.median:.2f}",
             f"{row.transactions_per_second.median:,.0f}",
             f"{row.rows_per_second:,.0f}",
@@ -38,11 +39,12 @@ def apply_table(runs: Sequence[ApplyRun]) -> Table | None:
 def latency_table(runs: Sequence[LatencyRun]) -> Table | None:
     if not runs:
         return None
-    headings = ("samples", "p50, ms", "p95", "p99", "most", "p50 ratio", _RANGE, "p99 ratio", _RANGE)
-    table = _table(f"medians of {_rounds(runs)}", *headings, "node CPU", "peak, MB", "others", "")
+    headings = ("windows", "samples", "p50, ms", "p95", "p99", "most", "p50 ratio", _RANGE, "p99 ratio", _RANGE)
+    table = _table("medians", *headings, "node CPU", "peak, MB", "others", "")
     for row in latency_rows(runs):
         table.add_row(
             row.contender,
+            str(row.windows),
             f"{row.samples:,}",
             *(f"{seconds * 1000:.1f}" for seconds in (row.p50, row.p95, row.p99, row.most)),
             *_ratio(row.p50_ratio),
@@ -110,10 +112,6 @@ def _table(first: str, *headings: str) -> Table:
     for heading in headings:
         table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     return table
-
-
-def _rounds(runs: Sequence[ApplyRun] | Sequence[LatencyRun]) -> int:
-    return max(run.round for run in runs)
 
 
 def _ratio(ratio: Spread | None) -> tuple[str, str]:

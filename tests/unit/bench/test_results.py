@@ -39,6 +39,7 @@ def test_rows_are_medians_and_ratios_are_of_the_same_round() -> None:
     assert (four.transactions_per_second, four.rows_per_second) == (Spread(100.0, 200.0, 250.0), 1000.0)
     assert four.ratio == Spread(1.0, 1.0, 1.0)
     assert ours.ratio == Spread(2.5, 4.0, 5.0)
+    assert [row.windows for row in apply_rows(runs[:-1])] == [3, 3, 2]
     assert ours.seconds == Spread(1.0, 1.0, 4.0)
     assert ours.node_cpu_microseconds == Spread(500.0, 500.0, 2000.0)
     assert (ours.node_peak_resident, ours.others) == (120, 0.01)
