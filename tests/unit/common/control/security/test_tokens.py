@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -201,7 +200,7 @@ def test_a_token_that_is_not_whole_and_right_is_refused(signed: SignedTokens, to
         "{}",
         '{"keys": []}',
         '{"keys": [1]}',
-        json.dumps({"keys": [{"kty": "oct", "k": base64.urlsafe_b64encode(os.urandom(32)).decode(), "kid": "s"}]}),
+        json.dumps({"keys": [{"kty": "oct", "k": base64.urlsafe_b64encode(bytes(32)).decode(), "kid": "s"}]}),
         json.dumps({"keys": [jwk(EC, "e", use="enc")]}),
         json.dumps({"keys": [jwk(EC, "e"), jwk(OTHER, "e")]}),
         json.dumps({"keys": [{k: v for k, v in jwk(EC, "e").items() if k != "kid"}]}),
