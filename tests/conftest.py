@@ -5,7 +5,7 @@ here is skipped, and the end of the run says so loudly.
 
 Tests run in several processes (make test), and each process takes whole files; session and package fixtures are each
 process's own. So nothing here may have a fixed port, a fixed path outside of a temporary directory, or need the machine
-for itself.
+for itself; and a parameter that names a test may not be random, since every process must find the same tests.
 
 The servers behind `server_pair` live for the session; a test finds them without user databases and without schema
 `hedgerow`, but with a binlog of what went before. A test that restarts, kills or freezes servers takes them from
@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import hypothesis
 import pytest
@@ -42,6 +42,7 @@ def _allow_secrets() -> None:
 
 _allow_secrets()
 
+DRILLS = "tests/drills/"
 _SYSTEM_SCHEMAS = ("mysql", "sys", "information_schema", "performance_schema")
 
 
@@ -49,6 +50,20 @@ _SYSTEM_SCHEMAS = ("mysql", "sys", "information_schema", "performance_schema")
 def pytest_xdist_auto_num_workers() -> int:
     """More than there are cores, since a test mostly waits for its servers; at most what their memory allows."""
     return min(len(os.sched_getaffinity(0)) + 1, 8)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As --dist loadfile, and all drills to one process: they share a cluster, and what they do within the seconds of a
+    lease would compete for the same cores with what another drill does."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    scheduler: Any = LoadFileScheduling(config, log)
+    by_file = scheduler._split_scope
+    scheduler._split_scope = lambda test: DRILLS if test.startswith(DRILLS) else by_file(test)
+    return scheduler
 
 
 class StartPair(Protocol):
