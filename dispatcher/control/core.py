@@ -23,11 +23,11 @@ from typing import TypeAlias
 
 from hedgerow.common.epoch import Owner
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.control.board import Dispatcher
 from hedgerow.dispatcher.control.pending import PendingRequests, RequestKind
+from hedgerow.dispatcher.control.placed import Placed
 from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.table import Placement, Report
+from hedgerow.dispatcher.table import Placement, Report, TableProgress
 
 # Dispatchers that join a running stream restart it; that may take this part of the time, and is looked at so often.
 RESTART_SHARE = 10
@@ -43,7 +43,7 @@ class StartStream:
     """There is none. From now on these are served."""
 
     spec: Spec
-    placements: tuple[Placement, ...]
+    tables: tuple[TableProgress, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Core:
         self.token = FencingToken(spec.uid, owner.epoch)
         self.version = 1
         self._pending = PendingRequests()
-        self._dispatchers: dict[str, Dispatcher] = {}
+        self._dispatchers: dict[str, Placed] = {}
         self._changed_at: dict[str, int] = {}  # the version with which each last changed
         self._gone: deque[tuple[int, Placement]] = deque(maxlen=MOST_GONE)  # with the version without it
         self._rows = self._rows_before = 0  # of the stream, and of those that have ended
@@ -119,7 +119,7 @@ class Core:
             if existing is not None and existing.is_incarnation(placement, self.owner.epoch):
                 continue
             self._pending.add(RequestKind.CREATE, placement, self.owner, self._dispatchers)
-            self._dispatchers[placement.dispatcher] = Dispatcher(placement, self.owner.epoch)
+            self._dispatchers[placement.dispatcher] = Placed(placement, self.owner.epoch)
         self._touch(placement.dispatcher for placement in (*create, *remove))
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class Core:
         self._rows = report.rows
         changed = []
         begun = []
-        for one in report.dispatchers:
+        for one in report.tables:
             key = one.placement.dispatcher
             dispatcher = self._dispatchers.get(key)
             if dispatcher is not None and dispatcher.placement == one.placement and dispatcher.take(one):
@@ -146,7 +146,7 @@ class Core:
                     begun.append(key)
         self._pending.finish(RequestKind.CREATE, begun)
         self._touch(changed)
-        if self._began_at is None and not any(one.state == pb.STARTING for one in report.dispatchers):
+        if self._began_at is None and not any(one.state == pb.STARTING for one in report.tables):
             self._began_at = now
             self._restart_took = now - self._restart_at if self._restart_at else 0.0
 
@@ -173,21 +173,21 @@ class Core:
         self._drop_leavers()
         if not self._served and may_start and (wanted := self._wanted()):
             self._served, self._stream_spec, self._began_at = wanted, self.spec, None
-            return StartStream(self.spec, wanted)
+            return StartStream(self.spec, tuple(self._dispatchers[one.dispatcher].table for one in wanted))
         return Wait()
 
     def _wanted(self) -> tuple[Placement, ...]:
         return tuple(sorted((d.placement for d in self._dispatchers.values() if d.is_wanted), key=_by_name))
 
     def _is_outdated(self) -> bool:
-        over = {d.placement for d in self._dispatchers.values() if d.is_over and not d.leaving}
+        over = {d.placement for d in self._dispatchers.values() if d.table.is_final and not d.leaving}
         served = tuple(placement for placement in self._served if placement not in over)
         return self._stream_spec != self.spec or self._wanted() != served
 
     def _may_wait(self, now: float) -> float:
         """Seconds for which dispatchers that are to join wait for more: a restart costs as much as there are served, so
         it is made for as many as come in ten times as long. Where one waits at a DDL, it may be for these."""
-        is_longing = any(dispatcher.is_blocked for dispatcher in self._dispatchers.values())
+        is_longing = any(dispatcher.table.state == pb.BLOCKED for dispatcher in self._dispatchers.values())
         if is_longing or self._stream_spec != self.spec or not set(self._served) <= set(self._wanted()):
             return 0.0
         if self._began_at is None:
@@ -210,7 +210,8 @@ class Core:
     def statuses(self, since: int = 0) -> list[pb.DispatcherStatus]:
         """Of those that have changed since version `since`."""
         changed_at = self._changed_at
-        return [one.status(self.node) for key, one in self._dispatchers.items() if changed_at[key] > since]
+        placed = self._dispatchers.items()
+        return [one.table.write(self.node, one.epoch) for key, one in placed if changed_at[key] > since]
 
     def can_tell_since(self, version: int) -> bool:
         """Whether all that has gone since is known."""

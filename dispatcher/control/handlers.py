@@ -17,10 +17,9 @@ from hedgerow.common.errors import BadInput
 from hedgerow.common.lag import Lag
 from hedgerow.common.pb.v1 import dispatch_pb2 as pb
 from hedgerow.common.pb.v1 import model_pb2
-from hedgerow.dispatcher.control.board import write_error
 from hedgerow.dispatcher.control.core import Core
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.table import Placement
+from hedgerow.dispatcher.table import Placement, write_error
 
 
 class Shell(Protocol):

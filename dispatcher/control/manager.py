@@ -22,7 +22,7 @@ from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
-from hedgerow.dispatcher.table import Placement, Report
+from hedgerow.dispatcher.table import Report, TableProgress
 
 log = structlog.get_logger()
 
@@ -42,15 +42,15 @@ class StreamLike(Protocol):
 
 
 class OpenStream(Protocol):
-    """Makes a stream, which `switch` ends. It calls `post` with reports, and `ended` once, last, when all its threads
-    have ended."""
+    """Makes a stream for these dispatchers, which `switch` ends. It calls `post` with reports, and `ended` once, last,
+    when all its threads have ended."""
 
     def __call__(
         self,
         spec: Spec,
         token: CurrentToken,
         switch: KillSwitch,
-        placements: tuple[Placement, ...],
+        tables: tuple[TableProgress, ...],
         *,
         post: Callable[[Report], None],
         ended: Callable[[], None],
@@ -148,7 +148,7 @@ class Manager:
             start.spec,
             lambda: self.core.token,
             self._stream_switch,
-            start.placements,
+            start.tables,
             post=mailbox.put,
             ended=lambda: _call(loop, ended.set),
         )

@@ -287,7 +287,7 @@ class StreamAttempt:
                     self._pass_written(router, barrier)
                 done = passed | ({SCHEMA_DISPATCHER} if written else set())
                 for key in done - barrier.dropped:
-                    self._standings[key].run()
+                    self._standings[key].pass_ddl()
                 blocked -= done
                 if done:
                     self._tell(0.0)

@@ -34,7 +34,7 @@ from hedgerow.dispatcher.stream.source_end import SourceEnd
 from hedgerow.dispatcher.stream.standing import Standing
 from hedgerow.dispatcher.stream.undo import Undone
 from hedgerow.dispatcher.stream.wake import Wake
-from hedgerow.dispatcher.table import Placement, Report
+from hedgerow.dispatcher.table import Report, TableProgress
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Stream:
         spec: Spec,
         token: CurrentToken,
         switch: KillSwitch,
-        placements: tuple[Placement, ...],
+        tables: tuple[TableProgress, ...],
         *,
         post: Callable[[Report], None],
         ended: Callable[[], None],
@@ -62,7 +62,7 @@ class Stream:
         """`post` gets reports; `ended` is called last, when all threads have ended. Both in the stream's thread."""
         self._spec = spec
         self._token = token
-        self._standings = {placement.dispatcher: Standing(placement) for placement in placements}
+        self._standings = {table.placement.dispatcher: Standing(table) for table in tables}
         self._post = post
         self._ended = ended
         self._wake = Wake()
@@ -114,7 +114,7 @@ class Stream:
     def _live(self) -> None:
         failures = 0
         while not self._switch.is_ending:
-            alive = {key: one for key, one in self._standings.items() if not one.is_broken and not one.finished}
+            alive = {key: one for key, one in self._standings.items() if not one.is_final}
             if not alive:
                 return
             now = time.monotonic()
@@ -147,8 +147,7 @@ class Stream:
     def _give_up_all(self, error: Exception) -> None:
         known = ReplicationError(f"the node failed with {type(error).__name__}: {error}; see its log, and report it")
         for standing in self._standings.values():
-            if not standing.is_broken:
-                standing.give_up(known)
+            standing.give_up(known)
 
     def _open(self, standings: dict[str, Standing], until: float) -> StreamAttempt:
         self._lag.release(standings.keys())
@@ -187,8 +186,7 @@ class Stream:
             return 0.0
         delay = self._backoff(error, failures)
         for standing in self._standings.values():
-            if not standing.is_broken and not standing.finished:
-                standing.retry(error)
+            standing.retry(error)
         return delay
 
     def _rest(self, failure: LaneFailed) -> None:
@@ -217,4 +215,4 @@ class Stream:
         if lag is not None and lag.seconds > ASK_FROM_SECONDS:
             self._source_end.want(time.monotonic())
         rows = self._rows + (self._attempt.rows if self._attempt else 0)
-        self._post(Report(tuple(standing.report() for standing in self._standings.values()), rows))
+        self._post(Report(tuple(standing.progress() for standing in self._standings.values()), rows))

@@ -104,9 +104,9 @@ class Manager:
             return
         while True:
             match self.core.decide(now):
-                case StartStream(spec, placements):
-                    self._standings = {placement.dispatcher: Standing(placement) for placement in placements}
-                    lanes = by_lane(placements, spec.lanes)
+                case StartStream(spec, tables):
+                    self._standings = {table.placement.dispatcher: Standing(table) for table in tables}
+                    lanes = by_lane((table.placement for table in tables), spec.lanes)
                     self.lanes = {n: Lane(self._sink, lambda: self.core.token, keys) for n, keys in lanes.items()}
                 case StopStream():
                     self.cut()
@@ -144,7 +144,7 @@ class Manager:
             for standing in standings if lane.session is not None else ():
                 standing.run()
                 standing.reach(at(lane.positions[standing.placement.dispatcher]))
-        self.core.take(Report(tuple(standing.report() for standing in self._standings.values())), now)
+        self.core.take(Report(tuple(standing.progress() for standing in self._standings.values())), now)
 
     def cut(self) -> None:
         """Ends the stream and rolls back what it has not committed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hedgerow.common.binlog.position import Position
@@ -14,7 +15,7 @@ from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
-from hedgerow.dispatcher.table import DispatcherReport, Placement, Report
+from hedgerow.dispatcher.table import Placement, Report, TableProgress
 
 
 class FakeStream:
@@ -26,12 +27,12 @@ class FakeStream:
         spec: Spec,
         token: CurrentToken,
         switch: KillSwitch,
-        placements: tuple[Placement, ...],
+        tables: tuple[TableProgress, ...],
         post: Callable[[Report], None],
         ended: Callable[[], None],
     ) -> None:
         self.hangs = hangs
-        self.spec, self.token, self.placements = spec, token, placements
+        self.spec, self.token, self.tables = spec, token, tables
         self.decisions: list[BarrierDecision] = []
         self.started = False
         self._post, self._ended, self._switch = post, ended, switch
@@ -39,6 +40,10 @@ class FakeStream:
 
     def start(self) -> None:
         self.started = True
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        return tuple(table.placement for table in self.tables)
 
     @property
     def cancelled(self) -> bool:
@@ -65,8 +70,13 @@ class FakeStream:
         self._post(
             Report(
                 tuple(
-                    DispatcherReport(one, state, Position(file="binlog.000001", offset=4), rows_events=rows_events)
-                    for one in self.placements
+                    replace(
+                        one,
+                        state=state,
+                        position=Position(file="binlog.000001", offset=4),
+                        rows_events=one.rows_events + rows_events,
+                    )
+                    for one in self.tables
                 )
             )
         )
@@ -84,12 +94,12 @@ class Streams:
         spec: Spec,
         token: CurrentToken,
         switch: KillSwitch,
-        placements: tuple[Placement, ...],
+        tables: tuple[TableProgress, ...],
         *,
         post: Callable[[Report], None],
         ended: Callable[[], None],
     ) -> FakeStream:
-        self.made.append(FakeStream(self.hang, spec, token, switch, placements, post, ended))
+        self.made.append(FakeStream(self.hang, spec, token, switch, tables, post, ended))
         return self.made[-1]
 
 

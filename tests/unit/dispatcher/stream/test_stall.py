@@ -10,7 +10,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.inquiry import Answer, Fate, describe
 from hedgerow.dispatcher.stream.stall import ASK_AGAIN_SECONDS, SILENT_SECONDS, StallMonitor
 from hedgerow.dispatcher.stream.standing import Standing
-from hedgerow.dispatcher.table import Placement
+from hedgerow.dispatcher.table import Placement, TableProgress
 
 
 @dataclass(eq=False)
@@ -39,7 +39,7 @@ class Lane:
 
 
 def test_only_the_dispatchers_of_the_silent_lane_are_marked_and_only_while_it_is() -> None:
-    standings = {key: Standing(Placement(key, 1, 0)) for key in ("s.a", "s.b", "s.c")}
+    standings = {key: Standing(TableProgress(Placement(key, 1, 0))) for key in ("s.a", "s.b", "s.c")}
     for standing in standings.values():
         standing.run()
     silent, other = Lane(("s.a", "s.b"), 100.0), Lane(("s.c",), 110.0)
@@ -53,7 +53,7 @@ def test_only_the_dispatchers_of_the_silent_lane_are_marked_and_only_while_it_is
     running, marked = [pb.RUNNING] * 3, [pb.RETRYING, pb.RETRYING, pb.RUNNING]
     assert states(100.0 + SILENT_SECONDS - 0.1) == (False, running)
     assert states(100.0 + SILENT_SECONDS) == (True, marked)
-    error = standings["s.a"].report().error
+    error = standings["s.a"].progress().error
     assert isinstance(error, SinkUnavailable)
     assert "sink:3306" in str(error)
     assert states(100.0 + SILENT_SECONDS + 5) == (False, marked)
@@ -65,7 +65,7 @@ def test_only_the_dispatchers_of_the_silent_lane_are_marked_and_only_while_it_is
 
 def test_a_dispatcher_that_waits_at_a_ddl_goes_on_waiting_there() -> None:
     """Its maintainer decides only over those that it sees blocked."""
-    standings = {key: Standing(Placement(key, 1, 0)) for key in ("*", "s.a", "s.b")}
+    standings = {key: Standing(TableProgress(Placement(key, 1, 0))) for key in ("*", "s.a", "s.b")}
     for standing in standings.values():
         standing.run()
     ddl = pb.Ddl(statement="ALTER TABLE s.a ADD v INT")
@@ -79,17 +79,17 @@ def test_a_dispatcher_that_waits_at_a_ddl_goes_on_waiting_there() -> None:
     lane.began_at = None
     assert silence.look(lanes, standings, 1001.0)
     assert [standing.state for standing in standings.values()] == [pb.BLOCKED, pb.BLOCKED, pb.RUNNING]
-    assert standings["*"].report().blocked == standings["s.a"].report().blocked == ddl
+    assert standings["*"].progress().blocked == standings["s.a"].progress().blocked == ddl
 
 
 def test_a_table_that_was_dropped_meanwhile_is_left_alone() -> None:
-    standings = {"s.a": Standing(Placement("s.a", 1, 0))}
+    standings = {"s.a": Standing(TableProgress(Placement("s.a", 1, 0)))}
     standings["s.a"].give_up(SinkUnavailable("another"))
     lane = Lane(("s.a",), 0.0)
     del lane.targets["s.a"]
     lanes: Any = [lane]
     StallMonitor("sink").look(lanes, standings, 1000.0)
-    assert standings["s.a"].is_broken
+    assert standings["s.a"].state == pb.BROKEN
 
 
 @dataclass(eq=False)
@@ -100,11 +100,11 @@ class Inquiry:
 def looked(lane: Lane, silence: StallMonitor, standings: dict[str, Standing], now: float) -> str:
     lanes: Any = [lane]
     silence.look(lanes, standings, now)
-    return str(standings["s.a"].report().error)
+    return str(standings["s.a"].progress().error)
 
 
 def silent_lane() -> tuple[Lane, StallMonitor, dict[str, Standing]]:
-    standings = {"s.a": Standing(Placement("s.a", 1, 0))}
+    standings = {"s.a": Standing(TableProgress(Placement("s.a", 1, 0)))}
     standings["s.a"].run()
     return Lane(("s.a",), 0.0, inquiry=Inquiry()), StallMonitor("sink"), standings
 
