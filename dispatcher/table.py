@@ -4,7 +4,7 @@
    manager keeps the last, and what a maintainer is told (`pb.DispatcherStatus`) is written from it.
 2. `TRANSITIONS` answers every event in every state: with the next state, with SAME where the event changes nothing, or
    with NEVER where it cannot come: then the program is wrong, and says so.
-3. BROKEN and ENDED are final: nothing that is still under way changes them. A maintainer places the dispatcher anew,
+3. BROKEN and ENDED are final: nothing that is still under way changes them. A maintainer places the dispatcher again,
    which is another life.
 
 The diagram in docs/architecture.md is drawn from the table.

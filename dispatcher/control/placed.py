@@ -21,7 +21,7 @@ class Placed:
     @property
     def is_wanted(self) -> bool:
         """Whether a stream should serve it. One that is over is not served again: it broke, and its maintainer places
-        it anew; or a DDL has ended it."""
+        it again; or a DDL has ended it."""
         return not self.leaving and not self.table.is_final
 
     def is_incarnation(self, placement: Placement, epoch: int) -> bool:

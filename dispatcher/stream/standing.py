@@ -93,7 +93,7 @@ class Standing:
     # How far it is.
 
     def begin(self) -> None:
-        """Connections are made anew: what they count begins at 0."""
+        """New connections are made: what they count begins at 0."""
         self._before = (self._before[0] + self._counts[0], self._before[1] + self._counts[1])
         self._counts = (0, 0)
 
