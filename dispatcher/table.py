@@ -13,17 +13,15 @@ The diagram in docs/architecture.md is drawn from the table.
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import HedgerowError
 from hedgerow.common.options import actual_lane
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.reporting import report_error
 
 State: TypeAlias = pb.DispatcherState
 
@@ -163,7 +161,7 @@ class TableProgress:
             state=self.state,
             position=self.position.write() if self.position is not None else None,
             blocked=self.blocked,
-            error=self._write_error(node),
+            error=self._report_error(node),
             rows_events=self.rows_events,
             transactions=self.transactions,
             node=node,
@@ -171,11 +169,11 @@ class TableProgress:
             executed=self.executed.write() if self.executed is not None else None,
         )
 
-    def _write_error(self, node: str) -> pb.ChangefeedError | None:
+    def _report_error(self, node: str) -> pb.ChangefeedError | None:
         """It tells where the dispatcher is, for when nobody reports that any more."""
         if self.error is None:
             return None
-        error = write_error(self.error, node, self.placement.dispatcher, self.error_at)
+        error = report_error(self.error, node, dispatcher=self.placement.dispatcher, at=self.error_at)
         if self.position is not None:
             error.position.CopyFrom(self.position.write())
         return error
@@ -188,15 +186,3 @@ class Report:
 
     tables: tuple[TableProgress, ...]
     rows: int = 0
-
-
-def write_error(error: HedgerowError, node: str, dispatcher: str, at: float) -> pb.ChangefeedError:
-    """`at` in seconds since 1970."""
-    return pb.ChangefeedError(
-        code=error.code,
-        message=str(error),
-        retriable=error.retriable,
-        node=node,
-        dispatcher=dispatcher,
-        at=Timestamp(seconds=math.floor(at)) if at else None,
-    )

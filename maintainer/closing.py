@@ -23,9 +23,9 @@ from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import HedgerowError, LostOwnership, SinkUnavailable
 from hedgerow.common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc, maintainer_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.reporting import report_error
 from hedgerow.maintainer.link import Timing, check_response, unavailable
 from hedgerow.maintainer.members import Channels, MembersSource
-from hedgerow.maintainer.reporting import report_error
 from hedgerow.maintainer.store import SinkStore
 
 log = structlog.get_logger()

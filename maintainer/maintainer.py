@@ -23,6 +23,7 @@ from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import HedgerowError, LostOwnership, NodeUnavailable, NotFound
 from hedgerow.common.pb.v1 import dispatch_pb2, maintainer_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.reporting import report_error
 from hedgerow.maintainer.bootstrap import Inventory
 from hedgerow.maintainer.core import Core
 from hedgerow.maintainer.fleet import Orders
@@ -32,7 +33,7 @@ from hedgerow.maintainer.links import Links
 from hedgerow.maintainer.members import Channels, MembersSource
 from hedgerow.maintainer.operations.api import Command, DecideBarrier, ReadSink
 from hedgerow.maintainer.operations.barrier import DdlBarrier
-from hedgerow.maintainer.reporting import as_retriable, report_error, worst
+from hedgerow.maintainer.reporting import as_retriable, worst
 from hedgerow.maintainer.store import SinkStore, SinkView
 
 log = structlog.get_logger()

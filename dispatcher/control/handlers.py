@@ -17,9 +17,10 @@ from hedgerow.common.errors import BadInput
 from hedgerow.common.lag import Lag
 from hedgerow.common.pb.v1 import dispatch_pb2 as pb
 from hedgerow.common.pb.v1 import model_pb2
+from hedgerow.common.reporting import report_error
 from hedgerow.dispatcher.control.core import Core
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.table import Placement, write_error
+from hedgerow.dispatcher.table import Placement
 
 
 class Shell(Protocol):
@@ -90,7 +91,7 @@ class Handlers(Generic[M]):
         if rejection is not None:
             return pb.BootstrapResponse(stamp=record.stamp(), rejection=rejection)
         if isinstance(spec, BadInput):
-            return pb.BootstrapResponse(stamp=record.stamp(), error=write_error(spec, self._node, "", now))
+            return pb.BootstrapResponse(stamp=record.stamp(), error=report_error(spec, self._node, at=now))
         record.owner = stamp.owner
         removing: list[Placement] = []
         if record.manager is not None:

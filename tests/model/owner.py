@@ -18,6 +18,7 @@ from hedgerow.common.errors import HedgerowError, LostOwnership
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.common.reporting import report_error
 from hedgerow.maintainer.bootstrap import Inventory
 from hedgerow.maintainer.closing import Closing
 from hedgerow.maintainer.core import Core
@@ -25,7 +26,6 @@ from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.link import Link, check_response, sequence
 from hedgerow.maintainer.maintainer import Maintainer
 from hedgerow.maintainer.operations.barrier import DdlBarrier
-from hedgerow.maintainer.reporting import report_error
 from hedgerow.maintainer.store import SinkView
 from tests.model.defects import Defect
 from tests.model.etcd import Etcd
