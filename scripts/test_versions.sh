@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/.."
 into=${HEDGEROW_SERVERS:-.servers}
 dispatcher=tests/integration/dispatcher
-tests="tests/fidelity $dispatcher/ddl $dispatcher/source $dispatcher/sink"
+tests="tests/fidelity $dispatcher/ddl $dispatcher/source $dispatcher/sink tests/integration/coordinator/admin"
 known="mariadb-10.5 mariadb-11.4 mariadb-11.8 mysql-8.0"
 report=
 failed=

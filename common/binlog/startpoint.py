@@ -9,20 +9,21 @@ BINLOG EVENTS), no dump connection. Blocking: call it from a thread.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import pymysql
 from pymysql.connections import Connection
 
 from hedgerow.common.binlog.gtid import MariadbGtidSet, MysqlGtidSet, gtid_set
+from hedgerow.common.binlog.listed import FIRST_EVENT, ListedEvent, list_events
 from hedgerow.common.binlog.position import Position, file_order
 from hedgerow.common.errors import BadInput, BinlogPurged
 from hedgerow.common.mysql.connect import Flavour, connect, server_info, unavailable
 from hedgerow.common.mysql.uri import ServerUri
 
-_FIRST_EVENT: Final = 4  # offset of a binlog file's first event
 _FILE: Final = re.compile(r"(.+):([0-9]+)\Z")
 _PAGE: Final = 20_000
 _READ_SECONDS: Final = 120.0  # MariaDB's BINLOG_GTID_POS reads a whole file
@@ -87,8 +88,8 @@ class _Source:
         file = next(iter(self._files))
         if self._mysql:
             ((purged,),) = self._rows("SELECT @@gtid_purged")
-            return self._begin(str(MysqlGtidSet.parse(str(purged))), file, _FIRST_EVENT)
-        return self._begin(str(self._mariadb_at(file, _FIRST_EVENT)), file, _FIRST_EVENT)
+            return self._begin(str(MysqlGtidSet.parse(str(purged))), file, FIRST_EVENT)
+        return self._begin(str(self._mariadb_at(file, FIRST_EVENT)), file, FIRST_EVENT)
 
     def at_gtids(self, text: str) -> Position:
         if self._mysql:
@@ -106,7 +107,7 @@ class _Source:
             wanted_domains = MariadbGtidSet.parse(text)
             ((logged,),) = self._rows("SELECT @@gtid_binlog_pos")
             missing = str(wanted_domains.minus(MariadbGtidSet.parse(str(logged))))
-            gone = str(self._mariadb_at(next(iter(self._files)), _FIRST_EVENT).minus(wanted_domains))
+            gone = str(self._mariadb_at(next(iter(self._files)), FIRST_EVENT).minus(wanted_domains))
             has, canonical = str(logged), str(wanted_domains)
         if missing:
             raise BadInput(f"{self._name} has not executed {missing} of the start gtid:{text} (it has {has or 'none'})")
@@ -123,7 +124,7 @@ class _Source:
             raise BadInput(f"start file:{text} is not of the form file:NAME:OFFSET")
         file, offset = match[1], int(match[2])
         self._check_file(file, offset)
-        found = walk(self._events(file), offset, self._files[file], mysql=self._mysql)
+        found = walk(list_events(self._connection, file, page=_PAGE), offset, self._files[file], mysql=self._mysql)
         if found.problem:
             raise BadInput(
                 f"start file:{text} is {found.problem}. The last place before it that is between two transactions is "
@@ -131,34 +132,14 @@ class _Source:
             )
         return self._begin(str(found.gtids if self._mysql else self._mariadb_at(file, offset)), file, offset)
 
-    def _events(self, file: str) -> Iterator[ListedEvent]:
-        """The events of one file, fetched in pages: a file may hold millions."""
-        at, known = _FIRST_EVENT, 0
-        while True:
-            rows = self._show_events("IN %s FROM %s LIMIT %s", file, at, _PAGE + known)
-            for _, begin, kind, _, _, info in rows[known:]:
-                yield ListedEvent(int(begin), str(kind), str(info or ""))
-            if len(rows) < _PAGE + known:
-                return
-            at, known = int(rows[-1][1]), 1  # the last event again: not every version says where it ends
-
-    def _show_events(self, which: str, *values: object) -> list[tuple[Any, ...]]:
-        """Statements are shown as their bytes, whatever character set they are in."""
-        encoding = vars(self._connection)["encoding"]
-        vars(self._connection)["encoding"] = "latin-1"
-        try:
-            return self._rows(f"SHOW BINLOG EVENTS {which}", *values)
-        finally:
-            vars(self._connection)["encoding"] = encoding
-
     def _check_file(self, file: str, offset: int) -> None:
         order = file_order(file)
         first, last = next(iter(self._files)), next(reversed(self._files))
         if file not in self._files:
             has = f"{self._name} has the binlogs {first} to {last}, not {file}"
             raise BinlogPurged(f"{has}: it was purged") if order < file_order(first) else BadInput(has)
-        if offset < _FIRST_EVENT or offset > self._files[file]:
-            raise BadInput(f"{self._name} has offsets {_FIRST_EVENT} to {self._files[file]} in {file}, not {offset}")
+        if offset < FIRST_EVENT or offset > self._files[file]:
+            raise BadInput(f"{self._name} has offsets {FIRST_EVENT} to {self._files[file]} in {file}, not {offset}")
 
     def _mariadb_at(self, file: str, offset: int) -> MariadbGtidSet:
         ((text,),) = self._rows("SELECT BINLOG_GTID_POS(%s, %s)", file, offset)
@@ -175,8 +156,8 @@ class _Source:
         """Whether its binlogs can be read from the beginning by GTID."""
         if not self._mysql:
             return True
-        first = self._show_events("IN %s LIMIT 10", next(iter(self._files)))
-        return self._gtids_on and not any(row[2] == "Anonymous_Gtid" for row in first)
+        first = islice(list_events(self._connection, next(iter(self._files)), page=10), 10)
+        return self._gtids_on and not any(event.kind == "Anonymous_Gtid" for event in first)
 
     def _position(self, gtids: str, file: str, offset: int) -> Position:
         gtid_set(self._info.flavour, gtids)
@@ -191,16 +172,6 @@ class _Source:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedEvent:
-    """A row of SHOW BINLOG EVENTS; `begin` is an offset in the file. Its End_log_pos is not used: MariaDB from 11.4 on
-    does not say it inside a transaction."""
-
-    begin: int
-    kind: str
-    info: str
-
-
-@dataclass(frozen=True, slots=True)
 class Walked:
     """`gtids` executed before the offset (MySQL); `problem`: why one cannot start there, or empty; `boundary`: the last
     offset up to there where one can."""
@@ -212,7 +183,7 @@ class Walked:
 
 def walk(events: Iterable[ListedEvent], offset: int, size: int, *, mysql: bool) -> Walked:
     """Follow the transactions of one file of `size` bytes up to `offset`. Pure."""
-    gtids, boundary, at = MysqlGtidSet(), _FIRST_EVENT, _FIRST_EVENT
+    gtids, boundary, at = MysqlGtidSet(), FIRST_EVENT, FIRST_EVENT
     gtid = ""
     open_, body = False, False  # a transaction was announced; and it lasts until a COMMIT
     for event in events:

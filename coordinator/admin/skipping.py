@@ -16,31 +16,19 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from hedgerow.common.binlog.listed import FIRST_EVENT, ListedEvent, list_events
 from hedgerow.common.binlog.position import Position, file_order
 from hedgerow.common.errors import BadInput
 from hedgerow.common.mysql.connect import connect, unavailable
-from hedgerow.common.mysql.rawtext import query_bytes
 from hedgerow.common.mysql.uri import ServerUri
 
 _SECONDS: Final = 15.0
-_PAGE: Final = 1000
-_FIRST_EVENT: Final = 4
 _SHOWN: Final = 8  # events of a transaction
 _SHOWN_TEXT: Final = 160  # characters of an event
 _ANNOUNCING: Final = ("Gtid", "Anonymous_Gtid")
 _NAME: Final = re.compile(r"GTID_NEXT= ?'([^']+)'|\bGTID (\d+-\d+-\d+)")
 _BEGINS: Final = ("BEGIN", "XA START", "START TRANSACTION")
 _ENDS: Final = ("COMMIT", "ROLLBACK", "XA COMMIT", "XA ROLLBACK", "XA PREPARE")
-
-
-@dataclass(frozen=True, slots=True)
-class ListedEvent:
-    """A row of SHOW BINLOG EVENTS; `end` is where the event ends in `file`."""
-
-    file: str
-    kind: str
-    end: int
-    info: str
 
 
 @dataclass(slots=True)
@@ -130,15 +118,7 @@ def _events(connection: Connection[Cursor], start: Position, only: str) -> Itera
         for file in files:
             if file_order(file) < first or (only and file != only):
                 continue
-            at = start.offset if file == start.file else _FIRST_EVENT
-            while time.monotonic() < deadline:
-                rows = query_bytes(cursor, "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s", (file, at, _PAGE))
-                for _, _, kind, _, end, info in rows:
-                    at = int(end)
-                    yield ListedEvent(file, _text(kind), at, _text(info))
-                if len(rows) < _PAGE:
-                    break
-
-
-def _text(value: bytes | str | None) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
+            for event in list_events(connection, file, start.offset if file == start.file else FIRST_EVENT):
+                if time.monotonic() > deadline:
+                    return
+                yield event

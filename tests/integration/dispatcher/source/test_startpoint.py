@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from hedgerow.common.binlog.listed import list_events
 from hedgerow.common.binlog.position import Position
-from hedgerow.common.binlog.startpoint import _Source, resolve_start, walk
+from hedgerow.common.binlog.startpoint import resolve_start, walk
 from hedgerow.common.errors import BadInput
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.sandbox.servers import Server, ServerPair
@@ -75,8 +76,8 @@ def test_what_is_suggested_loses_nothing(server_pair: ServerPair) -> None:
     places = {4, *(position.offset for position in positions(source, start, end))}
     head = [at for at, kind in shown(source, start.file) if kind in ("Format_desc", "Previous_gtids", "Gtid_list")]
     places |= {at for at in [*head, start.offset] if at <= min(places - {4})}
-    listed = _Source(source.connect(), "source", source.flavour)
-    events = list(listed._events(start.file))
+    with source.connect() as connection:
+        events = list(list_events(connection, start.file))
     for offset in range(4, len(data) + 1):
         found = walk(events, offset, len(data), mysql=source.flavour == "mysql")
         wanted = max(place for place in places if place <= offset)

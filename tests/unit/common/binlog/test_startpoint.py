@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from hedgerow.common.binlog.startpoint import ListedEvent, walk
+from hedgerow.common.binlog.listed import ListedEvent
+from hedgerow.common.binlog.startpoint import walk
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
 
 def listed(*events: tuple[str, str]) -> list[ListedEvent]:
-    return [ListedEvent(4 + 10 * i, kind, info) for i, (kind, info) in enumerate(events)]
+    return [ListedEvent("b.000001", 4 + 10 * i, 14 + 10 * i, kind, info) for i, (kind, info) in enumerate(events)]
 
 
 MYSQL = listed(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from hedgerow.common.binlog.listed import ListedEvent
 from hedgerow.common.errors import BadInput
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator.admin.options import SKIPS_KEPT, with_skip
-from hedgerow.coordinator.admin.skipping import ListedEvent, walk
+from hedgerow.coordinator.admin.skipping import walk
 
 U = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 MYSQL = (
@@ -47,7 +48,10 @@ MARIADB = (
 
 
 def listed(rows: tuple[tuple[str, int, str], ...]) -> list[ListedEvent]:
-    return [ListedEvent("b.000001", kind, end, info) for kind, end, info in rows]
+    begins = [4, *(end for _, end, _ in rows)]
+    return [
+        ListedEvent("b.000001", begin, end, kind, info) for begin, (kind, end, info) in zip(begins, rows, strict=False)
+    ]
 
 
 @pytest.mark.parametrize(
