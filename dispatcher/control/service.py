@@ -17,13 +17,13 @@ from hedgerow.common.epoch import Stamp
 from hedgerow.common.errors import BadInput, NodeUnavailable, SessionLost
 from hedgerow.common.pb.v1 import dispatch_pb2 as pb
 from hedgerow.common.pb.v1 import dispatch_pb2_grpc
+from hedgerow.dispatcher.control import sinks
 from hedgerow.dispatcher.control.core import Core
 from hedgerow.dispatcher.control.handlers import Handlers
 from hedgerow.dispatcher.control.manager import STOP_GRACE_SECONDS, Manager, OpenStream
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
-from hedgerow.dispatcher.stream.stream import Stream
 
 log = structlog.get_logger()
 
@@ -33,7 +33,9 @@ MAX_WAIT_SECONDS = 30.0
 class DispatchService(dispatch_pb2_grpc.DispatchServicer):
     """One per node id. After `local_fence` or `close` it serves nobody again: a new node id gets a new service."""
 
-    def __init__(self, node_id: str, config: NodeConfig | None = None, *, open_stream: OpenStream = Stream) -> None:
+    def __init__(
+        self, node_id: str, config: NodeConfig | None = None, *, open_stream: OpenStream = sinks.open_stream
+    ) -> None:
         self._node = node_id
         self._open_stream = open_stream
         self._stop_grace = min(STOP_GRACE_SECONDS, config.drain_deadline if config else STOP_GRACE_SECONDS)

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
+# Error codes: a name is not there, or is of another kind; of DROP TABLE, SEQUENCE and VIEW.
+DROPPED_IN_PART: Final = frozenset({1051, 1109, 1347, 1965, 4089, 4090, 4091, 4092})
 _WIDEST: Final = 8  # bytes of a character, and more
 
 

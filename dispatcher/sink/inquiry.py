@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final
 
 import pymysql
@@ -22,6 +20,7 @@ from hedgerow.common.errors import HedgerowError
 from hedgerow.common.ledger.sessions import SessionRecord
 from hedgerow.common.mysql.connect import Flavour, connect
 from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.api import Answer, Fate
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 
 log = structlog.get_logger()
@@ -46,21 +45,7 @@ _ROW_LOCKS: Final[dict[Flavour, str]] = {
 }
 
 
-class Fate(Enum):
-    GONE = auto()  # the server has no such session: whatever it had not committed is rolled back
-    THERE = auto()
-    UNKNOWN = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`text`: a sentence for messages."""
-
-    fate: Fate
-    text: str
-
-
-class Inquiry:
+class SessionInquiry:
     """In a thread of its own, which ends by itself: connecting and each answer have a deadline."""
 
     def __init__(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
-
-from hedgerow.common.ledger.progress import ProgressRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +14,9 @@ class FencingToken:
     uid: str
     epoch: int
 
-    def lost(self, generations: Mapping[str, int], rows: Iterable[ProgressRow]) -> set[str]:
-        """Of these dispatchers, by the progress rows: those that another has claimed, or whose row is gone."""
-        found = {row.dispatcher: (row.epoch, row.generation) for row in rows}
+    def lost(self, generations: Mapping[str, int], found: Mapping[str, tuple[int, int]]) -> set[str]:
+        """Of these dispatchers, by the incarnations in the progress rows: those that another has claimed, or whose row
+        is gone."""
         gone = (self.epoch + 1, 0)
         return {key for key, generation in generations.items() if found.get(key, gone) > (self.epoch, generation)}
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from hedgerow.common.binlog.position import Position, farthest, least, readable
 from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.sink.ddl.kept import KeptSession
+from hedgerow.dispatcher.sink.api import Marker, Sink
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.source.reader import Reader
@@ -55,9 +55,11 @@ class StreamAttempt:
     def __init__(
         self,
         spec: Spec,
+        sink: Sink,
         token: CurrentToken,
         standings: Mapping[str, Standing],
         *,
+        number: int,
         server_id: int,
         until: float,
         wake: Wake,
@@ -67,10 +69,14 @@ class StreamAttempt:
         lag: StreamLag,
         undone: Undone | None = None,
     ) -> None:
-        """`standings`: the dispatchers to serve. `until` (monotonic): when it is over, because others join. `publish`
+        """`sink`: of this attempt, which closes it. `standings`: the dispatchers to serve. `number`: of the attempts of
+        this stream. `until` (monotonic): when it is over, because others join. `publish`
         sends a report of them; `lag` and `undone` (rows that are known not to hold) outlive the attempt."""
         self._spec = spec
+        self._sink = sink
         self._token = token
+        self._number = number
+        self._nonce = 0  # of the last marker
         self._standings = dict(standings)
         self._server_id = server_id
         self._until = until
@@ -80,7 +86,7 @@ class StreamAttempt:
         self._publish = publish
         self._lag = lag
         self._undone = Undone() if undone is None else undone
-        self._lanes = Lanes(spec, token, self._standings, wake)
+        self._lanes = Lanes(spec, sink, token, self._standings, wake)
         self._reader: Reader | None = None
         self._router: Router | None = None
         self._reading = Reading(lag)
@@ -88,9 +94,8 @@ class StreamAttempt:
         self._published_at = 0.0
         self._unpublished = False
         self._advance_at = time.monotonic() + ADVANCE_SECONDS
-        self._kept = KeptSession()
         self._unproven: list[LaneQueue] = []  # of dispatchers whose lane has failed before
-        self._stall = StallMonitor(spec.sink.address)
+        self._stall = StallMonitor(sink.address)
         self._prove_at = 0.0
         self.has_begun = False  # all connections are made
         self.has_worked = False  # something was read from the source: the errors before are over
@@ -114,14 +119,15 @@ class StreamAttempt:
         self._lag.connected(reader.clock, reader.source_id)
         if not reader.by_gtid:  # a set from when the source had GTIDs says nothing of what has none
             start = replace(start, gtid_set="")
-        net = Net(self._spec, self._token, self._lanes.ask) if SCHEMA_DISPATCHER in starts else None
-        targets, classify, prepared = self._lanes.targets, Classifier(self._spec), self._lanes.prepared()
+        net = Net(self._spec, self._token, self._sink) if SCHEMA_DISPATCHER in starts else None
+        targets, classify, prepared = self._lanes.targets, Classifier(self._spec), self._sink.ledger.prepared()
         undone, skips = self._undone, self._spec.skips
         self._router = Router(flavour, start, reader.source_id, targets, classify, prepared, net, undone, skips)
         reader.reached = self._router.tracker.position
         self._reading.begin(start.offset, self._router.tracker)
+        self._sink.read_tables(self._lanes.served)
         self._lanes.connect(self._description)
-        self._lanes.look_again(self._router.position, time.monotonic())
+        self._sink.look_again(self._router.position, time.monotonic())
         for key in starts:
             if not self._standings[key].failures:
                 self._standings[key].run()
@@ -143,7 +149,7 @@ class StreamAttempt:
         """By whoever ends the stream: after a cut nothing more is sent to the sink. Returns at once."""
         if not self._switch.is_cut:
             return
-        self._lanes.cut()
+        self._sink.cut()
         reader = self._reader
         if reader is not None:
             threading.Thread(target=reader.close, name="reader-close", daemon=True).start()
@@ -153,8 +159,8 @@ class StreamAttempt:
         self._unwatch()
         if self._reader is not None:
             self._reader.close()
-        self._kept.close()
         self._lanes.close()
+        self._sink.close()
 
     # The loop.
 
@@ -213,7 +219,7 @@ class StreamAttempt:
         now = time.monotonic()
         if now >= self._advance_at:
             self._advance_at = now + ADVANCE_SECONDS
-            self._lanes.look_again(router.position, now)
+            self._sink.look_again(router.position, now)
             for queue in self._lanes:
                 queue.advance(router.position, router.foreign + router.tracker.files, router.own, now)
 
@@ -236,12 +242,19 @@ class StreamAttempt:
 
     def _flush_all(self, router: Router) -> None:
         """Hands over everything and waits until it is durable."""
+        marker = self._mark()
         for queue in self._lanes:
-            while queue.pending and not queue.has_room:
+            while not queue.has_room:
                 self._pause()
-            if queue.pending:
-                queue.give(router.position)
-        while not self._lanes.idle:
+            queue.give(router.position, marker)
+        self._await(list(self._lanes), marker)
+
+    def _mark(self) -> Marker:
+        self._nonce += 1
+        return Marker(self._token().epoch, self._number, self._nonce)
+
+    def _await(self, queues: Collection[LaneQueue], marker: Marker) -> None:
+        while not all(queue.has_passed(marker) for queue in queues):
             self._pause()
         self._check()
 
@@ -261,7 +274,7 @@ class StreamAttempt:
         rows_follow = router.rows_follow
         after = router.position_after_ddl()
         begin = router.position if rows_follow else after
-        barrier = StreamBarrier(self._spec, self._token, ddl, after, begin, statement, self._kept)
+        barrier = StreamBarrier(self._spec, self._sink, ddl, after, begin, statement)
         blocked = barrier.block(target for target in router.targets() if not target.covered)
         if blocked == {SCHEMA_DISPATCHER} and barrier.only_creates and self._write(barrier, router.position, {}):
             # Nobody waits for it, as the sink has confirmed: there is nothing for a maintainer to decide.
@@ -295,7 +308,8 @@ class StreamAttempt:
                     self._pause()
         router.end_ddl()
         if barrier.was_decided:
-            self._lanes.connect(self._description, ddl)
+            self._sink.read_tables(self._lanes.served, ddl)
+            self._lanes.connect(self._description)
 
     def _pass_written(self, router: Router, barrier: StreamBarrier) -> None:
         self._standings[SCHEMA_DISPATCHER].execute(barrier.position)
@@ -313,7 +327,7 @@ class StreamAttempt:
 
         def execute() -> None:
             try:
-                execution.set_result(barrier.write(generation, flushed, self._lanes.others))
+                execution.set_result(barrier.write(generation, flushed))
             except BaseException as error:
                 execution.set_exception(error)
             self._wake.set()
@@ -330,15 +344,14 @@ class StreamAttempt:
 
     def _reach(self, keys: Collection[str], position: Position) -> None:
         """Makes `position` durable for these dispatchers."""
+        marker = self._mark()
         concerned = [queue for queue in self._lanes if not queue.keys.isdisjoint(keys)]
         for queue in concerned:
             while not queue.has_room:
                 self._pause()
             queue.advance_to(queue.keys & frozenset(keys), position)
-            queue.give(position)
-        while not all(queue.idle for queue in concerned):
-            self._pause()
-        self._check()
+            queue.give(position, marker)
+        self._await(concerned, marker)
 
     # Telling.
 

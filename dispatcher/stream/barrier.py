@@ -12,11 +12,7 @@ from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.metrics import rejected
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.sink.ddl.execute import NotFlushed, execute_ddl
-from hedgerow.dispatcher.sink.ddl.kept import KeptSession
-from hedgerow.dispatcher.sink.ddl.survey import unlisted
-from hedgerow.dispatcher.sink.kill_switch import KillSwitch
-from hedgerow.dispatcher.sink.token import CurrentToken
+from hedgerow.dispatcher.sink.api import NotFlushed, SchemaChange, Sink
 from hedgerow.dispatcher.source.statements import Statement
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.decision import BarrierDecision
@@ -32,17 +28,14 @@ class StreamBarrier:
     def __init__(
         self,
         spec: Spec,
-        token: CurrentToken,
+        sink: Sink,
         ddl: pb.Ddl,
         position: Position,
         begin: Position,
         statement: Statement,
-        kept: KeptSession | None = None,
     ) -> None:
-        """`kept`: a session with the sink, from one DDL to the next."""
-        self._kept = kept
         self._spec = spec
-        self._token = token
+        self._sink = sink
         self._ddl = ddl
         self._statement = statement
         self.position = position
@@ -77,30 +70,24 @@ class StreamBarrier:
         self.was_decided = self.was_decided or write is not None or bool(passed)
         return write, passed - {SCHEMA_DISPATCHER} if write is not None else passed
 
-    def write(self, generation: int, flushed: Mapping[str, int], cut: KillSwitch) -> bool:
-        """Executes the DDL in the sink, unless it came from there; blocks as long as it takes, or until `cut`. False
-        where the sink has other dispatchers that it touches than those `flushed`: then nothing was done, and another
-        decision is to come. `generation`: the schema dispatcher's.
+    def write(self, generation: int, flushed: Mapping[str, int]) -> bool:
+        """Executes the DDL in the sink, unless it came from there; blocks as long as it takes, or until the sink is
+        cut. False where the sink has other dispatchers that it touches than those `flushed`: then nothing was done, and
+        another decision is to come. `generation`: the schema dispatcher's.
 
         Raises LaneFailed, about the schema dispatcher.
         """
         try:
-            execute_ddl(
-                self._spec.sink,
-                self._spec.flavour,
-                self._token(),
-                generation,
-                self._to_execute(cut),
+            change = SchemaChange(
+                self._to_execute(),
                 self.position,
+                self._begin,
                 completed(self._statement.session, self._statement.text, self._spec.source),
-                begin=self._begin,
-                cut=cut,
+                _edited(self._statement.raw, self._ddl.edits),
+                self._statement.error_code,
                 executed=self._statement.is_ours or self._ddl.skipped,
-                raw=_edited(self._statement.raw, self._ddl.edits),
-                error_code=self._statement.error_code,
-                flushed=flushed,
-                kept=self._kept,
             )
+            self._sink.execute(change, generation, flushed)
         except NotFlushed as error:
             if self.was_decided:  # else it was only tried
                 rejected("sink", "stale", changefeed=self._spec.name, what="ddl", reason=str(error))
@@ -113,13 +100,13 @@ class StreamBarrier:
             raise LaneFailed({SCHEMA_DISPATCHER}, error) from error
         return True
 
-    def _to_execute(self, cut: KillSwitch) -> pb.Ddl:
+    def _to_execute(self) -> pb.Ddl:
         """Raises UnsupportedEvent where it is refused: here, everything before it is applied, as the user finds it."""
         ddl = self._ddl
         if ddl.refusal:
             raise UnsupportedEvent(ddl.refusal)
         if ddl.skipped and ddl.scope == pb.EVERYTHING:
-            found = unlisted(self._spec.sink, self._spec.flavour, self._spec.uid, self._spec.filter, cut)
+            found = self._sink.unlisted()
             ddl = pb.Ddl()
             ddl.CopyFrom(self._ddl)
             ddl.creates.extend(name.write() for name in found)

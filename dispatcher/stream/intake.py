@@ -1,25 +1,11 @@
-"""What the router intakes: lanes, and dispatchers as the router sees them."""
+"""Lanes and dispatchers as the router sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Protocol
-
 from hedgerow.common.binlog.position import Position
+from hedgerow.dispatcher.sink.api import Collects
 
 Event = bytes
-
-
-class Collects(Protocol):
-    """What the router needs of a lane's coalescer."""
-
-    def add(self, dispatcher: str, table_map: Event, rows_event: Event) -> None: ...
-
-    def end_transaction(self, position: Position, gtid: bytes = b"", file: str = "") -> None: ...
-
-    def prepare(self, xid: str) -> None: ...
-
-    def decide(self, xid: str, dispatchers: Collection[str], *, commit: bool) -> None: ...
 
 
 class LaneIntake:
@@ -29,17 +15,17 @@ class LaneIntake:
 
     __slots__ = ("add", "begins", "decide", "end", "oldest", "open", "prepare")
 
-    def __init__(self, coalescer: Collects) -> None:
+    def __init__(self, collector: Collects) -> None:
         self.open = False
         self.oldest = 0.0
         self.begins = ("", 0)
-        self.connect(coalescer)
+        self.connect(collector)
 
-    def connect(self, coalescer: Collects) -> None:
-        self.add = coalescer.add
-        self.end = coalescer.end_transaction
-        self.prepare = coalescer.prepare
-        self.decide = coalescer.decide
+    def connect(self, collector: Collects) -> None:
+        self.add = collector.add
+        self.end = collector.end_transaction
+        self.prepare = collector.prepare
+        self.decide = collector.decide
 
 
 class Target:

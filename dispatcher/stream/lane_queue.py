@@ -18,11 +18,7 @@ from hedgerow.common.errors import Fenced, HedgerowError, SinkDiverged
 from hedgerow.common.metrics import rejected
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.dispatcher import metrics
-from hedgerow.dispatcher.sink.binlog.batch import Batch
-from hedgerow.dispatcher.sink.binlog.coalesce import Check, CheckRows, Coalescer
-from hedgerow.dispatcher.sink.binlog.lane import Applied, Lane
-from hedgerow.dispatcher.sink.inquiry import Inquiry
-from hedgerow.dispatcher.sink.token import CurrentToken
+from hedgerow.dispatcher.sink.api import Applied, Batch, Inquiry, Marker, Sink
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.idle_advance import IdleAdvance, Read
 from hedgerow.dispatcher.stream.intake import LaneIntake, Target
@@ -45,8 +41,8 @@ class LaneFailed(Exception):
 class LaneQueue:
     """Used by the stream's thread."""
 
-    def __init__(self, number: int, spec: Spec, token: CurrentToken, wake: Wake) -> None:
-        """Starts the lane's thread. `wake` is set after each batch and when the lane fails."""
+    def __init__(self, number: int, spec: Spec, sink: Sink, wake: Wake) -> None:
+        """Opens the lane. `wake` is set after each batch and when the lane fails."""
         self._flavour: Flavour = spec.flavour
         self._changefeed = spec.name
         self._wake = wake
@@ -54,11 +50,11 @@ class LaneQueue:
         self._given_at: deque[tuple[int, Unapplied | None, Mapping[str, tuple[int, int]]]] = deque()
         self._busy_since = 0.0
         self._work_began_at = 0.0  # on time.monotonic(); of the piece that the lane is at
-        self._seen = Applied(positions={})
+        self._seen = Applied()
         self._idle = IdleAdvance(time.monotonic())
         self.keys: frozenset[str] = frozenset()
         self.targets: dict[str, Target] = {}
-        self.lane = Lane(spec.sink, spec.flavour, token, number, self._on_done)
+        self.lane = sink.open_lane(number, self._on_done)
 
     def claim(self, generations: Mapping[str, int]) -> dict[str, Position]:
         """Once. Raises Fenced as it is, LaneFailed for any other error, LaneStopped."""
@@ -72,42 +68,41 @@ class LaneQueue:
             raise
         except HedgerowError as error:
             raise LaneFailed(self.keys, error) from error
-        self._coalescer = Coalescer(self.lane.max_allowed_packet)
-        self.intake = LaneIntake(self._coalescer)
+        self._collector = self.lane.collector()
+        self.intake = LaneIntake(self._collector)
         self.targets = {key: Target(key, self.intake, position) for key, position in positions.items()}
         self._idle.begin(positions.values())
         return positions
 
-    def connect(self, tied: Collection[str], check: Check, check_rows: CheckRows | None, description: bytes) -> None:
-        """Collects again, with these dispatchers tied by foreign keys, and asks `check` about the source's table maps,
-        `check_rows` about what its rows events have. Nothing is pending."""
-        self._coalescer = Coalescer(self.lane.max_allowed_packet, self.keys & frozenset(tied), check, check_rows)
-        self.intake.connect(self._coalescer)
+    def connect(self, description: bytes) -> None:
+        """Collects again, by what the sink's tables are like now. Nothing is pending."""
+        self._collector = self.lane.collector()
+        self.intake.connect(self._collector)
         if description:
-            self._coalescer.describe(description)
+            self._collector.describe(description)
 
     def describe(self, description: bytes) -> None:
         """What follows is in the format of this FORMAT_DESCRIPTION event. Nothing is pending."""
-        self._coalescer.describe(description)
+        self._collector.describe(description)
 
     # What is collected.
 
     @property
     def pending(self) -> bool:
-        return not self._coalescer.empty
+        return not self._collector.empty
 
     @property
     def transactions(self) -> int:
-        return self._coalescer.transactions
+        return self._collector.transactions
 
     @property
     def bytes(self) -> int:
-        return self._coalescer.bytes
+        return self._collector.bytes
 
     @property
     def open_bytes(self) -> int:
         """Of the source transaction that is being read."""
-        return self._coalescer.open_bytes
+        return self._collector.open_bytes
 
     def advance(self, position: Position, foreign: int, own: int, now: float, *, leaving: bool = False) -> None:
         """Lets the dispatchers without rows reach `position` in this lane's next transaction, if that is due.
@@ -120,11 +115,11 @@ class LaneQueue:
             return
         keys = [key for key, target in self.targets.items() if not target.ahead]
         if keys:
-            self._coalescer.advance(keys, position)
+            self._collector.advance(keys, position)
 
     def advance_to(self, keys: Collection[str], position: Position) -> None:
         """Lets these dispatchers reach `position`."""
-        self._coalescer.advance(keys, position)
+        self._collector.advance(keys, position)
 
     def drop(self, key: str) -> None:
         """This dispatcher is gone: nothing may be written of it any more. Nothing is pending."""
@@ -140,14 +135,17 @@ class LaneQueue:
     def has_room(self) -> bool:
         return self._given - self._done < _MOST_OUTSTANDING
 
-    def give(self, position: Position) -> None:
+    def give(self, position: Position, marker: Marker | None = None) -> None:
         """Hands over what is pending; it covers everything up to `position`, the end of the last whole transaction.
+        `marker` follows it.
 
         In the middle of a transaction with rows for this lane it is a part, and the sink transaction stays open.
         Raises LaneFailed, LaneStopped.
         """
-        self._coalescer.advance((), position)
-        batch = self._coalescer.take(final=not self.intake.open)
+        self._collector.advance((), position)
+        if marker is not None:
+            self._collector.mark(marker)
+        batch = self._collector.take(final=not self.intake.open)
         ahead = {key: self._merge(key, place) for key, place in batch.progress.items() if self._is_ahead(key)}
         if ahead:
             batch = replace(batch, progress={**batch.progress, **ahead})
@@ -162,6 +160,10 @@ class LaneQueue:
             self.lane.submit(batch)
         except HedgerowError as error:
             raise self._failure(error) from error
+
+    def has_passed(self, marker: Marker) -> bool:
+        """Whether everything before it is durable; until a later one is passed."""
+        return self.lane.applied.marker == marker
 
     def check(self) -> None:
         """Raises LaneFailed where the lane has ended."""
@@ -182,7 +184,7 @@ class LaneQueue:
         return 0.0 if self.idle else now - self._work_began_at
 
     def inquire(self) -> Inquiry | None:
-        """Asks the sink what became of the lane's session, in a thread of its own."""
+        """Asks the sink what became of the lane; does not wait for the answer."""
         return self.lane.inquire(self._wake.set)
 
     def give_up(self, error: HedgerowError) -> None:

@@ -11,26 +11,19 @@ to the list after the stream began.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import TypeAlias
-
 import pymysql
 import structlog
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.ddlscope import created, dropped, exactly_touched, touched
 from hedgerow.common.errors import HedgerowError, SinkUnavailable, TableUnreplicated
-from hedgerow.common.ledger.fence import find_fence
-from hedgerow.common.ledger.progress import insert_progress, list_progress
 from hedgerow.common.ledger.schema import SCHEMA_DISPATCHER
 from hedgerow.common.mysql.catalog import table_exists
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher import metrics
+from hedgerow.dispatcher.sink.api import Sink
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
 
@@ -38,20 +31,17 @@ log = structlog.get_logger()
 
 _SOURCE_SECONDS = 5.0
 
-Ask: TypeAlias = "Callable[[], AbstractContextManager[Connection[Cursor]]]"
-
 
 class Net:
     """For one stream that serves the schema dispatcher."""
 
-    def __init__(self, spec: Spec, token: CurrentToken, sink: Ask) -> None:
-        """`sink` connects for a question. The schema dispatcher is claimed already: from now on nobody else ends a DDL.
-        Raises SinkUnavailable, SinkRefused."""
+    def __init__(self, spec: Spec, token: CurrentToken, sink: Sink) -> None:
+        """The schema dispatcher is claimed already: from now on nobody else ends a DDL. Raises SinkUnavailable,
+        SinkRefused."""
         self._spec = spec
         self._token = token
         self._sink = sink
-        with sink() as connection:
-            self._replicated = self._list(connection)
+        self._replicated = self._list()
 
     def suspects(self, table: TableName) -> bool:
         """Whether rows of this table would have to be caught, as far as is known without asking."""
@@ -64,17 +54,17 @@ class Net:
         also while the owner takes the changefeed over, which changes the list where the filter is another.
         """
         epoch = self._token().epoch
-        with self._sink() as connection:
-            if find_fence(connection, self._spec.uid) < epoch:
-                raise SinkUnavailable(
-                    f"the owner at epoch {epoch} has not finished taking over, so whether {table.key} has a dispatcher "
-                    "is not known yet; tried again"
-                )
-            self._replicated = self._list(connection)
-            if table.key in self._replicated:
-                return
-            insert_progress(connection, self._spec.uid, epoch, [table.key], before)
-            in_sink = table_exists(connection, table)
+        ledger = self._sink.ledger
+        if ledger.fence() < epoch:
+            raise SinkUnavailable(
+                f"the owner at epoch {epoch} has not finished taking over, so whether {table.key} has a dispatcher "
+                "is not known yet; tried again"
+            )
+        self._replicated = self._list()
+        if table.key in self._replicated:
+            return
+        in_sink = self._sink.has_table(table)
+        ledger.enlist(table.key, epoch, before)
         error = TableUnreplicated(
             f"table {table.key} matches the filter of changefeed {self._spec.name}, and no dispatcher on any node "
             f"replicates it: its rows in the transaction {_place(gtid, before)} would have been lost. Nothing of it "
@@ -92,8 +82,8 @@ class Net:
             self._replicated -= touched(ddl, self._replicated)
         self._replicated = (self._replicated - dropped(ddl, self._replicated)) | created(ddl)
 
-    def _list(self, connection: Connection[Cursor]) -> set[str]:
-        return {row.dispatcher for row in list_progress(connection, self._spec.uid)} - {SCHEMA_DISPATCHER}
+    def _list(self) -> set[str]:
+        return self._sink.ledger.incarnations().keys() - {SCHEMA_DISPATCHER}
 
     def _why(self, table: TableName, in_sink: bool) -> str:
         if not in_sink:

@@ -12,7 +12,7 @@ import structlog
 
 from hedgerow.common.errors import SinkUnavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.sink.inquiry import Answer, Fate, Inquiry
+from hedgerow.dispatcher.sink.api import Answer, Fate, Inquiry
 from hedgerow.dispatcher.stream.lane_queue import LaneQueue
 from hedgerow.dispatcher.stream.standing import Standing
 

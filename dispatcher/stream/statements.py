@@ -11,8 +11,7 @@ from hedgerow.common.mysql.connect import Flavour, connect, unavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.ddl import Action, Classified, DdlKind, apply_filter, classify
 from hedgerow.dispatcher.ddl.lexer import ISO_8859
-from hedgerow.dispatcher.ddl.model import at_byte
-from hedgerow.dispatcher.sink.ddl.session import DROPPED_IN_PART
+from hedgerow.dispatcher.ddl.model import DROPPED_IN_PART, at_byte
 from hedgerow.dispatcher.source.charsets import UNKNOWN, decode
 from hedgerow.dispatcher.source.statements import Statement
 from hedgerow.dispatcher.spec import Spec

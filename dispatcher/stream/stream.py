@@ -22,7 +22,7 @@ from hedgerow.common.backoff import Backoff
 from hedgerow.common.errors import Fenced, HedgerowError, ReplicationError
 from hedgerow.common.lag import Lag
 from hedgerow.dispatcher import metrics
-from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
+from hedgerow.dispatcher.sink.api import LaneStopped, Sink
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.token import CurrentToken
 from hedgerow.dispatcher.spec import Spec
@@ -56,13 +56,16 @@ class Stream:
         switch: KillSwitch,
         tables: tuple[TableProgress, ...],
         *,
+        open_sink: Callable[[Spec, CurrentToken], Sink],
         post: Callable[[Report], None],
         ended: Callable[[], None],
     ) -> None:
-        """`post` gets reports; `ended` is called last, when all threads have ended. Both in the stream's thread."""
+        """`open_sink`: for each attempt. `post` gets reports; `ended` is called last, when all threads have ended. Both
+        in the stream's thread."""
         self._spec = spec
         self._token = token
         self._standings = {table.placement.dispatcher: Standing(table) for table in tables}
+        self._open_sink = open_sink
         self._post = post
         self._ended = ended
         self._wake = Wake()
@@ -72,7 +75,8 @@ class Stream:
         self._attempt: StreamAttempt | None = None
         self._lag = StreamLag()
         self._source_end = SourceEnd(spec.source)
-        self._rows = 0  # of cycles that have ended
+        self._rows = 0  # of attempts that have ended
+        self._attempts = 0
         self._log = log.bind(changefeed=spec.name, uid=spec.uid)
         self._thread = threading.Thread(target=self._run, name=f"stream-{spec.name}", daemon=True)
 
@@ -150,13 +154,16 @@ class Stream:
             standing.give_up(known)
 
     def _open(self, standings: dict[str, Standing], until: float) -> StreamAttempt:
+        self._attempts += 1
         self._lag.release(standings.keys())
         for standing in standings.values():
             standing.begin()
         attempt = StreamAttempt(
             self._spec,
+            self._open_sink(self._spec, self._token),
             self._token,
             standings,
+            number=self._attempts,
             # The source ends an older dump of the same id. Real servers have small ids by convention.
             server_id=random.randrange(1 << 30, 1 << 32),
             until=until,

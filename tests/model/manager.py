@@ -153,7 +153,7 @@ class Manager:
         self.lanes = {}
 
     def _give_up(self, number: int, lane: Lane, error: Fenced) -> None:
-        rows = self._sink.list_progress(self.core.token.uid)
+        rows = {row.dispatcher: (row.epoch, row.generation) for row in self._sink.list_progress(self.core.token.uid)}
         for key in self.core.token.lost(lane.generations, rows) or set(lane.generations):
             self._standings[key].give_up(error)
             del lane.generations[key]

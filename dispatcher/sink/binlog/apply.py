@@ -23,13 +23,11 @@ from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import Fenced
 from hedgerow.common.ledger.fence import fence_query, judge_fence
 from hedgerow.common.ledger.progress import chunks, progress_update
+from hedgerow.dispatcher.sink.api import Batch, Decided, Incarnation, Item, Marker, Prepared, Rows
 from hedgerow.dispatcher.sink.binlog import xa
-from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
 from hedgerow.dispatcher.sink.binlog.session import SinkSession
 from hedgerow.dispatcher.sink.binlog.wire import Result
 from hedgerow.dispatcher.sink.token import FencingToken
-
-Incarnation = tuple[int, int]  # epoch, generation
 
 
 class Transaction:
@@ -43,6 +41,7 @@ class Transaction:
         self._locked: set[str] = set()
         self._progress: dict[str, Position] = {}
         self._begun = False
+        self._marker: Marker | None = None
         self.progress_updates = 0  # rows of hedgerow.progress that were changed, some of them twice
 
     @property
@@ -63,15 +62,16 @@ class Transaction:
             self._recorded = {**self._recorded, **stamped}
         head = [] if self._begun else [fence_query(self._session.connection, self._uid)]
         self._guard(head, checks)
-        if batch.statements:
-            self._apply(batch.statements[0], batch.format_description)
+        self._marker = batch.marker or self._marker
+        if batch.items:
+            self._apply(batch.items[0], batch.format_description)
 
     def finish(self, batch: Batch) -> None:
         """Send what is left of a batch that was sent, and check every answer. Raises Fenced, pymysql.MySQLError,
         OSError."""
-        for statement in batch.statements[1:]:
+        for item in batch.items[1:]:
             self._session.settle()
-            self._apply(statement, batch.format_description)
+            self._apply(item, batch.format_description)
         if batch.final and self._begun:
             self._guard([], list(self._updates(self._progress)))
         self._session.settle()
@@ -87,13 +87,18 @@ class Transaction:
         """What the progress rows carry after the commit."""
         return self._epoch
 
-    def _apply(self, statement: bytearray | Prepared | Decided, format_description: bytes) -> None:
-        if isinstance(statement, bytearray):
-            self._session.post_events(statement)
-        elif isinstance(statement, Prepared):
-            xa.store(self._session, self._uid, statement, format_description)
-        else:
-            xa.decide(self._session, self._uid, statement, format_description)
+    @property
+    def marker(self) -> Marker | None:
+        """What the commit answers."""
+        return self._marker
+
+    def _apply(self, item: Item, format_description: bytes) -> None:
+        if isinstance(item, Rows):
+            self._session.post_events(item.events)
+        elif isinstance(item, Prepared):
+            xa.store(self._session, self._uid, item, format_description)
+        elif isinstance(item, Decided):
+            xa.decide(self._session, self._uid, item, format_description)
 
     def _updates(self, positions: Mapping[str, Position | None]) -> Iterator[tuple[str, int]]:
         """Statements and the number of rows that each must match."""

@@ -48,7 +48,7 @@ from hedgerow.common.binlog.rows_header import read_rows_header
 from hedgerow.common.binlog.table_map import table_name
 from hedgerow.common.errors import SinkRefused
 from hedgerow.common.mysql.names import TableName
-from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
+from hedgerow.dispatcher.sink.api import Batch, Decided, End, Item, Marker, Prepared, Rows
 
 # Bytes of events in one statement. 4 MiB took MariaDB 49 ms in statements of this size, 61 in one, 84 in 64 KiB each.
 _STATEMENT = 768 << 10
@@ -127,12 +127,13 @@ class Coalescer:
         self.bytes = 0
         self._whole = 0  # bytes of whole source transactions
         self._statement: _Statement | None = None
-        self._statements: list[bytearray | Prepared | Decided] = []
+        self._items: list[Item] = []
         self._open: set[str] = set()  # touched by the transaction that has not ended
         self._ended: set[str] = set()
         self._position: Position | None = None
         self._names: set[TableName] = set()
-        self._ends: list[tuple[int, bytes, str]] = []
+        self._ends: list[End] = []
+        self._marked = False
 
     @property
     def open_bytes(self) -> int:
@@ -141,7 +142,7 @@ class Coalescer:
 
     @property
     def empty(self) -> bool:
-        return not self.rows_events and not self._ended
+        return not (self.rows_events or self._ended or self._marked)
 
     def describe(self, format_description: bytes) -> None:
         """The source's FORMAT_DESCRIPTION event, for what is added from now on; checksum off, created 0.
@@ -193,7 +194,7 @@ class Coalescer:
         """What is stored of this XA transaction for these dispatchers is applied or dropped here."""
         self._seal()
         self._xid = ""
-        self._statements.append(Decided(xid, commit, frozenset(dispatchers)))
+        self._items.append(Decided(xid, commit, frozenset(dispatchers)))
         self._names.update(TableName(*key.split(".", 1)) for key in dispatchers)
         self._open.update(dispatchers)
 
@@ -215,6 +216,12 @@ class Coalescer:
         self._ended.update(dispatchers)
         self._position = position
 
+    def mark(self, marker: Marker) -> None:
+        """After everything that was collected so far."""
+        self._seal()
+        self._items.append(marker)
+        self._marked = True
+
     def take(self, final: bool = True) -> Batch:
         """What was collected; afterwards the coalescer is empty.
 
@@ -227,7 +234,7 @@ class Coalescer:
         progress = {} if self._position is None else dict.fromkeys(sorted(self._ended), self._position)
         batch = Batch(
             format_description=self._format_description,
-            statements=tuple(self._statements),
+            items=tuple(self._items),
             progress=progress,
             touched=frozenset(self._ended | self._open),
             tables=frozenset(self._names),
@@ -297,6 +304,6 @@ class Coalescer:
         events = statement.joined()
         if self._xid:
             self._number += 1
-            self._statements.append(Prepared(self._xid, statement.dispatcher, self._number, events))
+            self._items.append(Prepared(self._xid, statement.dispatcher, self._number, events))
         else:
-            self._statements.append(events)
+            self._items.append(Rows(events))

@@ -17,7 +17,7 @@ import structlog
 from hedgerow.common.binlog import events as e
 from hedgerow.common.binlog.table_map import table_name
 from hedgerow.common.mysql.names import TableName
-from hedgerow.dispatcher.sink.binlog.batch import Batch
+from hedgerow.dispatcher.sink.api import Batch, Marker, Rows
 from hedgerow.dispatcher.sink.binlog.rowtext import RowText, UnreadableRow, Value, rows
 from hedgerow.dispatcher.sink.binlog.session import SinkSession
 from hedgerow.dispatcher.source.marks import gtid_text
@@ -71,11 +71,13 @@ def find(session: SinkSession, batch: Batch, number: int) -> Refused | None:
 
 def _find(session: SinkSession, batch: Batch, number: int, deadline: float) -> Refused | None:
     count = 0
-    for statement in batch.statements:
-        if not isinstance(statement, bytearray):
+    for item in batch.items:
+        if isinstance(item, Marker):
+            continue
+        if not isinstance(item, Rows):
             return None
         maps: dict[bytes, bytes] = {}
-        for event in split(statement):
+        for event in split(item.events):
             if event[e.TYPE_AT] == e.TABLE_MAP:
                 maps[event[e.TABLE_ID]] = event
                 continue

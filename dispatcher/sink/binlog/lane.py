@@ -28,11 +28,13 @@ from hedgerow.common.errors import Fenced, HedgerowError, SinkRefused
 from hedgerow.common.ledger.progress import claim_dispatchers
 from hedgerow.common.mysql.connect import Flavour, set_timeouts
 from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.api import Applied, Batch, Incarnation, LaneStopped, Marker, Rows
 from hedgerow.dispatcher.sink.binlog import diagnosis
-from hedgerow.dispatcher.sink.binlog.apply import Incarnation, Transaction
-from hedgerow.dispatcher.sink.binlog.batch import Batch
+from hedgerow.dispatcher.sink.binlog.apply import Transaction
+from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 from hedgerow.dispatcher.sink.binlog.session import PING_INTERVAL, SinkSession
-from hedgerow.dispatcher.sink.inquiry import Inquiry
+from hedgerow.dispatcher.sink.columns.watch import WatchedTables
+from hedgerow.dispatcher.sink.inquiry import SessionInquiry
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.lockwaits import lock_wait
 from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
@@ -46,25 +48,6 @@ CLAIM_SECONDS = 15.0  # that a statement of a claim may take; it waits for locks
 COUNT_SECONDS = 1.0  # between two questions how many rows were written
 STOP_SECONDS = 0.5  # that an idle lane has to end in order
 AT_ONCE = 4 << 10  # bytes of events that an idle connection's buffers take without waiting
-
-
-class LaneStopped(Exception):
-    """cancel() or stop() was called; nothing is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What a lane has made durable since it began. `refused`: source transactions that the fence kept out. `rows`: that
-    the sink's server has changed for it, a second late; where it tried a batch again, more than once."""
-
-    batches: int = 0
-    transactions: int = 0
-    rows_events: int = 0
-    rows: int = 0
-    bytes: int = 0
-    refused: int = 0
-    retries: int = 0
-    positions: Mapping[str, Position] = ()  # type: ignore[assignment]
 
 
 @dataclass(slots=True)
@@ -91,16 +74,18 @@ class Lane:
         token: CurrentToken,
         number: int,
         wake: Callable[[], None] = lambda: None,
+        tables: WatchedTables | None = None,
     ) -> None:
         """`wake` is called, from the lane's thread, after each piece of work and when the lane fails. It must not
-        block."""
+        block. `tables`: what rows are judged by."""
         self._uri, self._flavour, self._token, self._wake = uri, flavour, token, wake
+        self._tables = tables
         self._condition = threading.Condition()
         self._slot: deque[_Work | _Claim] = deque()
         self._busy = False
         self._stopping = False
         self._error: HedgerowError | None = None
-        self._applied = Applied(positions={})
+        self._applied = Applied()
         self._cut = KillSwitch()
         self._session: SinkSession | None = None
         self._transaction: Transaction | None = None
@@ -127,6 +112,12 @@ class Lane:
                 self._raise()
                 raise LaneStopped
             return claim.positions
+
+    def collector(self) -> Coalescer:
+        limit, tables = self.max_allowed_packet, self._tables
+        if tables is None:
+            return Coalescer(limit)
+        return Coalescer(limit, tables.tied & self._recorded.keys(), tables.check, tables.check_rows)
 
     def submit(self, batch: Batch) -> None:
         """Hand over a batch; blocks while the one before it waits. Raises the lane's error, LaneStopped."""
@@ -177,12 +168,16 @@ class Lane:
                 self._error = error
         self._cut.cut()
 
-    def inquire(self, done: Callable[[], None]) -> Inquiry | None:
+    @property
+    def has_ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def inquire(self, done: Callable[[], None]) -> SessionInquiry | None:
         """What the sink says of the lane's session; None before there is one."""
         session = self._session
         if session is None:
             return None
-        return Inquiry(self._uri, self._flavour, session.record, session.server, self._cut, done)
+        return SessionInquiry(self._uri, self._flavour, session.record, session.server, self._cut, done)
 
     def stop(self) -> None:
         """End, wait for the thread, close the connection. What is at work is cancelled."""
@@ -218,7 +213,9 @@ class Lane:
         session = self._session
         if not self.idle or self._transaction is not None or session is None:
             return None
-        if batch.bytes > AT_ONCE or not batch.is_plain or not session.knows(batch.format_description):
+        if batch.bytes > AT_ONCE or not batch.writes or not _is_plain(batch):
+            return None
+        if not session.knows(batch.format_description):
             return None
         transaction = Transaction(session, self._token(), self._recorded)
         try:
@@ -301,6 +298,9 @@ class Lane:
         session = self._session
         if session is None:
             raise ValueError("a batch before the first claim")
+        if batch.final and self._transaction is None and not batch.writes:
+            self._pass(batch.marker)
+            return
         for attempt in range(1, ATTEMPTS + 1):
             transaction = sent or self._transaction
             try:
@@ -338,6 +338,11 @@ class Lane:
                         self._count(session)
                 return
 
+    def _pass(self, marker: Marker | None) -> None:
+        """Everything before it is durable."""
+        with self._condition:
+            self._applied = replace(self._applied, marker=marker or self._applied.marker)
+
     def _is_overtaken(self, transaction: Transaction) -> bool:
         """Whether a takeover has replaced the token since the transaction began, so that it was not this node that was
         fenced. Nothing of it is committed: it can begin again, and is judged at the new epoch."""
@@ -361,6 +366,7 @@ class Lane:
                 rows_events=done.rows_events + batch.rows_events,
                 bytes=done.bytes + batch.bytes,
                 positions={**done.positions, **durable},
+                marker=transaction.marker or done.marker,
             )
 
     def _refusal(self, error: Exception, batch: Batch, found: diagnosis.Refused | None = None) -> HedgerowError:
@@ -386,3 +392,8 @@ class Lane:
             known = SinkRefused(f"a defect of Hedgerow while it wrote to sink {self._uri.address}: {error!r}")
         known.__cause__ = error
         return known
+
+
+def _is_plain(batch: Batch) -> bool:
+    """Without XA transactions."""
+    return all(isinstance(item, Rows | Marker) for item in batch.items)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hedgerow.common.binlog.events import HEADER
 from hedgerow.common.errors import SinkRefused
 from hedgerow.common.ledger import xa as sinkxa
-from hedgerow.dispatcher.sink.binlog.batch import Decided, Prepared
+from hedgerow.dispatcher.sink.api import Decided, Prepared
 from hedgerow.dispatcher.sink.binlog.session import SinkSession
 
 # Of a FORMAT_DESCRIPTION: binlog version 2, server version 50, created 4, the layout of events, checksums 5.

@@ -38,6 +38,7 @@ from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.names import TableName
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.sink.api import NotFlushed
 from hedgerow.dispatcher.sink.ddl.engines import without_transactions
 from hedgerow.dispatcher.sink.ddl.evidence import Evidence, StartedStatement
 from hedgerow.dispatcher.sink.ddl.fills import check_fills
@@ -110,11 +111,6 @@ def execute_ddl(
         raise execution.judge(error) from error
     finally:
         execution.close()
-
-
-class NotFlushed(Exception):
-    """The sink has other dispatchers that the statement touches than those that were told to be flushed. Nothing was
-    done."""
 
 
 @dataclass(frozen=True, slots=True)

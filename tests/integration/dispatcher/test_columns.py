@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hedgerow.common.pb.v1 import model_pb2
+from hedgerow.dispatcher.sink.columns import watch
 from hedgerow.dispatcher.sink.columns.shapes import SinkTable
 from hedgerow.dispatcher.sink.columns.tables import read_shapes
-from hedgerow.dispatcher.stream import lanes as ports
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.integration.dispatcher.harness import Changefeed, Node, nodes
 
@@ -30,7 +30,7 @@ def refused(statuses: dict[str, model_pb2.DispatcherStatus], says: str) -> bool:
 async def test_the_columns_of_many_tables_are_read_when_their_rows_come(
     server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ports, "_AT_ONCE", 1)
+    monkeypatch.setattr(watch, "_AT_ONCE", 1)
     names = ("a", "b", "c", "d")
     run(
         server_pair.source,
@@ -50,7 +50,7 @@ async def test_the_columns_of_many_tables_are_read_when_their_rows_come(
 async def test_a_column_that_is_changed_in_the_sink_by_hand_is_noticed_without_a_ddl(
     server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ports, "LOOK_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(watch, "LOOK_AGAIN_SECONDS", 0.5)
     run(server_pair.source, "CREATE DATABASE shop", "CREATE TABLE shop.a (id INT PRIMARY KEY, v INT)")
     feed = Changefeed(server_pair, "shop.*")
     feed.copy_tables()
@@ -81,7 +81,7 @@ async def test_a_key_that_is_changed_in_the_sink_by_hand_is_noticed_without_a_dd
     server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MySQL finds the row by the columns that it is told; MariaDB would change the row with the key's default."""
-    monkeypatch.setattr(ports, "LOOK_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(watch, "LOOK_AGAIN_SECONDS", 0.5)
     keys = watch_keys(monkeypatch)
     run(
         server_pair.source,
@@ -131,7 +131,7 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         found.append([column.name for column in table.columns if column.in_key] if table else [])
         return tables
 
-    monkeypatch.setattr(ports, "read_shapes", read)
+    monkeypatch.setattr(watch, "read_shapes", read)
     return found
 
 

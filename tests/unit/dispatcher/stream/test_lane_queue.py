@@ -1,85 +1,106 @@
-"""A lane as the stream sees it."""
+"""A lane as the stream sees it, of a sink in memory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.sink.binlog.batch import Batch
+from hedgerow.dispatcher.sink.api import Marker
 from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.dispatcher.spec import Spec
-from hedgerow.dispatcher.stream.lane_queue import LaneQueue
+from hedgerow.dispatcher.stream.lane_queue import LaneFailed, LaneQueue
 from hedgerow.dispatcher.stream.wake import Wake
+from tests.unit.dispatcher.sink.memory_sink import MemoryServer, MemorySink
+
+SECONDS = 30.0
+START = Position(file="b.000001", offset=4, source_id="1")
+END = Position(file="b.000001", offset=900, source_id="1")
 
 
-def token() -> FencingToken:
-    return FencingToken("u", 1)
+class Queue:
+    def __init__(self, spec: Spec) -> None:
+        self.server = MemoryServer(fence=1)
+        self.server.add(START, "s.a", "s.b")
+        self.wake = Wake()
+        token = FencingToken("u", 1)
+        self.queue = LaneQueue(0, spec, MemorySink(self.server, lambda: token), self.wake)
+
+    def claim(self, *keys: str) -> LaneQueue:
+        self.queue.claim(dict.fromkeys(keys, 1))
+        return self.queue
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + SECONDS
+        while not holds():
+            assert time.monotonic() < deadline
+            self.wake.wait(0.1)
 
 
-def spec_in(directory: Path) -> Spec:
-    password = directory / "password"
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Queue]:
+    password = tmp_path / "password"
     password.write_text("secret")
     uri = f"mysql://u@127.0.0.1:1/?password_file={password}"
-    return Spec.read(pb.ChangefeedSpec(name="f", uid="u", source=uri, sink=uri, flavour="mysql"))
+    one = Queue(Spec.read(pb.ChangefeedSpec(name="f", uid="u", source=uri, sink=uri, flavour="mysql")))
+    yield one
+    one.queue.lane.stop()
+    one.wake.close()
 
 
-def test_a_lane_that_was_never_asked_to_claim_is_idle(tmp_path: Path) -> None:
+def test_a_lane_that_was_never_asked_to_claim_is_idle(made: Queue) -> None:
     """A stream that is cancelled while it opens its lanes waits for those that work, and only for them."""
-    wake = Wake()
-    queue = LaneQueue(0, spec_in(tmp_path), token, wake)
-    try:
-        assert queue.idle
-    finally:
-        queue.lane.stop()
-        wake.close()
+    assert made.queue.idle
 
 
-class GivenTo:
-    """A lane that notes what it is given."""
-
-    max_allowed_packet = 1 << 20
-    error = None
-
-    def __init__(self, *_: object) -> None:
-        self.batches: list[Batch] = []
-
-    def claim(self, generations: Mapping[str, int]) -> dict[str, Position]:
-        return dict.fromkeys(generations, Position(file="b.000001", offset=4, source_id="1"))
-
-    def submit(self, batch: Batch) -> None:
-        self.batches.append(batch)
-
-
-def test_nothing_is_written_of_a_dispatcher_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_of_a_dispatcher_that_is_gone(made: Queue) -> None:
     """A lane that updates a row which is deleted takes itself for fenced."""
-    monkeypatch.setattr("hedgerow.dispatcher.stream.lane_queue.Lane", GivenTo)
-    wake = Wake()
-    queue = LaneQueue(0, spec_in(tmp_path), token, wake)
-    wake.close()
-    queue.claim({"s.a": 1, "s.b": 1})
+    queue = made.claim("s.a", "s.b")
+    del made.server.progress["s.a"]
     queue.drop("s.a")
-    end = Position(file="b.000001", offset=900, source_id="1")
-    queue.advance(end, 1, 0, 0.0, leaving=True)
-    queue.give(end)
-    (batch,) = queue.lane.batches  # type: ignore[attr-defined]
-    assert batch.progress == {"s.b": end}
+    queue.advance(END, 1, 0, 0.0, leaving=True)
+    queue.give(END)
+    made.until(lambda: queue.idle)
+    queue.check()
+    assert queue.lane.applied.positions == {"s.b": END}
 
 
-def test_a_lane_is_at_work_from_what_it_was_given_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hedgerow.dispatcher.stream.lane_queue.Lane", GivenTo)
-    wake = Wake()
-    queue = LaneQueue(0, spec_in(tmp_path), token, wake)
+def test_a_lane_is_at_work_from_what_it_was_given_to_its_end(made: Queue) -> None:
+    assert made.queue.at_work(time.monotonic() + 100) == 0
+    queue = made.claim("s.a")
     assert queue.at_work(time.monotonic() + 100) == 0
-    queue.claim({"s.a": 1})
-    assert 100 <= queue.at_work(time.monotonic() + 100) < 110
-    queue._on_done()
-    assert queue.at_work(time.monotonic() + 100) == 0
-    queue.advance_to({"s.a"}, Position(file="b.000001", offset=5, source_id="1"))
-    queue.give(Position(file="b.000001", offset=5, source_id="1"))
-    assert 100 <= queue.at_work(time.monotonic() + 100) < 110
-    wake.close()
+    with made.server.hold():
+        queue.advance_to({"s.a"}, END)
+        queue.give(END)
+        assert 100 <= queue.at_work(time.monotonic() + 100) < 110
+    made.until(lambda: queue.at_work(time.monotonic() + 100) == 0)
+
+
+def test_a_marker_is_passed_when_what_was_given_before_it_is_durable(made: Queue) -> None:
+    queue = made.claim("s.a")
+    first, second = Marker(1, 1, 1), Marker(1, 1, 2)
+    with made.server.hold():
+        queue.advance_to({"s.a"}, END)
+        queue.give(END, first)
+        assert not queue.has_passed(first)
+    made.until(lambda: queue.has_passed(first))
+    assert made.server.progress["s.a"].position == END
+    assert not queue.has_passed(second)
+    queue.give(END, second)
+    made.until(lambda: queue.has_passed(second))
+    assert made.server.commits == 1, "a marker alone is no transaction of the sink"
+
+
+def test_a_lane_that_fails_has_passed_nothing_though_it_is_at_work_no_more(made: Queue) -> None:
+    queue = made.claim("s.a")
+    made.server.fence = 2
+    queue.advance_to({"s.a"}, END)
+    queue.give(END, Marker(1, 1, 1))
+    made.until(lambda: queue.idle)
+    assert not queue.has_passed(Marker(1, 1, 1))
+    with pytest.raises(LaneFailed):
+        queue.check()

@@ -7,7 +7,8 @@ from typing import Any
 
 from hedgerow.common.errors import SinkUnavailable
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.sink.inquiry import Answer, Fate, describe
+from hedgerow.dispatcher.sink.api import Answer, Fate
+from hedgerow.dispatcher.sink.inquiry import describe
 from hedgerow.dispatcher.stream.stall import ASK_AGAIN_SECONDS, SILENT_SECONDS, StallMonitor
 from hedgerow.dispatcher.stream.standing import Standing
 from hedgerow.dispatcher.table import Placement, TableProgress

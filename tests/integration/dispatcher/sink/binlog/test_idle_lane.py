@@ -9,8 +9,8 @@ import pytest
 
 from hedgerow.common.errors import Fenced, SinkUnavailable
 from hedgerow.common.ledger.ownership import raise_fence
+from hedgerow.dispatcher.sink.api import Batch
 from hedgerow.dispatcher.sink.binlog.apply import Transaction
-from hedgerow.dispatcher.sink.binlog.batch import Batch
 from hedgerow.dispatcher.sink.binlog.lane import Lane
 from hedgerow.sandbox.proxy import FaultProxy
 from hedgerow.sandbox.servers import ServerPair

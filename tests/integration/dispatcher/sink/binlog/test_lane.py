@@ -13,8 +13,8 @@ from hedgerow.common.errors import Fenced, SinkDiverged, SinkRefused, SinkUnavai
 from hedgerow.common.ledger.fence import fence_query
 from hedgerow.common.ledger.ownership import raise_fence
 from hedgerow.common.ledger.progress import claim_dispatchers, list_progress
+from hedgerow.dispatcher.sink.api import LaneStopped
 from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
-from hedgerow.dispatcher.sink.binlog.lane import LaneStopped
 from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.sandbox.process import wait_until
 from hedgerow.sandbox.proxy import FaultProxy

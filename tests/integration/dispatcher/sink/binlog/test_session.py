@@ -10,6 +10,7 @@ import pytest
 
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.mysql.uri import ServerUri
+from hedgerow.dispatcher.sink.api import Rows
 from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 from hedgerow.dispatcher.sink.binlog.session import SinkSession
 from hedgerow.dispatcher.sink.binlog.wire import Result
@@ -36,9 +37,9 @@ class Prepared:
         coalescer.describe(description)
         coalescer.add(*transaction.rows[0])
         coalescer.end_transaction(transaction.position)
-        (events,) = coalescer.take().statements
-        assert isinstance(events, bytearray)
-        self.events = events
+        (rows,) = coalescer.take().items
+        assert isinstance(rows, Rows)
+        self.events = rows.events
         self.session.describe(description)
 
     @property

@@ -21,6 +21,7 @@ from hedgerow.common.ledger.schema import ensure_schema
 from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.dispatcher.sink.api import NotFlushed
 from hedgerow.dispatcher.sink.binlog.session import PEER_TIMEOUT
 from hedgerow.dispatcher.sink.ddl import execute as ddl
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
@@ -147,9 +148,9 @@ def test_nothing_is_executed_that_touches_others_than_were_flushed(sink: Ddl) ->
     with connect(sink.uri, "sink") as connection:
         claim_dispatchers(connection, sink.uid, 5, {"dd.a": 3})
     for flushed in ({}, {"dd.a": 2}, {"dd.a": 3, "dd.b": 1}):
-        with pytest.raises(ddl.NotFlushed):
+        with pytest.raises(NotFlushed):
             sink.execute("ALTER TABLE a ADD x INT", touches="a", flushed=flushed)
-        with pytest.raises(ddl.NotFlushed):
+        with pytest.raises(NotFlushed):
             sink.execute("DROP DATABASE dd", touches="*", drops="*", flushed=flushed)
     assert sink.progress() == {"*": 14, "dd.a": 14}
     assert sink.query("SELECT state FROM hedgerow.ddl") == (("done",),)

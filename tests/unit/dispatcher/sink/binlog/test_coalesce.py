@@ -13,7 +13,7 @@ from hedgerow.common.binlog.events import ROWS_FLAGS_AT, ROWS_KINDS, STMT_END_F,
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.binlog.table_map import table_name
 from hedgerow.common.errors import SinkRefused
-from hedgerow.dispatcher.sink.binlog.batch import Batch, Decided, Prepared
+from hedgerow.dispatcher.sink.api import Batch, Decided, Prepared, Rows
 from hedgerow.dispatcher.sink.binlog.coalesce import Coalescer
 
 PACKET = 1000
@@ -82,10 +82,10 @@ def collect(items: list[Added], tied: str = "") -> Batch:
 def test_every_statement_keeps_the_rules(items: list[Added]) -> None:
     batch = collect(items, tied="c")
     remaining = iter(items)
-    for statement in batch.statements:
-        assert isinstance(statement, bytearray)
-        assert len(statement) < PACKET
-        events = split(statement)
+    for statement in batch.items:
+        assert isinstance(statement, Rows)
+        assert len(statement.events) < PACKET
+        events = split(statement.events)
         maps = [e for e in events if e[TYPE_AT] == 19]
         changes = events[len(maps) :]
         assert changes
@@ -115,9 +115,9 @@ def test_every_statement_keeps_the_rules(items: list[Added]) -> None:
 def test_transactions_of_several_tables_become_one_statement() -> None:
     items = [Added("ab"[n % 2], n % 2, 1, n, 30, STMT_END_F, 0) for n in range(12)]
     batch = collect(items)
-    (statement,) = batch.statements
-    assert isinstance(statement, bytearray)
-    assert [e[TYPE_AT] for e in split(statement)] == [19, 19] + [30] * 12
+    (statement,) = batch.items
+    assert isinstance(statement, Rows)
+    assert [e[TYPE_AT] for e in split(statement.events)] == [19, 19] + [30] * 12
     assert batch.progress == dict.fromkeys("ab", Position(file="f", offset=1))
 
 
@@ -177,10 +177,10 @@ def test_prepared_rows_are_stored_by_table_and_in_order() -> None:
     coalescer.add("b", table_map(1, "b"), rows(1, 6))
     coalescer.decide("y", ["c.d"], commit=True)
     coalescer.end_transaction(Position(file="f", offset=2))
-    applied, *stored = part.statements
-    rest, plain, decided = coalescer.take().statements
-    assert isinstance(applied, bytearray)
-    assert isinstance(plain, bytearray)
+    applied, *stored = part.items
+    rest, plain, decided = coalescer.take().items
+    assert isinstance(applied, Rows)
+    assert isinstance(plain, Rows)
     assert decided == Decided("y", True, frozenset({"c.d"}))
     found = [one for one in (*stored, rest) if isinstance(one, Prepared)]
     assert [(one.xid, one.number, one.dispatcher) for one in found] == [
