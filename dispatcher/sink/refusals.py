@@ -6,6 +6,7 @@ Codes: MySQL and MariaDB server error references. What is not named here stops t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pymysql
 
@@ -14,7 +15,6 @@ from hedgerow.common.mysql.connect import Flavour, unavailable
 from hedgerow.common.mysql.error_codes import LOGIN_REFUSED, NOT_GRANTED
 from hedgerow.common.mysql.names import TableName, quoted
 from hedgerow.common.mysql.uri import ServerUri
-from hedgerow.dispatcher.sink.binlog.diagnosis import Refused
 
 LOCK_WAIT_TIMEOUT = 1205
 TRY_AGAIN = frozenset({LOCK_WAIT_TIMEOUT, 1213, 1614})  # deadlock, transaction branch rolled back by a deadlock
@@ -43,6 +43,28 @@ _PACKET = frozenset({1153, 1301, 2020})
 def code(error: BaseException) -> int:
     """The server's error number; 0 where the connection broke without one."""
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`kind`: insert, update or delete. `row`: its key, or what it has, as text; empty where it is not known. `where`:
+    of which transaction of the source. `there`: what the sink has under that key; empty where that is not known.
+    `transaction`: its GTID, and file and offset where the event that announces it ends; None where it is not known.
+    `told`: the columns that the event has of the row before; empty where it has all by which the sink's table has its
+    key (without one: all)."""
+
+    table: TableName
+    kind: str
+    row: str
+    where: str
+    there: str
+    transaction: tuple[str, str, int] | None = None
+    told: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        row = f" of the row with {self.row}" if self.row else ""
+        there = f"; the sink has {self.there}" if self.there else ""
+        return f"the {self.kind}{row} in {self.table.key} ({self.where}){there}"
 
 
 def lost(error: BaseException) -> bool:

@@ -175,7 +175,7 @@ class StreamAttempt:
                 else:
                     router.commit_floor = self._lag.commit_floor
                     at = route(router, self._spec.name, events, at, *self._lanes.room())
-                    self._reading.note(router.tracker, events, at, reader.ready)
+                    self._reading.note(router.tracker, events, at, reader.ready, time.monotonic())
                     if router.description:
                         self._flush_all(router)
                         self._description = router.accept_description()

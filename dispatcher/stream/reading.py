@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -26,11 +25,11 @@ class Reading:
         self._end_of_read = offset & 0xFFFFFFFF
         self._reached = self._read = (tracker.file, tracker.offset)
 
-    def note(self, tracker: Tracker, events: Sequence[bytes], at: int, ready: Callable[[], bool]) -> None:
+    def note(self, tracker: Tracker, events: Sequence[bytes], at: int, ready: Callable[[], bool], now: float) -> None:
         """What the events say, of which those before `at` are routed, of how far the stream is. A heartbeat tells that
         there is nothing else (`ready`: more is there to be read) if it has the place up to which everything was read,
         or that of the last heartbeat: a server that looks for the first GTID that is wanted sends some as well."""
-        now, last = time.monotonic(), events[-1]
+        last = events[-1]
         self._unrouted = at < len(events)
         reached = (tracker.file, tracker.offset)
         if reached != self._reached:

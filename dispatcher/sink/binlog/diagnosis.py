@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pymysql
 import structlog
@@ -20,6 +19,7 @@ from hedgerow.common.mysql.names import TableName
 from hedgerow.dispatcher.sink.api import Batch, Marker, Rows
 from hedgerow.dispatcher.sink.binlog.rowtext import RowText, UnreadableRow, Value, rows
 from hedgerow.dispatcher.sink.binlog.session import SinkSession
+from hedgerow.dispatcher.sink.refusals import Refused
 from hedgerow.dispatcher.source.marks import gtid_text
 
 MOST_SECONDS = 20.0  # that the search may take
@@ -31,28 +31,6 @@ _COLUMNS = (
 )
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """`kind`: insert, update or delete. `row`: its key, or what it has, as text; empty where it is not known. `where`:
-    of which transaction of the source. `there`: what the sink has under that key; empty where that is not known.
-    `transaction`: its GTID, and file and offset where the event that announces it ends; None where it is not known.
-    `told`: the columns that the event has of the row before; empty where it has all by which the sink's table has its
-    key (without one: all)."""
-
-    table: TableName
-    kind: str
-    row: str
-    where: str
-    there: str
-    transaction: tuple[str, str, int] | None = None
-    told: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        row = f" of the row with {self.row}" if self.row else ""
-        there = f"; the sink has {self.there}" if self.there else ""
-        return f"the {self.kind}{row} in {self.table.key} ({self.where}){there}"
 
 
 def find(session: SinkSession, batch: Batch, number: int) -> Refused | None:

@@ -37,7 +37,7 @@ from hedgerow.dispatcher.sink.columns.watch import WatchedTables
 from hedgerow.dispatcher.sink.inquiry import SessionInquiry
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.lockwaits import lock_wait
-from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, code, may_find, refusal
+from hedgerow.dispatcher.sink.refusals import LOCK_WAIT_TIMEOUT, TRY_AGAIN, Refused, code, may_find, refusal
 from hedgerow.dispatcher.sink.token import CurrentToken
 
 log = structlog.get_logger()
@@ -369,7 +369,7 @@ class Lane:
                 marker=transaction.marker or done.marker,
             )
 
-    def _refusal(self, error: Exception, batch: Batch, found: diagnosis.Refused | None = None) -> HedgerowError:
+    def _refusal(self, error: Exception, batch: Batch, found: Refused | None = None) -> HedgerowError:
         if isinstance(error, pymysql.MySQLError) and code(error) == LOCK_WAIT_TIMEOUT:
             return lock_wait(self._uri, error, batch.tables, self._cut)
         return refusal(self._uri, self._flavour, error, batch.tables, found)

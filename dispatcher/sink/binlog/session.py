@@ -27,11 +27,10 @@ from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.dispatcher.sink.binlog.wire import Result, Wire
 from hedgerow.dispatcher.sink.inquiry import server_of
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
+from hedgerow.dispatcher.sink.timeouts import IDLE_TIMEOUT, PEER_TIMEOUT
 
-IDLE_TIMEOUT = 10  # seconds without a statement, after which the server ends the session and frees its locks
 PING_INTERVAL = 3.0  # seconds
 LOCK_WAIT = 5  # seconds
-PEER_TIMEOUT = 15  # seconds that sent data may stay unacknowledged
 
 # What rows need is in the events' flags; sql_mode is empty so that no strictness judges what the source has accepted.
 _SETTINGS = (

@@ -22,9 +22,9 @@ from hedgerow.common.mysql.timezone import system_time_zone
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.mysql.versioning import WAY_ON, ends_differ
 from hedgerow.dispatcher.ddl.model import DROPPED_IN_PART
-from hedgerow.dispatcher.sink.binlog.session import IDLE_TIMEOUT, PEER_TIMEOUT
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
 from hedgerow.dispatcher.sink.refusals import code
+from hedgerow.dispatcher.sink.timeouts import IDLE_TIMEOUT, PEER_TIMEOUT
 
 METADATA_LOCK_WAIT = 30  # seconds
 

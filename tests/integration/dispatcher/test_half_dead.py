@@ -8,7 +8,7 @@ import pytest
 
 from hedgerow.common.ledger.sessions import IDLE_IN_TRANSACTION
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.sink.binlog.session import IDLE_TIMEOUT
+from hedgerow.dispatcher.sink.timeouts import IDLE_TIMEOUT
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.compare import wait_until_equal
 from hedgerow.sandbox.proxy import FaultProxy

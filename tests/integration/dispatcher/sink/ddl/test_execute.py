@@ -22,9 +22,9 @@ from hedgerow.common.mysql.connect import connect
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.dispatcher.sink.api import NotFlushed
-from hedgerow.dispatcher.sink.binlog.session import PEER_TIMEOUT
 from hedgerow.dispatcher.sink.ddl import execute as ddl
 from hedgerow.dispatcher.sink.kill_switch import KillSwitch
+from hedgerow.dispatcher.sink.timeouts import PEER_TIMEOUT
 from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.sandbox.accounts import SINK_USER
 from hedgerow.sandbox.servers import ServerPair
