@@ -12,7 +12,7 @@ The sink is the truth about what is replicated: the progress rows are the list o
   the schema dispatcher's position. (A table that the sink does not have yet is not new to the filter: its CREATE TABLE
   is still to come, with its row.) One that both servers have and every filter has matched has lost its row:
   SinkRefused;
-- a dispatcher's stream that meets rows of a table without one (dispatcher.net): it begins before them, and the
+- a dispatcher's stream that meets rows of a table without one (dispatcher.stream.net): it begins before them, and the
   changefeed stops.
 
 A call that is cancelled leaves its thread to end by itself, bounded by the time-outs below; whatever it still writes is

@@ -9,7 +9,7 @@ that two changefeeds in opposite directions do not loop. Lanes write progress be
 Rows of an XA transaction are handed over as prepared (their lane stores them), and its decision goes to the lanes of
 those dispatchers that have some. What was prepared before the stream began is known from the sink.
 
-The schema dispatcher's stream has a net (dispatcher.net) for rows of tables that no dispatcher replicates; what it has
+The schema dispatcher's stream has a net (stream.net) for rows of tables that no dispatcher replicates; what it has
 applied already, and what is another changefeed's, is not caught.
 
 Rows of a transaction that a user has left out go to nobody, or not to the dispatchers that the user named; that is

@@ -8,7 +8,7 @@ order. A difference that changes no value is none: longer lists of members, a wi
 NULL for NOT NULL, keys, collations, defaults, visibility.
 
 Unless binlog_row_metadata = FULL, MariaDB says nothing of signedness, character sets, members and names, and MySQL
-nothing of members and names: those are compared by the servers' catalogs (dispatcher.definitions).
+nothing of members and names: those are compared by the servers' catalogs (dispatcher.sink.columns.definitions).
 """
 
 from __future__ import annotations
