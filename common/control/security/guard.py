@@ -1,5 +1,8 @@
 """The door of a node's gRPC server: every call of every service passes it, before its request is parsed.
 
+To gRPC every call is one with a stream of requests, though most have one: then it asks the guard when the headers have
+come, and does not wait, and count, for a request that somebody never sends.
+
 In this order: the method is in the table; who calls is known and has one of its roles; the user has not too much open
 already; the request is of a bearable size; what changes something is written to the audit log. Whatever fails on the
 way refuses the call.
@@ -7,6 +10,7 @@ way refuses the call.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +30,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 if TYPE_CHECKING:
     _Handler = grpc.RpcMethodHandler[Any, Any]
 _STREAM_REQUESTS: Final = 1000  # that one reflection stream may ask
+_REQUEST_SECONDS = 10.0  # in which a request has to come after its headers
 
 
 def decide(method: str, caller: Caller) -> Rule:
@@ -71,21 +76,21 @@ class Guard(grpc.aio.ServerInterceptor):
         parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.unary_unary is not None:
             unary = self._unary(method, handler.unary_unary, parse)
-            return grpc.unary_unary_rpc_method_handler(unary, None, serialize)
+            return grpc.stream_unary_rpc_method_handler(unary, None, serialize)
         if handler.unary_stream is not None:
             stream = self._stream(method, handler.unary_stream, parse)
-            return grpc.unary_stream_rpc_method_handler(stream, None, serialize)
+            return grpc.stream_stream_rpc_method_handler(stream, None, serialize)
         if handler.stream_stream is not None:
             streams = self._streams(method, handler.stream_stream, parse)
             return grpc.stream_stream_rpc_method_handler(streams, None, serialize)
         raise NotImplementedError(f"{method}: the guard knows no calls of this kind")
 
     def _unary(self, method: str, behaviour: Any, parse: Any) -> Any:
-        async def guarded(raw: bytes, context: _Context) -> Any:
+        async def guarded(raws: AsyncIterator[bytes], context: _Context) -> Any:
             call = _Call(method, context)
             try:
                 with self._admitted(call, stream=False) as rule:
-                    return await behaviour(self._read(call, rule, raw, parse), context)
+                    return await behaviour(self._read(call, rule, await _only(raws), parse), context)
             except HedgerowError as error:
                 await self._refuse(call, error)
             finally:
@@ -94,11 +99,11 @@ class Guard(grpc.aio.ServerInterceptor):
         return guarded
 
     def _stream(self, method: str, behaviour: Any, parse: Any) -> Any:
-        async def guarded(raw: bytes, context: _Context) -> AsyncIterator[Any]:
+        async def guarded(raws: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
             call = _Call(method, context)
             try:
                 with self._admitted(call, stream=True) as rule:
-                    answers = behaviour(self._read(call, rule, raw, parse), context)
+                    answers = behaviour(self._read(call, rule, await _only(raws), parse), context)
                     if hasattr(answers, "__aiter__"):
                         async for answer in answers:
                             yield answer
@@ -178,6 +183,17 @@ class Guard(grpc.aio.ServerInterceptor):
             if call.context.cancelled():
                 name = "CANCELLED"
             self._audit.ended(call.number, call.caller, call.method, name)
+
+
+async def _only(raws: AsyncIterator[bytes]) -> bytes:
+    """The request of a call that has one. Raises BadInput where it does not come."""
+    try:
+        async with asyncio.timeout(_REQUEST_SECONDS):
+            async for raw in raws:
+                return raw
+    except TimeoutError:
+        raise BadInput(f"the request did not come within {_REQUEST_SECONDS:g} s after the call was begun") from None
+    raise BadInput("the call ended without a request")
 
 
 _CODES: Final = {code.value[0]: code.name for code in grpc.StatusCode}

@@ -15,6 +15,7 @@ import pytest
 
 from hedgerow.common.control import rpc
 from hedgerow.common.control.rpc import Server, open_channel
+from hedgerow.common.control.security import guard
 from hedgerow.common.pb.v1 import admin_pb2 as pb
 from hedgerow.common.pb.v1 import admin_pb2_grpc, dispatch_pb2, dispatch_pb2_grpc
 from tests.integration.common.control.security.harness import House, open_house
@@ -165,7 +166,38 @@ async def test_a_user_sends_a_mebibyte_at_most_and_a_node_more(house: House) -> 
         assert await code(dispatch_pb2_grpc.DispatchStub(node).Bootstrap(beat, timeout=20)) is CODE.OK
     async with house.token_channel("hgr_" + "x" * 43) as nobody:
         found = await code(admin_pb2_grpc.AdminStub(nobody).CreateChangefeed(large, timeout=20))
-    assert found is CODE.RESOURCE_EXHAUSTED, "refused before it is read, where anybody may connect"
+    assert found is CODE.UNAUTHENTICATED, "refused before it is read, where anybody may connect"
+    async with house.token_channel(house.tokens["admin"]) as user:
+        found = await code(admin_pb2_grpc.AdminStub(user).CreateChangefeed(large, timeout=20))
+    assert found is CODE.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize(
+    "path", ["/hedgerow.v1.Admin/Get", "/hedgerow.v1.Admin/Watch", "/hedgerow.v1.Dispatch/Heartbeat"]
+)
+async def test_calls_that_are_begun_and_never_sent_take_no_room_from_peers(
+    tmp_path: Path, slow: Slow, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Only the headers come: gRPC itself would wait for the request for ever, and count the call."""
+    monkeypatch.setattr(rpc, "_MAX_CONCURRENT_RPCS", 40)
+    monkeypatch.setattr(guard, "_REQUEST_SECONDS", 3.0)
+    async with (
+        open_house(tmp_path, slow, user_calls=CALLS, user_streams=STREAMS) as house,
+        house.channel("ada") as user,
+        house.channel("node1") as node,
+    ):
+        calls: list[Any] = [user.stream_unary(f"/hedgerow.v1.{path}")(never_sent()) for _ in range(100)]
+        most = 0 if "Dispatch" in path else STREAMS if "Watch" in path else CALLS
+        await until(lambda: sum(not call.done() for call in calls) <= most, seconds=30)
+        beat = dispatch_pb2_grpc.DispatchStub(node).Heartbeat(dispatch_pb2.HeartbeatRequest(), timeout=20)
+        assert await code(beat) is CODE.OK
+        await until(lambda: all(call.done() for call in calls), seconds=30)
+        assert await code(get(user)) is CODE.OK
+
+
+async def never_sent() -> AsyncIterator[Any]:
+    await asyncio.Event().wait()
+    yield b""
 
 
 async def test_who_only_connects_takes_a_bounded_number_of_sockets(
