@@ -36,7 +36,7 @@ HEALTHY_SECONDS = 60.0  # an owner that fails later than this after its start is
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class SeenNode:
     """A member of the cluster as this coordinator sees it."""
 
     id: str
@@ -55,7 +55,7 @@ class World:
     """Everything that a decision depends on."""
 
     changefeeds: Mapping[str, Changefeed]
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, SeenNode]
     now: float  # wall clock, seconds
     saved_at: Mapping[str, float] = field(default_factory=dict)  # name: when its checkpoint was last written
     refused: Mapping[str, int] = field(default_factory=dict)  # uid: the highest epoch that a node named in a refusal
@@ -166,7 +166,7 @@ def _replace_owner(world: World, changefeed: Changefeed, loads: Mapping[str, int
     return Advance(changefeed.name, successor, f"node {node.id} is leaving", "node-leaving")
 
 
-def _add(world: World, changefeed: Changefeed, node: Node) -> Decision:
+def _add(world: World, changefeed: Changefeed, node: SeenNode) -> Decision:
     highest = _highest_seen(world, changefeed, node)
     if highest >= changefeed.epoch:
         reason = f"epoch {highest} was seen on node {node.id}, above what is recorded"
@@ -174,7 +174,7 @@ def _add(world: World, changefeed: Changefeed, node: Node) -> Decision:
     return SendAdd(changefeed.name)
 
 
-def _highest_seen(world: World, changefeed: Changefeed, node: Node) -> int:
+def _highest_seen(world: World, changefeed: Changefeed, node: SeenNode) -> int:
     """The highest epoch the executor knows of that is not the one on record. Above it only if etcd was set back."""
     status = node.report.get(changefeed.uid) if node.report is not None else None
     reports = status.stamp.epoch if status is not None else 0

@@ -28,7 +28,7 @@ from hedgerow.coordinator.cache import ChangefeedCache
 from hedgerow.coordinator.changefeed import Changefeed
 from hedgerow.coordinator.executor import Executor
 from hedgerow.coordinator.placement import choose, imbalance
-from hedgerow.coordinator.reconcile import Node, World, current_status, node_loads, reconcile, reported, settled
+from hedgerow.coordinator.reconcile import SeenNode, World, current_status, node_loads, reconcile, reported, settled
 from hedgerow.coordinator.store import ChangefeedStore
 from hedgerow.coordinator.watch.lags import ClusterLags
 from hedgerow.coordinator.watch.nodes import NodeWatch, WatchConfig
@@ -105,7 +105,7 @@ class Term:
         """What a decision depends on, now."""
         members = self.membership.members.nodes
         nodes = {
-            node: Node(node, info.liveness, watch.suspected, watch.report)
+            node: SeenNode(node, info.liveness, watch.suspected, watch.report)
             for node, info in members.items()
             if (watch := self.watches.get(node)) is not None
         }

@@ -64,7 +64,7 @@ def _later(known: Position, found: Position, flavour: Flavour) -> Position:
     return found if covers(found, known, flavour) else known
 
 
-class Applied:
+class AppliedTotals:
     """Counts what was applied since this maintainer began, over dispatchers that come and go.
 
     A source transaction counts once for each dispatcher that it has rows for."""

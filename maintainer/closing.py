@@ -25,7 +25,7 @@ from hedgerow.common.pb.v1 import dispatch_pb2, dispatch_pb2_grpc, maintainer_pb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.common.reporting import report_error
 from hedgerow.maintainer.link import Timing, check_response, unavailable
-from hedgerow.maintainer.members import Channels, MembersSource
+from hedgerow.maintainer.members import MembersSource, NodeChannels
 from hedgerow.maintainer.store import SinkStore
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ class Closing:
         stamp: Stamp,
         spec: pb.ChangefeedSpec,
         members: MembersSource,
-        channels: Channels,
+        channels: NodeChannels,
         on_change: Callable[[], None],
         *,
         forget: bool,

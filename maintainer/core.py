@@ -17,7 +17,7 @@ from hedgerow.common.options import effective
 from hedgerow.common.pb.v1 import dispatch_pb2
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.bootstrap import Inventory, adopt
-from hedgerow.maintainer.checkpoint import Applied, Checkpoint
+from hedgerow.maintainer.checkpoint import AppliedTotals, Checkpoint
 from hedgerow.maintainer.colocation import Unit, make_units
 from hedgerow.maintainer.fleet import Fleet, Orders
 from hedgerow.maintainer.operations.api import Command, Operation, Placed, View, together
@@ -45,7 +45,7 @@ class Core:
         self, uid: str, options: pb.ChangefeedOptions, flavour: Flavour, operations: Sequence[Operation]
     ) -> None:
         self.dispatchers: frozenset[str] = frozenset()
-        self.applied = Applied()
+        self.applied = AppliedTotals()
         self._uid = uid
         self._consistency = options.consistency
         self._flavour = flavour

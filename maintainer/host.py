@@ -26,7 +26,7 @@ from hedgerow.common.signal import Signal
 from hedgerow.maintainer.closing import Closing
 from hedgerow.maintainer.link import Timing
 from hedgerow.maintainer.maintainer import Maintainer
-from hedgerow.maintainer.members import Channels, MembersSource
+from hedgerow.maintainer.members import MembersSource, NodeChannels
 from hedgerow.maintainer.registry import ENDED, Record, Registry, Worker
 from hedgerow.maintainer.store import SinkStore
 
@@ -41,7 +41,7 @@ class HostService(maintainer_pb2_grpc.MaintainerHostServicer):
     def __init__(
         self,
         members: MembersSource,
-        channels: Channels,
+        channels: NodeChannels,
         node_id: str,
         on_drain: Callable[[], Awaitable[None]],
         dispatcher_count: Callable[[], int],

@@ -9,7 +9,7 @@ from hedgerow.common.epoch import Stamp
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.link import Link, Listener, NodeLink, Timing
-from hedgerow.maintainer.members import Channels, MembersSource
+from hedgerow.maintainer.members import MembersSource, NodeChannels
 from hedgerow.maintainer.operations.api import NodeCommand
 
 
@@ -21,7 +21,7 @@ class Links:
         stamp: Stamp,
         spec: pb.ChangefeedSpec,
         members: MembersSource,
-        channels: Channels,
+        channels: NodeChannels,
         listener: Listener,
         seqs: Iterator[int],
         timing: Timing,

@@ -30,7 +30,7 @@ from hedgerow.maintainer.fleet import Orders
 from hedgerow.maintainer.lags import ChangefeedLags
 from hedgerow.maintainer.link import Timing, sequence
 from hedgerow.maintainer.links import Links
-from hedgerow.maintainer.members import Channels, MembersSource
+from hedgerow.maintainer.members import MembersSource, NodeChannels
 from hedgerow.maintainer.operations.api import Command, DecideBarrier, ReadSink
 from hedgerow.maintainer.operations.barrier import DdlBarrier
 from hedgerow.maintainer.reporting import as_retriable, worst
@@ -58,7 +58,7 @@ class Maintainer:
         stamp: Stamp,
         spec: pb.ChangefeedSpec,
         members: MembersSource,
-        channels: Channels,
+        channels: NodeChannels,
         on_change: Callable[[], None],
         *,
         begun: bool = False,

@@ -13,7 +13,7 @@ import grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
 
 
-class Node(Protocol):
+class Member(Protocol):
     @property
     def id(self) -> str: ...
     @property
@@ -22,23 +22,23 @@ class Node(Protocol):
     def liveness(self) -> pb.Liveness: ...
 
 
-class Members(Protocol):
+class MembersSnapshot(Protocol):
     @property
     def revision(self) -> int: ...
     @property
-    def nodes(self) -> Mapping[str, Node]: ...
+    def nodes(self) -> Mapping[str, Member]: ...
 
 
 class MembersSource(Protocol):
     @property
-    def members(self) -> Members: ...
+    def members(self) -> MembersSnapshot: ...
 
-    async def changed(self, since: int) -> Members:
+    async def changed(self, since: int) -> MembersSnapshot:
         """The members, as soon as their revision is above `since`."""
         ...
 
 
-class Channels(Protocol):
-    """`common.control.rpc.Peers` is one. Channels are the source's own; nobody here closes them."""
+class NodeChannels(Protocol):
+    """`common.control.rpc.Peers` is one. The channels are the source's own; nobody here closes them."""
 
     def channel(self, address: str) -> grpc.aio.Channel: ...

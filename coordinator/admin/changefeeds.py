@@ -62,7 +62,7 @@ log = structlog.get_logger()
 _SHOW_SECONDS = 3.0
 
 
-class Resolved(Protocol):
+class PreflightResult(Protocol):
     """What the operations need of a preflight's result."""
 
     @property
@@ -87,7 +87,7 @@ class Preflight(Protocol):
         start: str,
         name: str,
         names: Mapping[str, str],
-    ) -> Resolved: ...
+    ) -> PreflightResult: ...
 
 
 class Operations:
@@ -315,7 +315,9 @@ class Operations:
         await self.nodes.place_dispatcher(self._changefeed(request.name), request.dispatcher, request.node, deadline)
         return self.get(request.name)
 
-    async def _look(self, name: str, source: ServerUri, sink: ServerUri, rules: Sequence[str], start: str) -> Resolved:
+    async def _look(
+        self, name: str, source: ServerUri, sink: ServerUri, rules: Sequence[str], start: str
+    ) -> PreflightResult:
         changefeeds = self._term.table.changefeeds.values()
         others = [changefeed.spec for changefeed in changefeeds if changefeed.status.state != pb.REMOVED]
         problems = chain_problems(name, source, sink, others) + overlap_problems(name, sink, rules, others)

@@ -17,8 +17,7 @@ from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator.changefeed import Change, Changefeed
 from hedgerow.coordinator.decisions import Decision, DeleteKeys, MarkClosed, SendAdd, SendRemove, change_for
-from hedgerow.coordinator.reconcile import Node as NodeView
-from hedgerow.coordinator.reconcile import World, reconcile
+from hedgerow.coordinator.reconcile import SeenNode, World, reconcile
 from tests.model.defects import Defect
 from tests.model.etcd import Etcd
 from tests.model.network import Message, Network
@@ -86,7 +85,7 @@ class Chief:
 
     def _world(self, now: float) -> World:
         nodes = {
-            name: NodeView(name, liveness, name in self._suspected, self._reports.get(name))
+            name: SeenNode(name, liveness, name in self._suspected, self._reports.get(name))
             for name, liveness in self._members.items()
         }
         return World(self._view, nodes, now, refused=self._refused, rebalance=True)

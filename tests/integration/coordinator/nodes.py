@@ -35,7 +35,7 @@ START = Position(file="binlog.000001", offset=4, source_id="source")
 
 
 @dataclass(frozen=True)
-class Resolved:
+class NothingFound:
     flavour: str = "mysql"
     start_position: Position = START
     warnings: tuple[Problem, ...] = ()
@@ -43,8 +43,8 @@ class Resolved:
 
 def no_preflight(
     source: ServerUri, sink: ServerUri, table_filter: TableFilter, start: str, name: str, names: Mapping[str, str]
-) -> Resolved:
-    return Resolved()
+) -> NothingFound:
+    return NothingFound()
 
 
 class Host(maintainer_pb2_grpc.MaintainerHostServicer):

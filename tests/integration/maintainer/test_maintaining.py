@@ -13,8 +13,7 @@ from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator.changefeed import Changefeed, Revisions, first_ownership
 from hedgerow.coordinator.decisions import SetFailed, SetWarning
-from hedgerow.coordinator.reconcile import Node as SeenNode
-from hedgerow.coordinator.reconcile import World, reconcile
+from hedgerow.coordinator.reconcile import SeenNode, World, reconcile
 from hedgerow.sandbox.proxy import FaultProxy
 from tests.integration.maintainer.conftest import START, Bench
 from tests.integration.maintainer.steps import at, finish_ddl, started

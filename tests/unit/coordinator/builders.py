@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hedgerow.common.pb.v1 import maintainer_pb2 as mpb
 from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator.changefeed import Changefeed, Revisions, first_ownership
-from hedgerow.coordinator.reconcile import Node, World
+from hedgerow.coordinator.reconcile import SeenNode, World
 
 NOW = 1_700_000_000.0
 
@@ -48,13 +48,13 @@ def node(
     *,
     liveness: pb.Liveness = pb.ALIVE,
     suspected: bool = False,
-) -> Node:
+) -> SeenNode:
     report = None if maintainers is None else {status.stamp.uid: status for status in maintainers}
-    return Node(name, liveness, suspected, report)
+    return SeenNode(name, liveness, suspected, report)
 
 
 def world(
-    changefeeds: Iterable[Changefeed], nodes: Iterable[Node], *, now: float = NOW, rebalance: bool = False
+    changefeeds: Iterable[Changefeed], nodes: Iterable[SeenNode], *, now: float = NOW, rebalance: bool = False
 ) -> World:
     """Checkpoints were saved just now, so that they are no part of what is tested."""
     by_name = {each.name: each for each in changefeeds}

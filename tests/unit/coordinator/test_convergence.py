@@ -18,7 +18,7 @@ from hedgerow.common.pb.v1 import model_pb2 as pb
 from hedgerow.coordinator import changefeed as edits
 from hedgerow.coordinator.changefeed import Change, Changefeed, Revisions
 from hedgerow.coordinator.decisions import SendAdd, SendRemove, change_for
-from hedgerow.coordinator.reconcile import Node, World, reconcile
+from hedgerow.coordinator.reconcile import SeenNode, World, reconcile
 from tests.unit.coordinator.builders import NOW, changefeed
 
 NAMES = ["x", "y", "z"]
@@ -54,7 +54,7 @@ class Cluster(RuleBasedStateMachine):
 
     def world(self) -> World:
         views = {
-            name: Node(name, node.liveness, node.frozen, None if node.frozen else dict(node.maintainers))
+            name: SeenNode(name, node.liveness, node.frozen, None if node.frozen else dict(node.maintainers))
             for name, node in self.nodes.items()
         }
         return World(dict(self.changefeeds), views, self.now, rebalance=True)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.maintainer.checkpoint import Applied, Checkpoint
+from hedgerow.maintainer.checkpoint import AppliedTotals, Checkpoint
 from tests.unit.maintainer.builders import at, status
 
 KEYS = ["s.a", "s.b", "*"]
@@ -68,7 +68,7 @@ def test_there_is_none_before_there_are_dispatchers() -> None:
 
 
 def test_counters_begin_with_the_maintainer_and_outlive_a_restart_of_a_stream() -> None:
-    applied = Applied()
+    applied = AppliedTotals()
     applied.adopt("n1", [status("s.a", rows=100)])
     applied.observe("n1", [status("s.a", rows=130)], 1000)
     applied.observe("n1", [status("s.a", rows=5)], 1300)
