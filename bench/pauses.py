@@ -53,11 +53,24 @@ def measure(samples: Sequence[Sample], begun: float, epoch: int) -> Interruption
     )
 
 
-def pauses(samples: Sequence[Sample], since: float, until: float) -> tuple[float, ...]:
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """`begun` on the samples' clock; both in seconds."""
+
+    begun: float
+    seconds: float
+
+
+def pauses(samples: Sequence[Sample], since: float, until: float) -> tuple[Pause, ...]:
     """Of each table, the longest time between two advances that reaches into the time from `since` to `until`; a table
     that does not advance any more is paused until then."""
-    tables = range(len(samples[0].applied))
-    return tuple(_longest(_advances(samples, table) or [samples[0].at], since, until) for table in tables)
+    return tuple(_longest_of(_advances(samples, table), since, until) for table in range(len(samples[0].applied)))
+
+
+def _longest_of(advances: Sequence[float], since: float, until: float) -> Pause:
+    times = [since, *(at for at in advances if since < at < until), until]
+    found = [Pause(before, after - before) for before, after in pairwise(times)]
+    return max(found, key=lambda pause: pause.seconds)
 
 
 def _advances(samples: Sequence[Sample], table: int) -> list[float]:

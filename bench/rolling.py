@@ -11,6 +11,7 @@ some time before. Source and sink are compared in the end.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.pauses import Sample, pauses
+from bench.pauses import Pause, Sample, pauses
 from bench.underload import QUIET_SECONDS, TABLES, UnderLoad
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.probes import READINESS
@@ -45,8 +46,16 @@ class Turn:
     """One node's part of an update. Seconds."""
 
     node: str
+    told: float  # when, on the clock of the samples
     leaving: float  # from SIGTERM to the end of the process
     joining: float  # from the start of the next one until it was ready
+
+    def phase(self, at: float) -> str:
+        """What the node was doing then; empty where its turn had not begun."""
+        since = at - self.told
+        phases = ((0.0, ""), (self.leaving, "leaves"), (self.leaving + self.joining, "starts"))
+        doing = next((name for end, name in phases if since < end), "is ready")
+        return doing and f"{self.node} {doing}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +64,13 @@ class Update:
 
     turns: tuple[Turn, ...]
     seconds: float
-    pauses: dict[str, float]
-    before: dict[str, float]
+    pauses: dict[str, Pause]
+    before: dict[str, Pause]
+
+    def phase(self, pause: Pause) -> str:
+        """In which part of the update a pause ended, which is what it waited for."""
+        at = pause.begun + pause.seconds
+        return next(filter(None, (turn.phase(at) for turn in reversed(self.turns))), "")
 
 
 def roll(nodes: Sequence[NodeProcess], min_ready: float, say: Callable[[str], None] = lambda _: None) -> list[Turn]:
@@ -76,7 +90,7 @@ def roll(nodes: Sequence[NodeProcess], min_ready: float, say: Callable[[str], No
         node.process.start()
         if not wait_until(lambda node=node: node.probe(READINESS) == "SERVING", START_SECONDS, 0.1):  # type: ignore[misc]
             raise SandboxError(f"{node.name} is not ready {START_SECONDS:g} s after its start")
-        turn = Turn(node.name, ended - begun, time.monotonic() - ended)
+        turn = Turn(node.name, begun, ended - begun, time.monotonic() - ended)
         say(f"{turn.node}: left in {turn.leaving * 1000:.0f} ms, ready {turn.joining * 1000:.0f} ms after its start")
         turns.append(turn)
         time.sleep(min_ready)
@@ -100,40 +114,36 @@ def update(bench: UnderLoad, min_ready: float, say: Callable[[str], None]) -> Up
 
 def _by_table(
     bench: UnderLoad, samples: Sequence[Sample], since: float, until: float = float("inf")
-) -> dict[str, float]:
+) -> dict[str, Pause]:
     return dict(zip(bench.pulse.keys, pauses(samples, since, min(until, samples[-1].at)), strict=True))
 
 
 def print_table(console: Console, updates: Sequence[Update]) -> None:
     table = Table(box=None, pad_edge=False)
-    for column in (
+    columns = (
         "longest pause, ms",
         *(f"update {number}" for number in range(1, len(updates) + 1)),
         "without",
         "aim",
         "",
-    ):
-        table.add_column(column, justify="left" if column in ("longest pause, ms", "") else "right", no_wrap=True)
+        "when",
+    )
+    for column in columns:
+        left = column in ("longest pause, ms", "", "when")
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
     for name in updates[0].pauses:
-        most = max(each.pauses[name] for each in updates)
-        cells = [f"{each.pauses[name] * 1000:.0f}" for each in updates]
-        without = max(each.before[name] for each in updates)
-        verdict = "met" if most <= AIM else "MISSED"
-        table.add_row(name, *cells, f"{without * 1000:.0f}", f"<= {AIM * 1000:.0f}", verdict)
+        worst = max(updates, key=lambda each: each.pauses[name].seconds)
+        cells = [f"{each.pauses[name].seconds * 1000:.0f}" for each in updates]
+        without = max(each.before[name].seconds for each in updates)
+        verdict = "met" if worst.pauses[name].seconds <= AIM else "MISSED"
+        when = worst.phase(worst.pauses[name])
+        table.add_row(name, *cells, f"{without * 1000:.0f}", f"<= {AIM * 1000:.0f}", verdict, when)
     console.print(table)
 
 
 def document(flavour: Flavour, updates: Sequence[Update]) -> dict[str, object]:
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    shown = [
-        {
-            "seconds": each.seconds,
-            "turns": [{"node": t.node, "leaving": t.leaving, "joining": t.joining} for t in each.turns],
-            "pauses": each.pauses,
-            "before": each.before,
-        }
-        for each in updates
-    ]
+    shown = [dataclasses.asdict(each) for each in updates]
     return {"flavour": flavour, "at": at, "aim": AIM, "updates": shown}
 
 
