@@ -106,7 +106,7 @@ class Closing:
     async def _close_node(self, node: str, address: str) -> None:
         """Until it is done there or the node does not count any more. Raises Rejected."""
         clock = asyncio.get_running_loop().time
-        stub = dispatch_pb2_grpc.DispatchStub(self._channels.channel(address))
+        stub = dispatch_pb2_grpc.DispatchStub(self._channels.channel(address, node))
         request = dispatch_pb2.CloseRequest(stamp=self._stamp.write())
         deadline = clock() + self._timing.close
         while node in self._members.members.nodes:

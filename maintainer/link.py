@@ -138,12 +138,18 @@ class NodeLink:
         self._timing = timing
         self._outbox: asyncio.Queue[Orders | NodeCommand] = asyncio.Queue()
         self._loss: asyncio.TimerHandle | None = None
+        self._was_ready = False
         self._log = log.bind(changefeed=spec.name, epoch=stamp.epoch, node=node)
 
     @property
     def answered(self) -> bool:
         """Whether the first attempt has led to something."""
         return self.state not in (Link.CONNECTING, Link.BROKEN)
+
+    @property
+    def may_host(self) -> bool:
+        """A node whose link has just broken keeps what it has; one that was not reached yet is given nothing."""
+        return self.state is Link.READY or (self.state is Link.BROKEN and self._was_ready)
 
     def send(self, what: Orders | NodeCommand) -> None:
         """Only while READY. What is not sent when the link breaks is dropped."""
@@ -179,6 +185,7 @@ class NodeLink:
         self.error = None
         self._outbox = asyncio.Queue()
         self._listener.entered(self._node, response, seq)
+        self._was_ready = True
         self._enter(Link.READY)
         tasks = [asyncio.create_task(self._beat(response.version)), asyncio.create_task(self._deliver(self._outbox))]
         try:

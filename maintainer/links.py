@@ -41,7 +41,7 @@ class Links:
         nodes = self._members.members.nodes
         for node, info in nodes.items():
             if node not in self._links:
-                channel = self._channels.channel(info.address)
+                channel = self._channels.channel(info.address, node)
                 link = NodeLink(
                     node, info.address, channel, self._stamp, self._spec, self._listener, self._seqs, self._timing
                 )
@@ -67,11 +67,10 @@ class Links:
 
     @property
     def eligible(self) -> set[str]:
-        """Nodes that may host dispatchers; one that has just broken keeps what it has."""
+        """Nodes that may host dispatchers."""
         nodes = self._members.members.nodes
         alive = {node for node, info in nodes.items() if info.liveness == pb.ALIVE}
-        usable = (Link.READY, Link.BROKEN)
-        return {node for node, (link, _) in self._links.items() if node in alive and link.state in usable}
+        return {node for node, (link, _) in self._links.items() if node in alive and link.may_host}
 
     @property
     def none_fit(self) -> bool:

@@ -56,6 +56,7 @@ _SERVER = [
     ("grpc.so_reuseport", 0),
     ("grpc.server_handshake_timeout_ms", 10_000),
 ]
+_FORMER_SECONDS = 120.0  # longer than any lease
 # Long polls of every changefeed from every node, and users.
 _MAX_CONCURRENT_RPCS = 4096
 _FOR_USERS: dict[str, int] = {
@@ -75,17 +76,38 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None = Non
 
 
 class Peers:
-    """One channel per address, shared by all who call that node. Owned by the node; closed by it."""
+    """One channel per node, shared by all who call it. Owned by the node that calls; closed by it.
+
+    A channel that could not connect answers with its last refusal until it tries again, up to a second later. That says
+    nothing of a node that has begun to listen there since, and "refused" is taken for a dead process: so a new node id
+    on an address has a channel of its own. Those of former ids there are closed when no lease can be left of them.
+    """
 
     def __init__(self, tls: TlsSource | None = None) -> None:
         self._tls = tls
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[tuple[str, str], grpc.aio.Channel] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
-    def channel(self, address: str) -> grpc.aio.Channel:
-        channel = self._channels.get(address)
+    def channel(self, address: str, node: str) -> grpc.aio.Channel:
+        """`node`: the id of who is called there."""
+        channel = self._channels.get((address, node))
         if channel is None:
-            channel = self._channels[address] = self._open(address)
+            for former in [key for key in self._channels if key[0] == address]:
+                self._close_later(former)
+            channel = self._channels[address, node] = self._open(address)
         return channel
+
+    def _close_later(self, former: tuple[str, str]) -> None:
+        async def wait_and_close() -> None:
+            await asyncio.sleep(_FORMER_SECONDS)
+            if self._channels.get(former) is channel:
+                del self._channels[former]
+            await channel.close()
+
+        channel = self._channels[former]
+        task = asyncio.ensure_future(wait_and_close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _open(self, address: str) -> grpc.aio.Channel:
         if self._tls is None:
@@ -93,6 +115,9 @@ class Peers:
         return RenewedChannel(self._tls, lambda material: open_channel(address, channel_credentials(material)))
 
     async def close(self) -> None:
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
         channels, self._channels = list(self._channels.values()), {}
         await asyncio.gather(*(channel.close() for channel in channels))
 

@@ -211,7 +211,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         return members.nodes.get(members.coordinator)
 
     def _stub(self, target: NodeInfo) -> admin_pb2_grpc.AdminStub:
-        return admin_pb2_grpc.AdminStub(self._peers.channel(target.address))
+        return admin_pb2_grpc.AdminStub(self._peers.channel(target.address, target.id))
 
 
 def _forwarding_error(method: str, error: grpc.aio.AioRpcError, target: NodeInfo) -> HedgerowError:

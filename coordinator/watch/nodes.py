@@ -65,7 +65,7 @@ class NodeWatch:
         self._said_refused = False
 
     def host(self) -> maintainer_pb2_grpc.MaintainerHostStub:
-        return maintainer_pb2_grpc.MaintainerHostStub(self._peers.channel(self.info.address))
+        return maintainer_pb2_grpc.MaintainerHostStub(self._peers.channel(self.info.address, self.info.id))
 
     async def run(self) -> None:
         version = 0

@@ -50,7 +50,7 @@ def _same(one: NodeInfo | None, other: NodeInfo | None) -> bool:
 async def _watch(info: NodeInfo, membership: Membership, peers: Peers, grace: float) -> None:
     failing_since: float | None = None
     while True:
-        stub = health_pb2_grpc.HealthStub(peers.channel(info.address))
+        stub = health_pb2_grpc.HealthStub(peers.channel(info.address, info.id))
         try:
             async for _ in stub.Watch(health_pb2.HealthCheckRequest(service="")):
                 failing_since = None

@@ -161,7 +161,7 @@ class Node:
 
     @property
     def admin(self) -> admin_pb2_grpc.AdminStub:
-        return admin_pb2_grpc.AdminStub(self.peers.channel(self.membership.info.address))
+        return admin_pb2_grpc.AdminStub(self.peers.channel(self.membership.info.address, self.id))
 
     def campaign(self) -> None:
         self.task = asyncio.create_task(self.coordinator.run())

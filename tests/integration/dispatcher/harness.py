@@ -52,7 +52,7 @@ class Node:
         self._server.add("hedgerow.v1.Dispatch", dispatch_pb2_grpc.add_DispatchServicer_to_server, self.service)
         port = await self._server.start("127.0.0.1:0")
         self.address = f"127.0.0.1:{port}"
-        self.stub = dispatch_pb2_grpc.DispatchStub(self._peers.channel(self.address))
+        self.stub = dispatch_pb2_grpc.DispatchStub(self._peers.channel(self.address, "node1"))
 
     async def stop(self) -> None:
         await self.service.close()

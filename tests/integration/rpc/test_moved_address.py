@@ -25,7 +25,7 @@ Close = Callable[[], Awaitable[None]]
 
 def call_peer(target: str) -> tuple[Call, Close]:
     peers = Peers()
-    stub = admin_pb2_grpc.AdminStub(peers.channel(target))
+    stub = admin_pb2_grpc.AdminStub(peers.channel(target, "hedgerow-0-1"))
     return (lambda: stub.List(admin_pb2.ListRequest(), timeout=1)), peers.close
 
 

@@ -40,7 +40,7 @@ async def channel() -> AsyncIterator[tuple[grpc.aio.Channel, str]]:
     server.add("hedgerow.v1.Admin", admin_pb2_grpc.add_AdminServicer_to_server, Admin())
     address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
     peers = rpc.Peers()
-    yield peers.channel(address), address
+    yield peers.channel(address, "node1"), address
     await peers.close()
     await server.stop(0)
 

@@ -44,7 +44,7 @@ class Load:
         self._peers = Peers(self.source)
 
     async def peer(self) -> None:
-        stub = dispatch_pb2_grpc.DispatchStub(self._peers.channel(self._house.address))
+        stub = dispatch_pb2_grpc.DispatchStub(self._peers.channel(self._house.address, "node1"))
         while True:
             await self._call("peer", stub.Heartbeat(dispatch_pb2.HeartbeatRequest(), timeout=20))
 

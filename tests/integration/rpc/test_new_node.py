@@ -1,0 +1,69 @@
+"""A node that was away comes back on its address: with a new id it is reached at once, and nobody is told by a channel
+that remembers the former one that nothing listens there."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import grpc
+import pytest
+
+from hedgerow.common.control.rpc import Peers, is_refused
+from hedgerow.common.pb.v1 import admin_pb2, admin_pb2_grpc
+from hedgerow.common.pb.v1 import model_pb2 as pb
+from hedgerow.maintainer.link import Link, NodeLink, Timing, sequence
+from hedgerow.sandbox.ports import free_port
+from tests.integration.rpc.test_moved_address import serve
+
+
+async def outcome(peers: Peers, address: str, node: str) -> grpc.aio.AioRpcError:
+    """Of a call whose deadline does not matter; a server without a service answers UNIMPLEMENTED."""
+    stub = admin_pb2_grpc.AdminStub(peers.channel(address, node))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.List(admin_pb2.ListRequest(), timeout=10)
+    return caught.value
+
+
+async def test_a_new_id_on_an_address_is_not_told_the_former_ones_refusal() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    peers = Peers()
+    for _ in range(8):  # until the channel waits a second between two attempts
+        assert is_refused(await outcome(peers, address, "former"))
+        await asyncio.sleep(0.2)
+    server = await serve(address)
+    try:
+        assert (await outcome(peers, address, "new")).code() is grpc.StatusCode.UNIMPLEMENTED
+        assert peers.channel(address, "new") is peers.channel(address, "new")
+    finally:
+        await peers.close()
+        await server.stop(0)
+
+
+async def test_a_node_that_was_not_reached_yet_is_given_nothing() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    peers = Peers()
+    changes: asyncio.Queue[str] = asyncio.Queue()
+    listener = SimpleNamespace(link_changed=changes.put_nowait)
+    stamp = SimpleNamespace(epoch=1, write=pb.Stamp)
+    link = NodeLink(
+        "node2",
+        address,
+        peers.channel(address, "node2"),
+        cast(Any, stamp),
+        pb.ChangefeedSpec(),
+        cast(Any, listener),
+        sequence(),
+        Timing(grace=60.0),
+    )
+    running = asyncio.create_task(link.run())
+    try:
+        async with asyncio.timeout(20):
+            await changes.get()
+        assert link.state is Link.BROKEN
+        assert not link.may_host
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await peers.close()
