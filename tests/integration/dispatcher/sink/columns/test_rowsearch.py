@@ -22,7 +22,12 @@ from tests.integration.dispatcher.sink.harness import Feed, SourceTransaction, a
 
 pytestmark = pytest.mark.timeout(400)
 
-VERSIONS: tuple[tuple[Flavour, str], ...] = (("mariadb", "10.11"), ("mariadb", "11.8"), ("mysql", "9.7"))
+VERSIONS: tuple[tuple[Flavour, str], ...] = (
+    ("mariadb", "10.11"),
+    ("mariadb", "11.4"),
+    ("mariadb", "11.8"),
+    ("mysql", "9.7"),
+)
 IMAGES = ("FULL", "MINIMAL", "NOBLOB")
 COLUMNS = "id INT NOT NULL, a INT NOT NULL DEFAULT 0, b INT DEFAULT 0, w VARCHAR(9) NOT NULL DEFAULT 'w', t TEXT"
 CHANGES = (
@@ -101,6 +106,8 @@ STRICT = {
     ("10.11", "FULL"): {"tenant", "extra_nulls"},
     ("10.11", "MINIMAL"): {"tenant", "extra_nulls"},
     ("10.11", "NOBLOB"): {"tenant", "extra_nulls", *TOLD},
+    ("11.4", "MINIMAL"): {"surrogate_too"},
+    ("11.4", "NOBLOB"): {"surrogate_too", *TOLD},
     ("11.8", "MINIMAL"): {"surrogate_too"},
     ("11.8", "NOBLOB"): {"surrogate_too", *TOLD},
 }
