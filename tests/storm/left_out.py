@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 LEFT_OUT: Final = {
-    # Refused or not replicated by design (README, Limits).
+    # Refused or not replicated by design (docs/limits.md).
     "names with a dot": "not replicated: preflight and DDL refuse them",
     "binlog_format other than ROW": "statements instead of rows in the binlog: the changefeed stops",
     "tables without transactions (MyISAM, Aria, MEMORY …)": "preflight and DDL refuse them in the sink",
