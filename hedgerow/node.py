@@ -140,7 +140,7 @@ class _Life:
         self._membership = membership
         self._log = log.bind(node=membership.node)
         self._security = security
-        self._peers = Peers(security.tls)
+        self._peers = Peers(security.tls, lambda node: node in membership.members.nodes)
         self._dispatch = DispatchService(membership.node, config)
         self._host = HostService(membership, self._peers, membership.node, self._drain, self._dispatch.dispatcher_count)
         self._coordinator = Coordinator(membership, etcd, Keys(config.cluster), self._peers)

@@ -56,7 +56,7 @@ _SERVER = [
     ("grpc.so_reuseport", 0),
     ("grpc.server_handshake_timeout_ms", 10_000),
 ]
-_FORMER_SECONDS = 120.0  # longer than any lease
+_LOOK_SECONDS = 60.0  # between two looks whether a channel's node is a member still
 # Long polls of every changefeed from every node, and users.
 _MAX_CONCURRENT_RPCS = 4096
 _FOR_USERS: dict[str, int] = {
@@ -80,11 +80,15 @@ class Peers:
 
     A channel that could not connect answers with its last refusal until it tries again, up to a second later. That says
     nothing of a node that has begun to listen there since, and "refused" is taken for a dead process: so a new node id
-    on an address has a channel of its own. Those of former ids there are closed when no lease can be left of them.
+    on an address has a channel of its own. One is closed when its node has left. Which of several ids on an address
+    that is, is not for the order to tell in which they are called: who begins meets the lease of a node that was
+    killed beside that of its successor.
     """
 
-    def __init__(self, tls: TlsSource | None = None) -> None:
+    def __init__(self, tls: TlsSource | None = None, is_member: Callable[[str], bool] = lambda _: True) -> None:
+        """`is_member`: whether somebody may call this node id still; one that has left does not come back."""
         self._tls = tls
+        self._is_member = is_member
         self._channels: dict[tuple[str, str], grpc.aio.Channel] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -92,22 +96,19 @@ class Peers:
         """`node`: the id of who is called there."""
         channel = self._channels.get((address, node))
         if channel is None:
-            for former in [key for key in self._channels if key[0] == address]:
-                self._close_later(former)
             channel = self._channels[address, node] = self._open(address)
+            task = asyncio.ensure_future(self._close_when_gone(address, node, channel))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
         return channel
 
-    def _close_later(self, former: tuple[str, str]) -> None:
-        async def wait_and_close() -> None:
-            await asyncio.sleep(_FORMER_SECONDS)
-            if self._channels.get(former) is channel:
-                del self._channels[former]
-            await channel.close()
-
-        channel = self._channels[former]
-        task = asyncio.ensure_future(wait_and_close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    async def _close_when_gone(self, address: str, node: str, channel: grpc.aio.Channel) -> None:
+        was_member = True  # when it was looked at last: who still calls it has a while to hear of it
+        while was_member or self._is_member(node):
+            was_member = self._is_member(node)
+            await asyncio.sleep(_LOOK_SECONDS)
+        del self._channels[address, node]
+        await channel.close()
 
     def _open(self, address: str) -> grpc.aio.Channel:
         if self._tls is None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import grpc
 import pytest
 
+from hedgerow.common.control import rpc
 from hedgerow.common.control.rpc import Peers, is_refused
 from hedgerow.common.pb.v1 import admin_pb2, admin_pb2_grpc
 from hedgerow.common.pb.v1 import model_pb2 as pb
@@ -36,6 +37,33 @@ async def test_a_new_id_on_an_address_is_not_told_the_former_ones_refusal() -> N
     try:
         assert (await outcome(peers, address, "new")).code() is grpc.StatusCode.UNIMPLEMENTED
         assert peers.channel(address, "new") is peers.channel(address, "new")
+    finally:
+        await peers.close()
+        await server.stop(0)
+
+
+@pytest.mark.parametrize("order", [("former", "new"), ("new", "former")])
+async def test_only_the_channel_of_a_node_that_has_left_is_closed(
+    order: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever begins while both have a lease may call them in either order, and keeps what it has made of a channel."""
+    monkeypatch.setattr(rpc, "_LOOK_SECONDS", 0.05)
+    address = f"127.0.0.1:{free_port()}"
+    members = set(order)
+    peers = Peers(is_member=members.__contains__)
+    server = await serve(address)
+    try:
+        channels = {node: peers.channel(address, node) for node in order}
+        stub = admin_pb2_grpc.AdminStub(channels["new"])
+        members.remove("former")
+        async with asyncio.timeout(20):
+            while channels["former"].get_state() is not grpc.ChannelConnectivity.SHUTDOWN:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)  # ten looks
+        with pytest.raises(grpc.aio.AioRpcError, match="UNIMPLEMENTED"):
+            await stub.List(admin_pb2.ListRequest(), timeout=10)
+        assert peers.channel(address, "new") is channels["new"]
+        assert peers.channel(address, "former") is not channels["former"]
     finally:
         await peers.close()
         await server.stop(0)
