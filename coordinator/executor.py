@@ -78,8 +78,7 @@ class Executor:
         self._sent: dict[str, tuple[int, float]] = {}  # name: epoch and monotonic time of the latest message
 
     def start(self, changefeed: Changefeed, decision: Decision) -> None:
-        """Begins to carry `decision`, which was made from `changefeed`, out; unless the changefeed is busy with "
-        "another."""
+        """Begins to carry out `decision`, which was made from `changefeed`, unless that is busy with another."""
         sends = isinstance(decision, SendAdd | SendRemove)
         running = self._busy.get(changefeed.name)
         if running is not None:

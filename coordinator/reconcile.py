@@ -232,8 +232,8 @@ def _fail(changefeed: Changefeed, error: pb.ChangefeedError, loads: Mapping[str,
 
 
 def _first_checkpoint(world: World, changefeed: Changefeed) -> SaveCheckpoint | None:
-    """Before everything else, and of any report: from now on a sink without progress has lost it "
-    "(`Changefeed.begun`)."""
+    """Before everything else, and of any report: from now on a sink without progress has lost it (see
+    `Changefeed.begun`)."""
     status = reported(world, changefeed)
     if changefeed.begun or status is None or not status.HasField("checkpoint"):
         return None
