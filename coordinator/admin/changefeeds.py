@@ -213,13 +213,12 @@ class Operations:
             return
         if changefeed.running:
             raise IllegalTransition(
-                f"changefeed {changefeed.name} runs: its source and sink can be changed only while it is stopped. "
-                "Pause it "
-                "(hedgerow changefeed pause), update it, and resume it"
+                f"changefeed {changefeed.name} is running: its source and sink can be changed only while it is "
+                "stopped. Pause it (hedgerow changefeed pause), update it, and resume it"
             )
         why = self._why_not_closed(changefeed)
         raise IllegalTransition(
-            f"changefeed {changefeed.name} still stops ({why}): its servers can be changed when that is confirmed"
+            f"changefeed {changefeed.name} is still stopping ({why}): its servers can be changed once that is confirmed"
         )
 
     async def _check_known(self, changefeed: Changefeed, sink: ServerUri) -> None:
@@ -227,9 +226,8 @@ class Operations:
         if not await asyncio.to_thread(has_progress, sink, changefeed.uid):
             raise BadInput(
                 f"sink {sink.address} has no progress of changefeed {changefeed.name} (uid {changefeed.uid}) in "
-                "schema hedgerow: "
-                "it is another server than the one that was replicated to, or a copy without that schema. Create a new "
-                "changefeed for it, with --start at the position that its tables are at"
+                "schema hedgerow: it is not the server that was replicated to, or it is a copy without that schema. "
+                "Create a new changefeed for it, with --start at the position of its tables"
             )
 
     async def skip(self, request: apb.SkipRequest, deadline: float) -> apb.Changefeed:
@@ -239,7 +237,7 @@ class Operations:
         self._check_skippable(changefeed)
         at = place(request.at) if request.at else ("", 0)
         if bool(request.at) == bool(request.transaction):
-            raise BadInput("name the transaction: either by --transaction GTID, or by --at FILE:OFFSET")
+            raise BadInput("name the transaction: either with --transaction GTID, or with --at FILE:OFFSET")
         flavour: Flavour = "mariadb" if changefeed.spec.flavour == "mariadb" else "mysql"
         gtid = one_gtid(flavour, request.transaction) if request.transaction else ""
         tables = [table_key(table, TableFilter.parse(changefeed.spec.filter)) for table in request.tables]
@@ -247,7 +245,7 @@ class Operations:
         start = Position.read(begin)
         if gtid and start.gtid_set and Skip(gtid).is_before(start, flavour):
             raise BadInput(
-                f"changefeed {changefeed.name} is past transaction {gtid} already: its checkpoint is {start}"
+                f"changefeed {changefeed.name} is already past transaction {gtid}: its checkpoint is {start}"
             )
         found = await asyncio.to_thread(find, ServerUri.parse(changefeed.spec.source), start, gtid, at)
         skip = pb.Skip(
@@ -275,9 +273,8 @@ class Operations:
     def _check_skippable(changefeed: Changefeed) -> None:
         if changefeed.status.state == pb.NORMAL:
             raise IllegalTransition(
-                f"changefeed {changefeed.name} runs: a transaction is left out where it stops at one. Pause it "
-                "first, if you "
-                "mean one that is still to come"
+                f"changefeed {changefeed.name} is running: only a transaction that it stops at can be left out. If "
+                "you mean one that is still to come, pause the changefeed first"
             )
         next_state(changefeed.name, changefeed.status.state, Trigger.UPDATE)
 
@@ -353,7 +350,7 @@ class Operations:
     def _any_node(self, preferred: str = "") -> str:
         node = self._term.place(preferred)
         if node is None:
-            raise NodeUnavailable("no node is alive and answers: start one (hedgerow node)")
+            raise NodeUnavailable("there is no live node that answers: start one (hedgerow node)")
         return node
 
     def _executor(self, changefeed: Changefeed) -> str:
@@ -364,7 +361,7 @@ class Operations:
         status = self._term.live(changefeed)
         watch = self._term.watches.get(changefeed.ownership.node)
         if status is not None and status.HasField("error"):
-            return f"node {changefeed.ownership.node} met {status.error.message}"
+            return f"node {changefeed.ownership.node} reports: {status.error.message}"
         if watch is None or watch.suspected:
             return f"node {changefeed.ownership.node} does not answer, and no other one has taken over"
         return f"node {changefeed.ownership.node} has not finished"

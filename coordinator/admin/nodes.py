@@ -31,7 +31,7 @@ class NodeOperations:
         watch = self.find(node)
         others = [each for each in self._term.watches.values() if each is not watch]
         if not any(each.info.liveness == pb.ALIVE and not each.suspected for each in others):
-            raise IllegalTransition(f"node {watch.info.id} is the last one that is alive: start another one first")
+            raise IllegalTransition(f"node {watch.info.id} is the last live node: start another one first")
         if watch.info.liveness == pb.ALIVE:
             request = mpb.DrainRequest(term=self._term.number)
             answer = await self._call(watch, watch.host().Drain(request, timeout=left(deadline)))
@@ -50,7 +50,7 @@ class NodeOperations:
         if not found:
             raise NotFound(f"there is no node {text!r}; the nodes are {', '.join(sorted(watches)) or 'none'}")
         if len(found) > 1:
-            raise BadInput(f"{text!r} may be any of {', '.join(found)}; write more of the id")
+            raise BadInput(f"{text!r} is ambiguous: it may be any of {', '.join(found)}; give more of the id")
         return watches[found[0]]
 
     async def place_dispatcher(self, changefeed: Changefeed, dispatcher: str, node: str, deadline: float) -> None:
@@ -96,5 +96,5 @@ class NodeOperations:
             raise TermLost(f"node {watch.info.id} obeys the coordinator of term {rejection.term}")
         raise Rejected(
             f"node {watch.info.id} refused ({pb.Verdict.Name(rejection.verdict).lower()}): it obeys epoch "
-            f"{rejection.current.epoch} of node {rejection.current.node or 'nobody'}; try again in a moment"
+            f"{rejection.current.epoch} of node {rejection.current.node or '(none)'}; try again in a moment"
         )

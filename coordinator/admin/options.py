@@ -20,7 +20,7 @@ def read_options(asked: pb.ChangefeedOptions, base: pb.ChangefeedOptions) -> pb.
     merged.CopyFrom(base)
     merged.MergeFrom(asked)
     wrong = [
-        f"{name} is {value}, and must be from {LEAST[name]} to {MOST[name]}"
+        f"{name} is {value}, but must be from {LEAST[name]} to {MOST[name]}"
         for name in MOST
         if not LEAST[name] <= (value := int(getattr(merged, name))) <= MOST[name]
     ]
@@ -80,7 +80,7 @@ def with_skip(spec: pb.ChangefeedSpec, skip: pb.Skip, is_past: Callable[[pb.Skip
     while len(kept) >= SKIPS_KEPT:
         oldest = next((each for each in kept if is_past(each)), None)
         if oldest is None:
-            raise BadInput(f"changefeed {spec.name} has {len(kept)} transactions to leave out still: resume it first")
+            raise BadInput(f"changefeed {spec.name} still has {len(kept)} transactions to leave out: resume it first")
         kept.remove(oldest)
     changed = pb.ChangefeedSpec()
     changed.CopyFrom(spec)

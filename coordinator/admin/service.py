@@ -217,11 +217,11 @@ class AdminService(admin_pb2_grpc.AdminServicer):
 def _forwarding_error(method: str, error: grpc.aio.AioRpcError, target: NodeInfo) -> HedgerowError:
     broken = error.code() is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata()
     if is_refused(error) or error.details() == NOT_COORDINATOR or (broken and method not in _ONCE):
-        return TermLost(f"node {target.id} does not coordinate any more")
+        return TermLost(f"node {target.id} is no longer the coordinator")
     if broken:
         return NodeUnavailable(
-            f"the coordinator, node {target.id}, went away in the middle of {method}: it may have been done or not; "
-            "look with 'hedgerow changefeed get' before you repeat it"
+            f"the coordinator, node {target.id}, went away during {method}, which may or may not have been carried "
+            "out; check with 'hedgerow changefeed get' before you repeat it"
         )
     return to_error(error, target.address)
 

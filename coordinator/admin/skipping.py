@@ -103,7 +103,7 @@ def find(source: ServerUri, start: Position, gtid: str, at: tuple[str, int]) -> 
     if found is None:
         raise BadInput(
             f"source {source.address} has no transaction {wanted} after the changefeed's checkpoint ({start}), as far "
-            f"as could be read in {_SECONDS:g} s. The message with which the changefeed stopped names the one"
+            f"as could be read in {_SECONDS:g} s. The error that stopped the changefeed names the transaction"
         )
     return found
 

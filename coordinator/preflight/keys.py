@@ -41,9 +41,9 @@ def _is_found(theirs: Sequence[Column], ours: Sequence[Column], image: str) -> b
 def _problem(name: TableName, theirs: Sequence[Column], ours: Sequence[Column], image: str, sink: str) -> Problem:
     key = sought(theirs)
     return Problem(
-        f"table {name.key} on the sink {sink} has another primary key than the source's ({listed(key)}), or none, and "
-        f"binlog_row_image is {image} on the source: the sink is not told what it looks for, so that UPDATE and DELETE "
-        "would change no row, or another one",
+        f"table {name.key} on the sink {sink} does not have the source's primary key ({listed(key)}), and "
+        f"binlog_row_image is {image} on the source: the binlog lacks the columns by which the sink finds a row, so "
+        "UPDATE and DELETE would change no row, or the wrong one",
         f"{rekeyed(name, key, ours)}; on the sink, or SET GLOBAL binlog_row_image = FULL; on the source, for all of "
         "its sessions",
     )

@@ -48,9 +48,9 @@ def joining(sink: ServerUri, uid: str, former: TableFilter, new: TableFilter) ->
     shown = ", ".join(joins[:SHOWN]) + (f" and {len(joins) - SHOWN} more" if joins[SHOWN:] else "")
     return [
         Problem(
-            f"{shown} comes into the filter and begins where the changefeed is now ({position}; further on, as far as "
-            "a running one goes until the filter is in force): what was written to it before is not replicated",
-            "make the sink's copy what the source's table is there: pause the changefeed, load the table as of its "
-            "checkpoint, update the filter, and resume",
+            f"{shown} now matches the filter and starts at the changefeed's position ({position}, or wherever a "
+            "running changefeed is when the filter takes effect): earlier changes are not replicated",
+            "make the sink's copy equal to the source's table at that position: pause the changefeed, load the table "
+            "as of its checkpoint, update the filter, and resume",
         )
     ]

@@ -65,8 +65,8 @@ def source_problems(source: Facts) -> list[Problem]:
     if source.unlogged:
         problems.append(
             Problem(
-                f"{at}, {source.unlogged} is OFF, and it replicates from another server: its binlog lacks what "
-                "comes from there",
+                f"{at}, {source.unlogged} is OFF, and it replicates from another server: its binlog lacks the "
+                "changes that come from there",
                 f"set {source.unlogged} = ON under [mysqld] in its configuration, and restart it; or replicate from "
                 "that other server",
             )
@@ -95,9 +95,8 @@ def _unseen(source: Facts) -> list[Problem]:
         ]
     return [
         Problem(
-            f"on the source {source.address}, {source.account} lacks SELECT on schema {schema}: it does not see "
-            "all of the "
-            f"tables there, and the filter ({source.filter}) may match some",
+            f"on the source {source.address}, {source.account} lacks SELECT on schema {schema}: it does not "
+            f"see all of the tables there, and the filter ({source.filter}) may match some of them",
             f"GRANT SELECT ON {schema_level(schema)} TO {source.account};",
         )
         for schema in schemas
@@ -125,7 +124,7 @@ def sink_problems(sink: Facts, schemas: Iterable[str]) -> list[Problem]:
             problems.append(
                 Problem(
                     f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)} on schema {schema}: it "
-                    "could not see the tables there, or not execute DDL",
+                    "cannot see the tables there, or cannot execute DDL",
                     f"GRANT {', '.join(missing)} ON {schema_level(schema)} TO {sink.account};",
                 )
             )
@@ -141,8 +140,7 @@ def sink_warnings(sink: Facts) -> list[Problem]:
         warnings.append(
             Problem(
                 f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)}: a CREATE VIEW, TRIGGER, "
-                "PROCEDURE or "
-                "FUNCTION of the source will stop the changefeed, since its definer is another account",
+                "PROCEDURE or FUNCTION of the source will stop the changefeed, since its definer is another account",
                 f"GRANT {', '.join(missing)} ON *.* TO {sink.account};",
             )
         )
@@ -159,9 +157,9 @@ def sink_warnings(sink: Facts) -> list[Problem]:
     if sink.variables.get("log_bin") == "ON" and (missing := sink.grants.missing(evidence)):
         warnings.append(
             Problem(
-                f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)}: where a node or the sink dies "
-                "while a DDL statement is executed, the sink's binlog cannot tell whether it was, and the changefeed "
-                "may stop and ask",
+                f"on the sink {sink.address}, {sink.account} lacks {', '.join(missing)}: if a node or the sink dies "
+                "while a DDL statement is being executed, it cannot read from the sink's binlog whether the statement "
+                "was executed, and the changefeed may stop and ask",
                 f"GRANT {', '.join(missing)} ON *.* TO {sink.account};",
             )
         )
@@ -175,15 +173,15 @@ def pair_problems(source: Facts, sink: Facts) -> list[Problem]:
         problems.append(
             Problem(
                 f"the source {source.address} is {source.info}, the sink {sink.address} is {sink.info}: rows cannot be "
-                "applied as they were logged across flavours",
+                "applied as logged across flavours",
                 f"choose a sink of the source's flavour ({'MariaDB' if source.info.flavour == 'mariadb' else 'MySQL'})",
             )
         )
     elif _same_server(source, sink):
         problems.append(
             Problem(
-                f"the source {source.address} and the sink {sink.address} are the same server: every change would meet "
-                "itself",
+                f"the source {source.address} and the sink {sink.address} are the same server: every change would be "
+                "applied where it came from",
                 "choose another sink",
             )
         )
@@ -203,8 +201,8 @@ def pair_problems(source: Facts, sink: Facts) -> list[Problem]:
                     f"the source {source.address} is itself the sink of changefeed {uid}, from server "
                     f"{origin or '(unknown)'}: what that one applies would be skipped, because chains are not "
                     "supported",
-                    f"replicate from that server to {sink.address}, or remove that changefeed first (where nothing of "
-                    f"it is left but this: DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = '{uid}'; on "
+                    f"replicate from that server to {sink.address}, or remove that changefeed first (if nothing else "
+                    f"of it is left: DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = '{uid}'; on "
                     f"{source.address})",
                 )
             )
@@ -267,7 +265,7 @@ def _sink_settings(sink: Facts) -> list[Problem]:
         (
             ("replica_exec_mode", "slave_exec_mode"),
             "STRICT",
-            "rows that are missing or there already would go unnoticed",
+            "missing or duplicate rows would go unnoticed",
         ),
         (("slave_run_triggers_for_rbr",), "NO", "triggers would run again for rows whose effects are in the binlog"),
     )

@@ -39,8 +39,8 @@ def table_problems(source: Facts, sink: Facts, table_filter: TableFilter) -> lis
         if engine and engine not in ours.transactional_engines:
             problems.append(
                 Problem(
-                    f"table {name.key} on the sink {sink.address} has ENGINE={engine}, which has no transactions: rows "
-                    "and position could not be committed together",
+                    f"table {name.key} on the sink {sink.address} has ENGINE={engine}, which is not transactional: "
+                    "rows and position could not be committed together",
                     f"ALTER TABLE {name.quoted} ENGINE=InnoDB; on the sink",
                 )
             )
@@ -61,18 +61,17 @@ def replicated_problems(source: Facts, sink: Facts, name: str, names: Mapping[st
             found.setdefault(uid, []).append(table)
     problems = []
     for uid, tables in found.items():
-        whose = f"changefeed {names[uid]}" if uid in names else f"the changefeed of uid {uid} (of another cluster)"
+        whose = f"changefeed {names[uid]}" if uid in names else f"the changefeed with uid {uid} (of another cluster)"
         fix = f"leave {'it' if len(tables) == 1 else 'them'} out with the filter, or remove {whose} first"
         if uid not in names:
             fix += (
-                f" (where nothing of it is left but this: DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = "
+                f" (if nothing else of it is left: DELETE FROM {SCHEMA}.progress WHERE changefeed_uid = "
                 f"'{uid}'; on {sink.address})"
             )
         problems.append(
             Problem(
-                f"{whose} replicates {_some(tables)} into the sink {sink.address} already: every change would be "
-                "applied "
-                "twice",
+                f"{whose} already replicates {_some(tables)} into the sink {sink.address}: every change would be "
+                "applied twice",
                 fix,
             )
         )
@@ -86,8 +85,8 @@ def _dotted(theirs: Tables, source: Facts) -> list[Problem]:
         return []
     return [
         Problem(
-            f"on the source {source.address}, names have a dot in them: {_quoted(dotted)}. They cannot be told from "
-            "another schema and table",
+            f"on the source {source.address}, names contain a dot: {_quoted(dotted)}. They cannot be distinguished "
+            "from another schema and table",
             f"rename them (RENAME TABLE {dotted[0].quoted} TO ...;), or leave them out with --filter "
             f"'!{dotted[0].quoted}'",
         )
@@ -131,7 +130,7 @@ def _differing(name: TableName, theirs: Sequence[Column], ours: Sequence[Column]
     return [
         Problem(
             f"table {name.key} on the sink {sink.address} differs from the source's: {shown}",
-            f"ALTER TABLE {name.quoted} on the sink until both SHOW CREATE TABLE agree",
+            f"ALTER TABLE {name.quoted} on the sink until SHOW CREATE TABLE agrees on both servers",
         )
     ]
 
@@ -155,16 +154,16 @@ def _cascades(theirs: Tables, ours: Tables, sink: Facts, table_filter: TableFilt
         if not table_filter.matches(*key.parent):
             problems.append(
                 Problem(
-                    f"{_described(key)} changes {key.child.key} without a trace in the binlog, and the filter leaves "
-                    f"{key.parent.key} out",
+                    f"{_described(key)} changes {key.child.key} without any event in the binlog, and the filter "
+                    f"leaves {key.parent.key} out",
                     f"add {key.parent.key} to the filter, or leave {key.child.key} out",
                 )
             )
         elif _rule(key) not in here and key.child in ours.listed:
             problems.append(
                 Problem(
-                    f"{_described(key)} is not on the sink {sink.address}: its effects are not in the binlog, the sink "
-                    "must have them",
+                    f"{_described(key)} is not on the sink {sink.address}: its effects are not in the binlog, so "
+                    "the sink must have the key too",
                     f"ALTER TABLE {key.child.quoted} ADD FOREIGN KEY (...) REFERENCES {key.parent.quoted} (...) "
                     f"ON UPDATE {key.on_update} ON DELETE {key.on_delete}; on the sink",
                 )
@@ -173,7 +172,8 @@ def _cascades(theirs: Tables, ours: Tables, sink: Facts, table_filter: TableFilt
         if _rule(key) not in there:
             problems.append(
                 Problem(
-                    f"{_described(key)} is on the sink {sink.address} only: it would change rows that the source keeps",
+                    f"{_described(key)} is on the sink {sink.address} only: it would change rows that the "
+                    "source leaves alone",
                     f"ALTER TABLE {key.child.quoted} DROP FOREIGN KEY {key.name}; on the sink",
                 )
             )

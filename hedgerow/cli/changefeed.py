@@ -32,13 +32,13 @@ def _changefeed_options(command: Any) -> Any:
             click.option(
                 "--source", metavar="URI", help="mysql://user@host:port/?password_file=PATH or ?password_env=NAME"
             ),
-            click.option("--sink", metavar="URI", help="The same, of the server to apply to."),
+            click.option("--sink", metavar="URI", help="The same, for the server to apply to."),
             click.option(
                 "--filter",
                 "filter_",
                 multiple=True,
                 metavar="RULE",
-                help="db.table with * and ?, ! excludes, later rules win. May be repeated.",
+                help="db.table with * and ?; ! excludes; later rules win. May be repeated.",
             ),
             click.option(
                 "--consistency",
@@ -49,17 +49,17 @@ def _changefeed_options(command: Any) -> Any:
             click.option(
                 "--batch-transactions",
                 type=click.IntRange(1, 100_000),
-                help="Most source transactions in one sink transaction. [1000]",
+                help="Maximum number of source transactions in one sink transaction. [1000]",
             ),
             click.option(
                 "--batch-bytes",
                 type=click.IntRange(4096, 67_108_864),
-                help="Most binlog bytes in one sink transaction. [4194304]",
+                help="Maximum binlog bytes in one sink transaction. [4194304]",
             ),
             click.option(
                 "--config",
                 type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-                help="TOML file with the same settings (-: standard input); options win over it.",
+                help="TOML file with the same settings (-: standard input); options override it.",
             ),
         )
     ):
@@ -78,11 +78,11 @@ def changefeed() -> None:
 @click.option("--start", metavar="POSITION", help="now, earliest, gtid:SET or file:NAME:OFFSET. [now]")
 @with_client
 def create(client: Client, name: str, config: Path | None, **given: Any) -> None:
-    """Create a changefeed, after checking source and sink."""
+    """Check source and sink, then create a changefeed."""
     settings = _settings(config, given)
     for key in ("source", "sink"):
         if key not in settings:
-            raise BadInput(f'--{key} is missing: give it, or {key} = "mysql://…" in the file of --config')
+            raise BadInput(f'--{key} is missing: pass it, or set {key} = "mysql://…" in the --config file')
     request = pb.CreateChangefeedRequest(
         name=name,
         source=settings["source"],
@@ -105,13 +105,13 @@ def list_(client: Client) -> None:
 @name_argument
 @with_client
 def get(client: Client, name: str) -> None:
-    """Show one changefeed: state, position, dispatchers, errors, latest changes of ownership."""
+    """Show one changefeed: state, position, dispatchers, errors, latest ownership changes."""
     render.changefeed(client.call("Get", pb.ChangefeedRequest(name=name)), as_json=client.json)
 
 
 @changefeed.command()
 @name_argument
-@click.option("--count", type=click.IntRange(1), help="End after so many updates. [until interrupted]")
+@click.option("--count", type=click.IntRange(1), help="Stop after this many updates. [until interrupted]")
 @with_client
 def watch(client: Client, name: str, count: int | None) -> None:
     """Follow one changefeed live: state, epoch, owner, position, lag, rates, dispatchers by node."""
@@ -122,7 +122,7 @@ def watch(client: Client, name: str, count: int | None) -> None:
 @name_argument
 @with_client
 def pause(client: Client, name: str) -> None:
-    """Stop applying; returns when nothing is applied any more."""
+    """Stop applying changes; returns once nothing is being applied."""
     render.changefeed(client.call("Pause", pb.ChangefeedRequest(name=name)), as_json=client.json)
 
 
@@ -130,28 +130,27 @@ def pause(client: Client, name: str) -> None:
 @name_argument
 @with_client
 def resume(client: Client, name: str) -> None:
-    """Go on where the sink is, after a pause or a failure."""
+    """Resume from the position recorded in the sink, after a pause or a failure."""
     render.changefeed(client.call("Resume", pb.ChangefeedRequest(name=name)), as_json=client.json)
 
 
 @changefeed.command()
 @name_argument
-@click.option("--transaction", metavar="GTID", help="Its GTID.")
-@click.option("--at", metavar="FILE:OFFSET", help="Without GTIDs: where some event of it ends in the source's binlog.")
+@click.option("--transaction", metavar="GTID", help="GTID of the transaction.")
+@click.option("--at", metavar="FILE:OFFSET", help="Without GTIDs: where any of its events ends in the source's binlog.")
 @click.option(
     "--table",
     "tables",
     multiple=True,
     metavar="SCHEMA.TABLE",
-    help="Leave out only its rows of this table. May be repeated. [the whole transaction]",
+    help="Leave out only the rows of this table. May be repeated. [the whole transaction]",
 )
 @with_client
 def skip(client: Client, name: str, transaction: str | None, at: str | None, tables: tuple[str, ...]) -> None:
-    """Leave out one transaction at which a changefeed stops; resume goes on after it.
+    """Leave out one transaction that a changefeed stops at; `resume` continues after it.
 
-    None of its rows is applied and none of its DDL is executed: what of it belongs into the sink is yours to execute
-    there first. Tables that DDL of it creates or drops are replicated from there on, or no more, as if it had been
-    executed.
+    None of its rows are applied and none of its DDL is executed. Whatever part of it belongs in the sink, execute there
+    before you resume. Tables that its DDL creates or drops are treated from there on as if it had been executed.
     """
     request = pb.SkipRequest(
         name=name, transaction=transaction or "", at=at or "", tables=tables, by=f"{getpass.getuser()}@{gethostname()}"
@@ -165,10 +164,12 @@ def skip(client: Client, name: str, transaction: str | None, at: str | None, tab
 @_changefeed_options
 @with_client
 def update(client: Client, name: str, config: Path | None, **given: Any) -> None:
-    """Change a changefeed's filter, servers' URIs or options; takes effect at once."""
+    """Change the filter, server URIs or options of a changefeed; takes effect at once."""
     settings = _settings(config, given)
     if "start" in settings:
-        raise BadInput(f"start = {settings['start']!r} in {config} cannot be changed: the sink knows where it is")
+        raise BadInput(
+            f"start = {settings['start']!r} in {config} cannot be changed: the position is recorded in the sink"
+        )
     if not settings:
         raise BadInput("nothing to update: give at least one option, or --config FILE")
     request = pb.UpdateChangefeedRequest(
@@ -182,13 +183,15 @@ def update(client: Client, name: str, config: Path | None, **given: Any) -> None
 
 @changefeed.command()
 @name_argument
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @with_client
 def remove(client: Client, name: str, yes: bool) -> None:
     """Remove a changefeed and its progress from the sink; user tables stay."""
     if not yes:
         if not sys.stdin.isatty():
-            raise BadInput(f"changefeed {name} is removed for good: confirm with --yes where nobody can be asked")
+            raise BadInput(
+                f"removing changefeed {name} cannot be undone, and there is no terminal to ask on: confirm with --yes"
+            )
         click.confirm(f"Remove changefeed {name} and its progress?", abort=True)
     client.call("Remove", pb.ChangefeedRequest(name=name))
     render.done({"name": name, "removed": True}, f"changefeed {name} is removed", as_json=client.json)
@@ -200,7 +203,7 @@ def remove(client: Client, name: str, yes: bool) -> None:
 @click.argument("node", shell_complete=node_ids)
 @with_client
 def move_dispatcher(client: Client, name: str, dispatcher: str, node: str) -> None:
-    """Ask the owner to move one table (db.table), with all that foreign keys tie to it, to another node."""
+    """Ask the owner to move a table (db.table), and all tables linked to it by foreign keys, to another node."""
     request = pb.MoveDispatcherRequest(name=name, dispatcher=dispatcher, node=node)
     render.changefeed(client.call("MoveDispatcher", request), as_json=client.json)
 
@@ -221,7 +224,7 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise BadInput(f"{file} is not TOML: {error}") from None
     for key, value in settings.items():
         if key not in _FILE_KEYS:
-            raise BadInput(f"{file}: {key} is not a setting of a changefeed; there are {', '.join(_FILE_KEYS)}")
+            raise BadInput(f"{file}: {key} is not a setting of a changefeed; the settings are {', '.join(_FILE_KEYS)}")
         if not _fits(key, value):
             wanted = "a list of strings" if key == "filter" else "a number above 0" if key in _NUMBERS else "a string"
             raise BadInput(f"{file}: {key} = {value!r} is not {wanted}")
@@ -239,7 +242,7 @@ def _fits(key: str, value: object) -> bool:
 def _options(settings: dict[str, Any]) -> model_pb2.ChangefeedOptions:
     consistency = settings.get("consistency")
     if consistency is not None and consistency not in _CONSISTENCY:
-        raise BadInput(f"consistency is {consistency!r}; there are {' and '.join(_CONSISTENCY)}")
+        raise BadInput(f"consistency is {consistency!r}; it must be {' or '.join(_CONSISTENCY)}")
     return model_pb2.ChangefeedOptions(
         consistency=_CONSISTENCY[consistency] if consistency else model_pb2.CONSISTENCY_UNSPECIFIED,
         lanes=settings.get("lanes", 0),

@@ -57,7 +57,7 @@ class Client:
         explained = to_error(error, self.config.addr)
         if type(explained) is NodeUnavailable and self.config.addr in str(explained):
             return NodeUnavailable(
-                f"{explained}. Is a node listening there? Give another with --addr host:port or HEDGEROW_ADDR"
+                f"{explained}. Is a node listening there? Choose another with --addr HOST:PORT or HEDGEROW_ADDR"
             )
         return explained
 
@@ -66,7 +66,9 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --addr, --output, --client-config and the options of TLS to a command and passes it a Client first."""
 
     @click.option("--addr", metavar="HOST:PORT", help="Any node of the cluster. [HEDGEROW_ADDR; 127.0.0.1:7300]")
-    @click.option("--output", "-o", type=click.Choice(["table", "json"]), help="For people or for scripts. [table]")
+    @click.option(
+        "--output", "-o", type=click.Choice(["table", "json"]), help="Tables for people, or JSON for scripts. [table]"
+    )
     @click.option(
         "--client-config",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -74,11 +76,11 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
         help="TOML file with these settings: addr, output, tls_ca, tls_cert, tls_key, token_file.",
     )
     @click.option(
-        "--tls-ca", type=_FILE, help="Authorities of the nodes' certificates: turns TLS on. [HEDGEROW_TLS_CA]"
+        "--tls-ca", type=_FILE, help="CA certificates for verifying the nodes; turns TLS on. [HEDGEROW_TLS_CA]"
     )
-    @click.option("--tls-cert", type=_FILE, help="Certificate that says who you are. [HEDGEROW_TLS_CERT]")
+    @click.option("--tls-cert", type=_FILE, help="Your client certificate. [HEDGEROW_TLS_CERT]")
     @click.option("--tls-key", type=_FILE, help="Its key. [HEDGEROW_TLS_KEY]")
-    @click.option("--token-file", type=_FILE, help="Token that says who you are. [HEDGEROW_TOKEN_FILE]")
+    @click.option("--token-file", type=_FILE, help="File with your token. [HEDGEROW_TOKEN_FILE]")
     @functools.wraps(command)
     def wrapped(*args: Any, client_config: Path | None, **kwargs: Any) -> Any:
         config = ClientConfig.load(client_config, {name: kwargs.pop(name) for name in SETTINGS})

@@ -31,19 +31,19 @@ EXIT_HELP = """\b
 Exit codes:
   0  done
   1  failed; the message says why
-  2  the command, its options or its input cannot be read
+  2  the command, its options or its input is invalid
   3  no such changefeed, node or dispatcher
-  4  the name is taken, or the state does not allow it
-  5  preflight found problems in source or sink, unreachable ones included
+  4  the name is taken, or the current state does not allow it
+  5  preflight found problems with the source or the sink, or could not reach one of them
   6  a node or etcd cannot be reached
-  7  the node does not know you, or you may not do this
+  7  the node does not recognise you, or you are not allowed to do this
 """
 
 
 @click.group(epilog=EXIT_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(installed_version("hedgerow"), message="hedgerow %(version)s")
 def cli() -> None:
-    """Replicate MySQL and MariaDB binlogs, fenced down to the sink's own transaction."""
+    """Replicate MySQL and MariaDB binlogs, with fencing inside the sink's own transaction."""
 
 
 @cli.command()
@@ -81,8 +81,7 @@ def _check_text(argument: str) -> None:
     except UnicodeEncodeError:
         raise errors.BadInput(
             f"{argument!a} is not text in this terminal's encoding ({sys.getfilesystemencoding()}): set "
-            "LC_ALL to a "
-            "UTF-8 locale, C.UTF-8 for example"
+            "LC_ALL to a UTF-8 locale, such as C.UTF-8"
         ) from None
 
 
@@ -111,8 +110,8 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         click.echo(
-            f"error: a defect in hedgerow: {type(error).__name__}: {error} ({where.filename}:{where.lineno}); "
-            "please report it with the command that showed it",
+            f"error: a bug in hedgerow: {type(error).__name__}: {error} ({where.filename}:{where.lineno}); "
+            "please report it with the command that triggered it",
             err=True,
         )
         return 1

@@ -32,12 +32,12 @@ def changefeeds(feeds: Iterable[pb.Changefeed], *, as_json: bool) -> None:
 
 
 def skipped(feed: pb.Changefeed, *, as_json: bool) -> None:
-    """What was just decided to be left out."""
+    """The transaction that was just marked to be left out."""
     last = skip_dict(feed.spec.skips[-1])
     of = f" of {', '.join(last['tables'])}" if last["tables"] else ""
     text = (
         f"{feed.spec.name} leaves out {'the rows' + of + ' in' if of else ''} transaction {last['transaction']}:\n"
-        f"  {last['what']}\nIt goes on with: hedgerow changefeed resume {feed.spec.name}"
+        f"  {last['what']}\nTo continue: hedgerow changefeed resume {feed.spec.name}"
     )
     _emit({**last, "changefeed": feed.spec.name}, lambda: Text(text), as_json)
 
@@ -67,7 +67,9 @@ def _emit(document: Any, view: Any, as_json: bool) -> None:
     else:
         console = Console(highlight=False)
         if not console.is_terminal:
-            console = Console(highlight=False, width=_PIPE_WIDTH)  # nothing is folded for what reads a pipe
+            console = Console(
+                highlight=False, width=_PIPE_WIDTH
+            )  # no line is folded for the program at the other end of the pipe
         console.print(view())
 
 
@@ -245,7 +247,7 @@ def changefeed_view(feed: pb.Changefeed, rates: tuple[float, float] | None = Non
         head.add_row("error", Text(f"{error['code']}: {error['message']}", style="red"))
         head.add_row("since", _error_text(error))
         if shown["attempts"]:
-            retry = f", the next at {shown['retry_at']}" if shown["retry_at"] else ""
+            retry = f", next at {shown['retry_at']}" if shown["retry_at"] else ""
             head.add_row("attempts", f"{shown['attempts']} failed{retry}")
     if rates is None:
         for warning in shown["warnings"]:

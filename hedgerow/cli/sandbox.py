@@ -5,7 +5,11 @@ from __future__ import annotations
 import click
 
 _flavour = click.option(
-    "--flavour", type=click.Choice(["mariadb", "mysql"]), default="mariadb", show_default=True, help="Of both servers."
+    "--flavour",
+    type=click.Choice(["mariadb", "mysql"]),
+    default="mariadb",
+    show_default=True,
+    help="Flavour of both servers.",
 )
 
 
@@ -24,8 +28,8 @@ def demo(flavour: str) -> int:
 
 @click.command()
 @_flavour
-@click.option("--nodes", type=click.IntRange(1, 9), default=3, show_default=True)
-@click.option("--workload/--no-workload", default=True, help="Write to the source all the time. [on]")
+@click.option("--nodes", type=click.IntRange(1, 9), default=3, show_default=True, help="How many nodes to run.")
+@click.option("--workload/--no-workload", default=True, help="Write to the source continuously. [on]")
 def playground(flavour: str, nodes: int, workload: bool) -> int:
     """Keep a cluster with a source and a sink running to play with, until Ctrl-C."""
     from hedgerow.playground import run_playground

@@ -164,7 +164,7 @@ def test_an_update_of_the_filter_says_which_tables_begin_where(flavour: Flavour,
     ((file, offset),) = query(sink, "SELECT binlog_file, binlog_pos FROM hedgerow.progress WHERE dispatcher = '*'")
     updated = cluster.command("changefeed", "update", "app", "--filter", "app.*")
     (warning,) = updated["warnings"]
-    assert warning["found"].startswith("app.back comes into the filter and begins where the changefeed is now (")
+    assert warning["found"].startswith("app.back now matches the filter and starts at the changefeed's position (")
     assert f"{file}:{offset}" in warning["found"]
     assert "load the table" in warning["fix"]
     run(sink, "INSERT INTO app.back VALUES (1)")

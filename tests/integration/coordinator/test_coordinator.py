@@ -87,7 +87,7 @@ async def test_wrong_requests_change_nothing(start_node: StartNode) -> None:
     request = creation("other")
     request.options.lanes = 1000
     error = await failure(a.admin.CreateChangefeed(request, timeout=5))
-    assert str(error) == "lanes is 1000, and must be from 1 to 64"
+    assert str(error) == "lanes is 1000, but must be from 1 to 64"
     assert isinstance(await failure(a.admin.Resume(named(), timeout=5)), errors.IllegalTransition)
     assert isinstance(await failure(a.admin.Pause(named("none"), timeout=5)), errors.NotFound)
     drain = apb.DrainNodeRequest(node=a.id)

@@ -43,7 +43,7 @@ async def test_servers_change_only_while_stopped_and_only_to_a_sink_with_the_pro
     a.host.closes = False
     await failure(a.admin.Pause(named(), timeout=1.0))
     update = apb.UpdateChangefeedRequest(name="shop", sink=server_pair.sink_uri)
-    assert "still stops" in str(await failure(a.admin.Update(update, timeout=10)))
+    assert "is still stopping" in str(await failure(a.admin.Update(update, timeout=10)))
     a.host.report(uid, mpb.CLOSED)
     await a.admin.Pause(named(), timeout=10)
 

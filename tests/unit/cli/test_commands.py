@@ -63,7 +63,7 @@ def test_a_config_file_and_options_make_one_request(tmp_path: Path, requests: li
         ("filter = 'a.*'", "is not a list of strings"),
         ("source = 3", "is not a string"),
         ("source = ", "is not TOML"),
-        ("consistency = 'eventual'\nsource = 'x'\nsink = 'y'", "table and transaction"),
+        ("consistency = 'eventual'\nsource = 'x'\nsink = 'y'", "table or transaction"),
         ("sink = 'y'", "--source is missing"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_defect_shows_no_traceback(
     monkeypatch.setattr(Client, "call", fail)
     assert main.run(["changefeed", "list"]) == 1
     shown = capsys.readouterr().err
-    assert "a defect in hedgerow: ZeroDivisionError" in shown
+    assert "a bug in hedgerow: ZeroDivisionError" in shown
     assert "Traceback" not in shown
 
 

@@ -108,7 +108,7 @@ def test_an_error_tells_since_when_where_and_what_happens_next(capsys: pytest.Ca
     render.changefeed(shown, as_json=False)
     out = capsys.readouterr().out
     assert "2026-11-25T13:41:03Z  dispatcher shop.orders on n1-1, at binlog.000007:77" in out
-    assert "2 failed, the next at 2026-11-25T13:42:00Z" in out
+    assert "2 failed, next at 2026-11-25T13:42:00Z" in out
     render.changefeeds([shown], as_json=False)
     assert "2026-11-25T13:41:03Z" in capsys.readouterr().out
     render.changefeed(shown, as_json=True)

@@ -32,7 +32,7 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path, capsys: pytest
     (tmp_path / "token").write_text("of somebody else")
     assert run(["token", "alice", "viewer", "--out", str(tmp_path / "token")]) == 4
     assert (tmp_path / "token").read_text() == "of somebody else"
-    assert "name another file" in capsys.readouterr().err
+    assert "choose another file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

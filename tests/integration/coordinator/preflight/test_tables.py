@@ -46,7 +46,7 @@ def test_missing_tables_matter_only_now(server_pair: ServerPair, start: str) -> 
         ("DROP COLUMN e, ADD COLUMN e INT", "generated stored"),
         ("MODIFY b BIGINT UNSIGNED AFTER c", "column 2 is c instead of b"),
         ("MODIFY b BIGINT UNSIGNED NOT NULL", "column b is NOT NULL instead of NULL"),
-        ("ENGINE=MyISAM", "ENGINE=MyISAM, which has no transactions"),
+        ("ENGINE=MyISAM", "ENGINE=MyISAM, which is not transactional"),
     ],
 )
 def test_incompatible_tables(server_pair: ServerPair, change: str, found: str) -> None:
@@ -94,9 +94,9 @@ def test_a_table_that_another_changefeed_replicates(server_pair: ServerPair, sta
             insert_progress(connection, "ours", 1, ["*", "shop.parent", "shop.wide"], position)
         insert_progress(connection, "theirs", 1, ["shop.wide"], position)  # its own
     found = only(problems(server_pair, start=start))
-    assert "the changefeed of uid theirs (of another cluster) replicates shop.child, shop.wide" in found.found
+    assert "the changefeed with uid theirs (of another cluster) already replicates shop.child, shop.wide" in found.found
     uris = ServerUri.parse(server_pair.source_uri), ServerUri.parse(server_pair.sink_uri)
-    with pytest.raises(PreflightFailed, match=r"(?s)changefeed first replicates shop\.child.*remove changefeed first"):
+    with pytest.raises(PreflightFailed, match=r"(?s)first already replicates shop\.child.*remove changefeed first"):
         preflight(*uris, TableFilter.parse(["shop.*"]), start, "second", {"theirs": "first"})
     preflight(*uris, TableFilter.parse(["shop.*"]), start, "first", {"theirs": "first"})  # itself, updated
     check(server_pair, "shop.parent", start=start)
