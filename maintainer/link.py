@@ -167,6 +167,10 @@ class NodeLink:
                     return
                 except HedgerowError as error:
                     self._break(error)
+                except Exception as error:  # a defect; nobody awaits this task, so it must not end of it
+                    if self.state not in (Link.BROKEN, Link.LOST):
+                        self._log.exception("link-failed")
+                    self._break(NodeUnavailable(f"node {self._address}: {type(error).__name__}: {error}"))
                 else:
                     pause = self._timing.unfit_retry
                 await asyncio.sleep(pause)
@@ -234,6 +238,11 @@ class NodeLink:
             response = await call
         except grpc.aio.AioRpcError as error:
             raise unavailable(error, self._address) from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise NodeUnavailable(f"a call to node {self._address} was cut off: its channel was closed") from None
         check_response(self._stamp, response, self._address)
         return response
 

@@ -69,22 +69,19 @@ async def test_only_the_channel_of_a_node_that_has_left_is_closed(
         await server.stop(0)
 
 
+def link_over(channel: grpc.aio.Channel, address: str, changes: asyncio.Queue[str]) -> NodeLink:
+    listener = SimpleNamespace(link_changed=changes.put_nowait)
+    stamp = SimpleNamespace(epoch=1, write=pb.Stamp)
+    timing = Timing(grace=60.0)
+    spec = pb.ChangefeedSpec()
+    return NodeLink("node2", address, channel, cast(Any, stamp), spec, cast(Any, listener), sequence(), timing)
+
+
 async def test_a_node_that_was_not_reached_yet_is_given_nothing() -> None:
     address = f"127.0.0.1:{free_port()}"
     peers = Peers()
     changes: asyncio.Queue[str] = asyncio.Queue()
-    listener = SimpleNamespace(link_changed=changes.put_nowait)
-    stamp = SimpleNamespace(epoch=1, write=pb.Stamp)
-    link = NodeLink(
-        "node2",
-        address,
-        peers.channel(address, "node2"),
-        cast(Any, stamp),
-        pb.ChangefeedSpec(),
-        cast(Any, listener),
-        sequence(),
-        Timing(grace=60.0),
-    )
+    link = link_over(peers.channel(address, "node2"), address, changes)
     running = asyncio.create_task(link.run())
     try:
         async with asyncio.timeout(20):
@@ -95,3 +92,36 @@ async def test_a_node_that_was_not_reached_yet_is_given_nothing() -> None:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await peers.close()
+
+
+@pytest.mark.parametrize("is_calling", [True, False])
+async def test_a_link_whose_channel_was_closed_is_broken_and_does_not_end(is_calling: bool) -> None:
+    """Its task is awaited by nobody: of a node whose link ended nobody would hear any more, nor that it is lost."""
+    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.put_nowait(writer)
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    address = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    channel = rpc.open_channel(address)
+    writers: list[asyncio.StreamWriter] = []
+    changes: asyncio.Queue[str] = asyncio.Queue()
+    link = link_over(channel, address, changes)
+    if not is_calling:
+        await channel.close()
+    running = asyncio.create_task(link.run())
+    try:
+        async with asyncio.timeout(20):
+            if is_calling:
+                writers.append(await accepted.get())
+                await channel.close()
+            await changes.get()
+        assert link.state is Link.BROKEN
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        for writer in writers:
+            writer.close()
+        silent.close()
