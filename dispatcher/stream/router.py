@@ -304,7 +304,7 @@ class Router:
     def _undo(self, marker: str, *, torn: bool = False) -> None:
         """What came since the marker does not hold. Raises RolledBack, unless it was left out."""
         keys = [key for key, target in self._targets.items() if target.number == self._number]
-        if keys and self._undone.of(marker) is None:
+        if not self._undone.knows(marker, keys):
             ended_at = 0.0 if torn else self.tracker.commit_time
             raise RolledBack(marker, keys, ended_at, f"transaction {self.tracker.gtid} after {self._place()}")
         if self._withheld.pop(marker, None):

@@ -52,10 +52,11 @@ class _Engine:
 
 
 class Undone:
-    """By marker, the dispatchers whose rows since then are left out."""
+    """By marker, the dispatchers whose rows since then are left out, and all those that were judged."""
 
     def __init__(self) -> None:
         self._parts: dict[str, frozenset[str]] = {}
+        self._judged: dict[str, frozenset[str]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._parts)
@@ -64,12 +65,17 @@ class Undone:
         """None: nothing is known of it."""
         return self._parts.get(marker)
 
+    def knows(self, marker: str, keys: Collection[str]) -> bool:
+        """Whether each of these was judged. One that was away when it was found comes to it later."""
+        return self._judged.get(marker, frozenset()).issuperset(keys)
+
     def learn(self, source: ServerUri, found: RolledBack) -> None:
         """Raises UnsupportedEvent where nobody can know which rows were kept; SourceUnavailable."""
         keys = found.keys
         if found.ended_at:
             keys = frozenset(key for key, engine in _engines(source, found).items() if engine.has_transactions)
-        self._parts[found.marker] = keys
+        self._parts[found.marker] = self._parts.get(found.marker, frozenset()) | keys
+        self._judged[found.marker] = self._judged.get(found.marker, frozenset()) | found.keys
         log.info("rows-rolled-back-at-the-source", transaction=found.what, left_out=sorted(keys))
 
 
