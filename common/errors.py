@@ -2,37 +2,37 @@
 
     HedgerowError
     ├── UserError                 the request is wrong; nothing was changed
-    │   ├── BadInput              a name, URI, filter, position or option that cannot be read
-    │   │   └── SecretUnreadable  a password or certificate that a URI names is not on this node; a retry finds it
-    │   │                         once it is there
+    │   ├── BadInput              a name, URI, filter, position or option that is invalid
+    │   │   └── SecretUnreadable  a password or certificate that a URI names is not on this node; a retry succeeds
+    │   │                         once it is
     │   ├── NotFound              no such changefeed, node, dispatcher
     │   ├── AlreadyExists         the name is taken
-    │   ├── IllegalTransition     not possible in the changefeed's present state
-    │   ├── Unauthenticated       the node does not know who calls: no certificate or token that it accepts
-    │   ├── Forbidden             who calls may not call this
-    │   ├── LimitExceeded         more at a time, or in one message, than one caller may ask for
-    │   └── PreflightFailed       source or sink cannot serve; carries every problem with its fix
-    ├── Unavailable               something does not answer; a retry may fix it
+    │   ├── IllegalTransition     not possible in the changefeed's current state
+    │   ├── Unauthenticated       the caller has no certificate or token that the node accepts
+    │   ├── Forbidden             the caller is not allowed to call this
+    │   ├── LimitExceeded         more concurrent calls, or a larger message, than one caller is allowed
+    │   └── PreflightFailed       source or sink is not usable; carries every problem with its fix
+    ├── Unavailable               a server or node does not answer; transient
     │   ├── EtcdUnavailable
     │   ├── SourceUnavailable
     │   ├── SinkUnavailable
     │   └── NodeUnavailable
-    ├── LostOwnership             another owner acts now; stop at once, never retry
+    ├── LostOwnership             another owner has taken over; stop at once, never retry
     │   ├── Fenced                the sink refused: fence row above, or progress row re-claimed
     │   ├── Rejected              a node refused the stamp
     │   ├── TermLost              this coordinator is deposed
     │   └── SessionLost           this node's etcd session is over
-    └── ReplicationError          the changefeed cannot go on until someone acts
+    └── ReplicationError          the changefeed cannot continue until a user acts
         ├── BinlogPurged          the source no longer has the position
         ├── BinlogReset           the source's binlog was reset: the position is beyond its end or not in it
         ├── HistoryDiverged       the source lacks transactions that the sink has applied
-        ├── BinlogCorrupt         a checksum or a structure does not hold
-        ├── UnsupportedEvent      an event that is not on the list of known ones, INCIDENT, statement-format DML
+        ├── BinlogCorrupt         a checksum is wrong, or an event is malformed
+        ├── UnsupportedEvent      an unknown event, INCIDENT, statement-format DML
         ├── TableUnreplicated     rows of a table that matches the filter and that no dispatcher replicates
-        ├── SinkDiverged          a row is not there, or is there already (1032, 1062, 1452)
-        ├── SinkRefused           the sink refuses for a reason that a retry does not fix (grant, packet size, table)
+        ├── SinkDiverged          a row is missing, or exists already (1032, 1062, 1452)
+        ├── SinkRefused           the sink refuses for a permanent reason (grant, packet size, table)
         ├── DdlFailed             a DDL statement failed in the sink
-        └── DdlUncertain          whether the sink has executed a DDL statement cannot be known
+        └── DdlUncertain          whether the sink has executed a DDL statement cannot be determined
 
 `retriable`: trying again, unchanged, may succeed. After any other ReplicationError the changefeed is `failed` and waits
 for a user. `status`: what a gRPC caller gets. `code` is stable, for scripts. Messages say what was found, where, and
@@ -49,7 +49,7 @@ import grpc
 
 
 class HedgerowError(Exception):
-    """The root. Raise a leaf."""
+    """The root of the hierarchy. Raise one of its leaves, never this class itself."""
 
     retriable: ClassVar[bool] = False
     status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
@@ -68,7 +68,7 @@ class BadInput(UserError):
 
 
 class SecretUnreadable(BadInput):
-    """Says something of one node, and nothing of the changefeed."""
+    """Concerns one node, and says nothing about the changefeed."""
 
     retriable = True
 
@@ -139,7 +139,7 @@ class NodeUnavailable(Unavailable):
 
 
 class LostOwnership(HedgerowError):
-    """`epoch` is the highest that the refusal tells of; 0 where it tells of none."""
+    """`epoch` is the highest epoch that the refusal reports; 0 if it reports none."""
 
     status = grpc.StatusCode.ABORTED
 
@@ -218,11 +218,11 @@ class DdlUncertain(ReplicationError):
 
 
 def kind_of(code: str) -> type[HedgerowError]:
-    """The error that a message names by its code; the root for one of a newer or older version."""
+    """The error that a message names by its code; the root if the code is from another version of Hedgerow."""
     found = globals().get(code)
     return found if isinstance(found, type) and issubclass(found, HedgerowError) else HedgerowError
 
 
 def loses_ownership(code: str) -> bool:
-    """Whether it says that another owner acts now: that is no reason to stop a changefeed."""
+    """Whether the error means that another owner has taken over, which is no reason to stop a changefeed."""
     return issubclass(kind_of(code), LostOwnership)

@@ -1,7 +1,7 @@
-"""What users ask of the coordinator about changefeeds, on one term of it.
+"""The operations on changefeeds that users ask of the coordinator, within one term.
 
-An operation writes to etcd what it wants; the reconciler sees to the rest, and the operation waits until the outcome
-shows. So it can be asked again: a second call finds what is written, and waits for the same. `deadline` is on
+An operation writes the wanted state to etcd; the reconciler does the rest, and the operation waits for the outcome. It
+can therefore be repeated: a second call finds what is written, and waits for the same outcome. `deadline` is on
 time.monotonic(). Every operation raises TermLost when the term ends under it, and EtcdUnavailable.
 """
 
@@ -204,8 +204,8 @@ class Operations:
         return await self._shown(await self._edit(request.name, decide, deadline, "updated"), deadline)
 
     def _check_move(self, changefeed: Changefeed, changed: pb.ChangefeedSpec) -> None:
-        """Servers change only while nobody writes: an owner that goes on in the former sink is fenced there by the
-        close, and by nothing else. Raises IllegalTransition."""
+        """Servers change only while there is no writer: an owner that continues in the former sink is fenced there by
+        the close, and by nothing else. Raises IllegalTransition."""
         if (changed.source, changed.sink) == (
             changefeed.spec.source,
             changefeed.spec.sink,
@@ -279,7 +279,7 @@ class Operations:
         next_state(changefeed.name, changefeed.status.state, Trigger.UPDATE)
 
     async def remove(self, name: str, deadline: float) -> None:
-        """Returns when nothing is left of it but the fence's tombstone. Raises NotFound, NodeUnavailable."""
+        """Returns when only the fence's tombstone is left of it. Raises NotFound, NodeUnavailable."""
 
         def decide(changefeed: Changefeed) -> Change:
             return edits.remove(changefeed, self._executor(changefeed), time.time())
@@ -295,7 +295,7 @@ class Operations:
             raise NodeUnavailable(f"changefeed {name} is being removed, but that is not confirmed yet: {why}")
 
     async def move_maintainer(self, name: str, node: str, deadline: float) -> apb.Changefeed:
-        """Raises NotFound, IllegalTransition, NodeUnavailable where that node may not be given work."""
+        """Raises NotFound, IllegalTransition, NodeUnavailable if that node cannot be given work."""
         watch = self.nodes.find(node)
         target = watch.info.id
         if watch.suspected or watch.info.liveness != pb.ALIVE:
@@ -354,7 +354,7 @@ class Operations:
         return node
 
     def _executor(self, changefeed: Changefeed) -> str:
-        """Who carries a stop out. Where nobody can, the owner on record, until the reconciler finds somebody."""
+        """The node that carries out a stop. If none can, the owner on record, until the reconciler finds a node."""
         return self._term.place(changefeed.ownership.node) or changefeed.ownership.node
 
     def _why_not_closed(self, changefeed: Changefeed) -> str:

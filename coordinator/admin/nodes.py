@@ -1,4 +1,4 @@
-"""What users ask of the coordinator about nodes, on one term of it. Deadlines are on time.monotonic()."""
+"""The operations on nodes that users ask of the coordinator, within one term. Deadlines are on time.monotonic()."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hedgerow.coordinator.states import state_name
 from hedgerow.coordinator.term import Term, left
 from hedgerow.coordinator.watch.nodes import NodeWatch
 
-# A node that drains says so in etcd; this long it is worth a user's wait.
+# A draining node says so in etcd; a user waits this long for it.
 _SHOW_SECONDS = 3.0
 
 

@@ -1,4 +1,4 @@
-"""What a changefeed is asked to be, read and checked: nothing that a user writes goes further unread. Pure."""
+"""Reads and checks a user's settings for a changefeed: nothing is passed on unchecked. Pure."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def reaches_other_data(old: pb.ChangefeedSpec, new: pb.ChangefeedSpec) -> bool:
 
 
 def with_skip(spec: pb.ChangefeedSpec, skip: pb.Skip, is_past: Callable[[pb.Skip], bool]) -> pb.ChangefeedSpec:
-    """`spec` with one more transaction to leave out. The list is bounded: those that the changefeed is past are
-    forgotten first. Raises BadInput where that does not help."""
+    """`spec` with one more transaction to leave out. The list is bounded: those that the changefeed has passed
+    are dropped first. Raises BadInput if that is not enough."""
 
     def same(each: pb.Skip) -> bool:
         return (each.gtid, each.file, each.offset, each.tables) == (skip.gtid, skip.file, skip.offset, skip.tables)

@@ -1,6 +1,6 @@
 """Changefeeds that would write to the same tables of one sink, as far as this cluster's own list tells. Pure.
 
-Two of them would apply every change twice: rows of tables without a key are doubled, and nobody notices. Preflight also
+Two of them would apply every change twice: rows of tables without a key are duplicated unnoticed. Preflight also
 asks the sink's own list of tables, which knows of other clusters and of other names of the same server, but not of a
 changefeed that has not begun; and a table that comes later is refused by that list when it comes.
 """

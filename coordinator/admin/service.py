@@ -1,8 +1,8 @@
 """hedgerow.v1.Admin, on every node. The coordinator answers; every other node forwards the call to it.
 
-A call travels one hop at most (metadata marks it). While there is no coordinator, or it changes in the middle of a
-call, the call waits and is sent again until its deadline: what was refused by a deposed coordinator was not done. A
-call whose connection broke after it was sent is repeated only if doing it twice comes to the same.
+A call travels one hop at most (metadata marks it). While there is no coordinator, or if it changes during a call,
+the call waits and is repeated until its deadline: what a deposed coordinator refused was not done. A call whose
+connection broke after it was sent is repeated only if doing it twice has the same effect as doing it once.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _forward(self, method: str, request: Any, target: NodeInfo, deadline: float) -> Any:
-        """Raises TermLost where the call was not carried out there, or may be sent again."""
+        """Raises TermLost if the call was not carried out there, or is safe to repeat."""
         timeout = max(_RETRY_SECONDS, deadline - time.monotonic())
         try:
             return await getattr(self._stub(target), method)(request, timeout=timeout, metadata=_hop())

@@ -1,6 +1,6 @@
-"""Finding in the source's binlog the transaction that a user wants to leave out: to know it, and to show it.
+"""Finds the transaction that a user wants to leave out in the source's binlog, to identify and to show it.
 
-`walk` is pure; `find` asks the source, from the changefeed's checkpoint on: what is before it is applied already.
+`walk` is pure; `find` reads the source from the changefeed's checkpoint on, as everything before it is applied.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Whether a source and a sink can serve a changefeed: everything wrong at once, each with its fix.
+"""Checks whether a source and a sink can serve a changefeed: reports every problem in one pass, each with its fix.
 
-`preflight` asks both servers, judges what they say by pure rules, and resolves the start. It changes nothing.
+`preflight` queries both servers, applies pure rules to the answers, and resolves the start. It changes nothing.
 """
 
 from hedgerow.coordinator.preflight.run import Resolved, preflight

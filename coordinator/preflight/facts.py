@@ -1,4 +1,4 @@
-"""Asks a source or a sink for everything that the rules judge. Changes nothing there.
+"""Queries a source or a sink for everything that the rules check. Changes nothing there.
 
 Privileges are tried where the attempt leaves no trace: a dump of a binlog file that cannot exist (the privilege is
 checked before the file), and an empty BINLOG statement (checked before its text).
@@ -159,8 +159,8 @@ def _from_progress(read: Callable[[Connection[Any]], _T], connection: Connection
 
 
 def _may_dump(connection: Connection[Any]) -> bool:
-    """Try COM_BINLOG_DUMP (MySQL internals, "COM_BINLOG_DUMP"). The server id must be nobody's: the server ends the
-    dump of a replica whose id comes a second time."""
+    """Try COM_BINLOG_DUMP (MySQL internals, "COM_BINLOG_DUMP"). The server id must be unused: the server ends the
+    dump of a replica whose id connects a second time."""
     server_id = random.randrange(1 << 31, 1 << 32)
     payload = struct.pack("<IHI", 4, 0, server_id) + _NO_SUCH_FILE
     raw: Any = connection

@@ -1,7 +1,8 @@
 """What an account may do, from SHOW GRANTS.
 
-For what cannot be tried without a trace (creating schemas and tables). Roles count when they are active in the session
-that asked. Source: MySQL manual "SHOW GRANTS Statement", MariaDB knowledge base "GRANT". Pure.
+Used for privileges that cannot be tried without leaving a trace (creating schemas and tables). Roles count when they
+are active in the session that asked. Source: MySQL manual "SHOW GRANTS Statement", MariaDB knowledge base "GRANT".
+Pure.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _COLUMNS = re.compile(r"\([^)]*\)")
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Privileges by level: everywhere, by schema pattern (LIKE), and what MySQL's partial revokes take away again."""
+    """Privileges by level: everywhere, by schema pattern (LIKE), and what MySQL's partial revokes take away."""
 
     everywhere: frozenset[str]
     on_schemas: tuple[tuple[str, frozenset[str]], ...] = ()
     revoked: tuple[tuple[str, frozenset[str]], ...] = ()
 
     def missing(self, wanted: Iterable[str], schema: str = "") -> list[str]:
-        """Those privileges that the account has not, everywhere or on this schema; in the order given."""
+        """Those privileges that the account lacks, everywhere or on this schema; in the order given."""
         held = set(self.everywhere)
         if schema:
             for name, privileges in self.revoked:

@@ -1,6 +1,6 @@
-"""Whether the sink can find the rows that the source changes, by the columns that it is told of them. Pure.
+"""Whether the sink can find the rows that the source changes, by the columns that the binlog has of them. Pure.
 
-By the source's global setting, for a start in silence; dispatchers judge every event by what it has, with the same rule
+Judges by the source's global setting, before any event is seen; dispatchers check every event with the same rule
 (hedgerow.common.mysql.lookup).
 """
 
@@ -16,7 +16,7 @@ from hedgerow.coordinator.preflight.facts import Facts
 
 
 def key_problems(source: Facts, sink: Facts) -> list[Problem]:
-    """Tables whose rows can be inserted, and no more; wherever the changefeed starts, for it may be in silence."""
+    """Tables whose rows can only be inserted. Applies to any start position, as there may be no event to check yet."""
     image = source.variables.get("binlog_row_image", "FULL")
     if sink.info.flavour != "mariadb" or source.info.flavour != "mariadb" or image not in ("MINIMAL", "NOBLOB"):
         return []

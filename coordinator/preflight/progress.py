@@ -1,4 +1,4 @@
-"""What a sink knows of a changefeed that has begun: before it is pointed at another address, or gets another filter."""
+"""What a sink knows about a started changefeed, checked before an update of its servers or filter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def has_progress(sink: ServerUri, uid: str) -> bool:
 
 
 def joining(sink: ServerUri, uid: str, former: TableFilter, new: TableFilter) -> list[Problem]:
-    """Tables that an updated filter brings in, and where they begin; none before the changefeed has begun. Blocking.
+    """Tables that an updated filter adds, and where they start; none if the changefeed has not started. Blocking.
     Raises SinkUnavailable."""
     with closing(connect(sink, "sink", read_timeout=_SECONDS)) as connection:
         try:

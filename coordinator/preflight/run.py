@@ -1,4 +1,4 @@
-"""Runs the preflight: asks both servers, judges the answers, resolves the start. Blocking: call it from a thread."""
+"""Runs the preflight: queries both servers, checks the answers, resolves the start. Blocking: call it from a thread."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOW = "now"
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a changefeed is created with. `warnings` do not keep it from starting, but may stop it later."""
+    """What a changefeed is created with. `warnings` do not prevent its start, but may stop it later."""
 
     flavour: Flavour
     start_position: Position
@@ -52,10 +52,10 @@ def preflight(
     *,
     timeout: float = 5.0,
 ) -> Resolved:
-    """Look at both servers for changefeed `name`, in a cluster that has these changefeeds: `names`, by uid.
+    """Check both servers for changefeed `name`, in a cluster that has these changefeeds: `names`, by uid.
 
-    `timeout`: seconds to connect. A server that cannot be reached at all is a problem like others. Raises
-    PreflightFailed with every problem found; SourceUnavailable or SinkUnavailable where one went away in the middle.
+    `timeout`: seconds to connect. A server that cannot be reached at all is a problem like any other. Raises
+    PreflightFailed with every problem found; SourceUnavailable or SinkUnavailable if a server goes away meanwhile.
     """
     start = start or NOW
     problems: list[Problem] = []

@@ -26,7 +26,7 @@ DDL_PRIVILEGES: Final = ("SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX",
 
 
 def source_problems(source: Facts) -> list[Problem]:
-    """What keeps this server from being a source."""
+    """What prevents this server from being a source."""
     problems = _version(source, "source")
     at = f"on the source {source.address}"
     name, value = source.variable("log_bin")
@@ -80,7 +80,7 @@ def source_problems(source: Facts) -> list[Problem]:
 
 
 def _unseen(source: Facts) -> list[Problem]:
-    """Tables that the account may not see would be in no list, and their rows would stop the changefeed."""
+    """Tables that the account cannot see would be in no list, and their rows would stop the changefeed."""
     schemas = source.grants.unseen(source.filter)
     if not schemas:
         return []
