@@ -2,8 +2,9 @@
 
 It is read in pages, because a file may hold millions, and each page begins with the last event of the former one: not
 every version says where an event ends (MariaDB from 11.4 on shows an End_log_pos of 0 inside a transaction). So an
-event ends where the next one begins. Texts are taken as bytes: statements are shown as they were written, in whatever
-character set that was. Blocking.
+event ends where the next one begins. MySQL lists what a compressed transaction holds after it, as events that begin and
+end where it ends: what begins there for the server is the event after them, so such a page begins with the transaction.
+Texts are taken as bytes: statements are shown as they were written, in whatever character set that was. Blocking.
 """
 
 from __future__ import annotations
@@ -36,22 +37,24 @@ def list_events(
 ) -> Iterator[ListedEvent]:
     """Those of `file` from offset `start` on. Raises what PyMySQL raises."""
     last: ListedEvent | None = None
-    at = start
+    at, known = start, 0  # where the page begins, and how many events of it the former one had
     while True:
+        limit = known + max(page, known)  # of a large compressed transaction not the same again for each page
         with connection.cursor() as cursor:
-            statement = "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s"
-            known = 0 if last is None else 1
-            rows = query_bytes(cursor, statement, (file, at, page + known))
-        for _, begin, kind, _, end, info in rows[known:]:
+            rows = query_bytes(cursor, "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s", (file, at, limit))
+        is_last_page, new = len(rows) < limit, rows[known:]
+        for _, begin, kind, _, end, info in new:
+            event = ListedEvent(file, int(begin), max(int(end), int(begin)), _text(kind), _text(info))
+            if int(end) != event.begin != at:
+                at, known = event.begin, 0
+            known += 1
             if last is not None:
-                yield _ending(last, int(begin))
-            last = ListedEvent(file, int(begin), max(int(end), int(begin)), _text(kind), _text(info))
-        if last is None:
+                yield _ending(last, event.begin)
+            last = event
+        if is_last_page:
+            if last is not None:
+                yield last
             return
-        if len(rows) < page + known:
-            yield last
-            return
-        at = last.begin
 
 
 def _ending(event: ListedEvent, end: int) -> ListedEvent:

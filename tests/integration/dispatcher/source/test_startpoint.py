@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 
@@ -10,7 +11,7 @@ from hedgerow.common.binlog.listed import list_events
 from hedgerow.common.binlog.position import Position
 from hedgerow.common.binlog.startpoint import resolve_start, walk
 from hedgerow.common.errors import BadInput
-from hedgerow.common.mysql.connect import Flavour
+from hedgerow.common.mysql.connect import Flavour, connect
 from hedgerow.sandbox.servers import Server, ServerPair
 from tests.data.record_binlogs import STATEMENTS
 from tests.integration.dispatcher.source.reading import following, resolved, run, uri_of
@@ -138,3 +139,18 @@ def test_the_other_flavour_is_refused(server_pair: ServerPair) -> None:
     other: Flavour = "mysql" if server_pair.flavour == "mariadb" else "mariadb"
     with pytest.raises(BadInput, match=f"not {other}"):
         resolve_start(uri_of(server_pair.source), other, "now")
+
+
+def test_pages_of_listed_events_lose_none_of_a_compressed_transaction(server_pair: ServerPair) -> None:
+    source = server_pair.source
+    run(source, "CREATE DATABASE s", "CREATE TABLE s.a (id INT PRIMARY KEY, t TEXT)", "FLUSH BINARY LOGS")
+    file = resolved(source, "now").file
+    compress = ["SET SESSION binlog_transaction_compression = ON"] if source.flavour == "mysql" else []
+    rows = [f"INSERT INTO s.a VALUES ({number}, REPEAT('x', 500))" for number in range(4)]
+    run(source, *compress, "BEGIN", *rows, "COMMIT", "INSERT INTO s.a VALUES (9, '')", "CREATE TABLE s.b (id INT)")
+    shown = [(int(row[1]), str(row[2])) for row in run(source, f"SHOW BINLOG EVENTS IN '{file}'")]
+    assert ("Transaction_payload" in {kind for _, kind in shown}) == (source.flavour == "mysql")
+    with connect(uri_of(source), "source") as connection:
+        for page in range(1, len(shown) + 2):
+            listed = islice(list_events(connection, file, page=page), 2 * len(shown))
+            assert [(event.begin, event.kind) for event in listed] == shown, page
