@@ -30,7 +30,9 @@ from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.table import Placement, Report, TableProgress
 
 # Dispatchers that join a running stream restart it; that may take this part of the time, and is looked at so often.
+# They wait no longer than the bound, however slow restarts are here: DDL on other nodes may wait for them.
 RESTART_SHARE = 10
+MOST_WAIT_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 START_SECONDS = 5.0  # a stream that has not begun for so long is restarted at once
 
@@ -186,13 +188,14 @@ class Core:
 
     def _may_wait(self, now: float) -> float:
         """Seconds for which dispatchers that are to join wait for more: a restart costs as much as there are served, so
-        it is made for as many as come in ten times as long. Where one waits at a DDL, it may be for these."""
+        it is made for as many as come in ten times as long, or in a few seconds. Where one waits at a DDL, it may be
+        for these."""
         is_longing = any(dispatcher.table.state == pb.BLOCKED for dispatcher in self._dispatchers.values())
         if is_longing or self._stream_spec != self.spec or not set(self._served) <= set(self._wanted()):
             return 0.0
         if self._began_at is None:
             return LOOK_SECONDS if self._restart_at and now < self._restart_at + START_SECONDS else 0.0
-        return self._began_at + RESTART_SHARE * self._restart_took - now
+        return self._began_at + min(RESTART_SHARE * self._restart_took, MOST_WAIT_SECONDS) - now
 
     def _drop_leavers(self) -> None:
         """Only when no stream serves them any more."""

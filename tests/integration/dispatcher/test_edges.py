@@ -71,7 +71,7 @@ async def test_ddl_of_opposite_changefeeds_does_not_loop(server_pair: ServerPair
 
     async def settle(*tables: str) -> None:
         """Both have the rows of both sides, and both have a dispatcher for each table and for no other."""
-        deadline = time.monotonic() + 90  # dispatchers that join wait for ten times as long as a restart takes
+        deadline = time.monotonic() + 90  # dispatchers that join wait a few seconds for more
         for each in (forth, other):
             while set(await in_thread(each.progress)) != {"*", *tables}:
                 assert time.monotonic() < deadline, await in_thread(each.progress)

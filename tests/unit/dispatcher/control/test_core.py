@@ -12,7 +12,15 @@ from hedgerow.common.epoch import Owner
 from hedgerow.common.mysql.filter import TableFilter
 from hedgerow.common.mysql.uri import ServerUri
 from hedgerow.common.pb.v1 import model_pb2 as pb
-from hedgerow.dispatcher.control.core import LOOK_SECONDS, Closed, Core, StartStream, StopStream, Wait
+from hedgerow.dispatcher.control.core import (
+    LOOK_SECONDS,
+    MOST_WAIT_SECONDS,
+    Closed,
+    Core,
+    StartStream,
+    StopStream,
+    Wait,
+)
 from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.table import Placement, Report, TableProgress
@@ -126,3 +134,17 @@ def test_a_broken_one_keeps_its_epoch_and_is_served_only_when_it_is_placed_again
     assert {status.dispatcher: status.epoch for status in core.statuses()} == {"a.a": 5, "a.b": 6}
     core.schedule((Placement("a.a", 2),), ())
     assert core.decide(1.0) == StopStream()
+
+
+@pytest.mark.parametrize(("took", "expected"), [(0.25, 2.5), (60.0, MOST_WAIT_SECONDS)])
+def test_those_that_join_wait_for_a_few_seconds_at_the_most(core: Core, took: float, expected: float) -> None:
+    serve(core, (A,))
+    core.schedule((B,), ())
+    assert core.decide(100.0) == StopStream()
+    core.ended()
+    start = core.decide(100.0)
+    assert isinstance(start, StartStream)
+    core.take(begun(start), 100.0 + took)
+    core.schedule((Placement("a.c", 1),), ())
+    assert core.decide(100.0 + took) == Wait(expected)
+    assert core.decide(100.0 + took + expected) == StopStream()
