@@ -58,12 +58,15 @@ class Lanes:
     def _open(self, number: int, generations: dict[str, int], between: Callable[[], None]) -> Mapping[str, Position]:
         while generations:
             between()
+            epoch = self._token().epoch
             queue = LaneQueue(number, self._spec, self._sink, self._wake)
             self._opening = [queue]
             try:
                 positions = queue.claim(generations)
             except Fenced as error:
                 queue.lane.stop()
+                if self._token().epoch > epoch:  # taken over meanwhile: it was not this node that was fenced
+                    continue
                 lost = self._find_lost(generations) or generations.keys()
                 for key in lost:
                     self._standings[key].give_up(error)

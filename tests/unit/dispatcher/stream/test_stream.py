@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hedgerow.common.binlog.position import Position
 from hedgerow.common.errors import Fenced, SinkUnavailable, TableUnreplicated
 from hedgerow.common.mysql.connect import Flavour
 from hedgerow.common.pb.v1 import dispatch_pb2
@@ -103,6 +104,25 @@ def test_a_takeover_that_replaces_the_token_in_time_stops_nothing(make: Make) ->
     world.until(lambda: world.has_all("s.a"))
     assert world.server.progress["s.a"].incarnation == (2, 1)
     assert world.is_in(pb.RUNNING, "s.a")
+
+
+def test_a_takeover_while_a_lane_claims_breaks_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make()
+    world.add("s.a")
+    claim = world.server.claim
+
+    def claim_overtaken(claimant: object, epoch: int, generations: Mapping[str, int]) -> dict[str, Position]:
+        if epoch == 1:  # it has read the token; then come a Bootstrap and the fence
+            world.token = replace(world.token, epoch=2)
+            world.server.fence = 2
+        return claim(claimant, epoch, generations)
+
+    monkeypatch.setattr(world.server, "claim", claim_overtaken)
+    world.run({"s.a": 0})
+    world.transaction("a")
+    world.until(lambda: world.has_all("s.a") or world.is_in(pb.BROKEN, "s.a"))
+    assert world.is_in(pb.RUNNING, "s.a")
+    assert world.server.progress["s.a"].incarnation == (2, 1)
 
 
 def test_a_stream_below_the_fence_is_broken_and_writes_nothing(make: Make) -> None:
