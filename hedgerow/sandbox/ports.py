@@ -10,6 +10,7 @@ SO_REUSEADDR, as does what listens here, and Linux lets them in beside a socket 
 
 from __future__ import annotations
 
+import atexit
 import random
 import socket
 import threading
@@ -30,6 +31,12 @@ def free_port() -> int:
                 _held[port] = holder
                 return port
     raise OSError(f"no free port on 127.0.0.1 from {_LOWEST} on")
+
+
+@atexit.register
+def _release() -> None:
+    for holder in _held.values():
+        holder.close()
 
 
 def _ephemeral_start() -> int:

@@ -178,8 +178,8 @@ class ManagedProcess:
     def terminate(self, seconds: float = 30.0) -> int | None:
         """SIGTERM (thawed if frozen), and SIGKILL when the deadline passes. The return code; None if never started."""
         if self.running:
-            self._signal(signal.SIGTERM)
-            self._signal(signal.SIGCONT)
+            self._signal_if_running(signal.SIGTERM)
+            self._signal_if_running(signal.SIGCONT)
             try:
                 return self.wait(seconds)
             except SandboxError:
@@ -189,7 +189,7 @@ class ManagedProcess:
     def kill(self) -> None:
         """SIGKILL, and wait for the end. Nothing happens if it is not running."""
         if self.running:
-            self._signal(signal.SIGKILL)
+            self._signal_if_running(signal.SIGKILL)
             self.wait(30.0)
 
     def freeze(self) -> None:
@@ -214,6 +214,11 @@ class ManagedProcess:
         if not self.running or self._child is None:
             raise SandboxError(f"{self.name} is not running")
         self._child.send_signal(number)
+
+    def _signal_if_running(self, number: signal.Signals) -> None:
+        """It may end at any moment, also of the signal before this one."""
+        assert self._child is not None
+        self._child.send_signal(number)  # does nothing where it has ended
 
     def _ended(self) -> None:
         if _running.pop(self.pid, None) is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from hedgerow.common.binlog import events as e
@@ -20,10 +22,18 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hedgerow.dispatcher.source.reader._BUSY_SECONDS", 0.2)
 
 
-def same_account(pair: ServerPair) -> None:
+@pytest.fixture
+def same_account(server_pair: ServerPair) -> Iterator[None]:
     """The source's account is let in by the other server too."""
-    secret = pair.source.account(SOURCE_USER).password
-    run(pair.sink, "SET sql_log_bin = 0", f"ALTER USER '{SOURCE_USER}'@'127.0.0.1' IDENTIFIED BY '{secret}'")
+    own = server_pair.sink.account(SOURCE_USER).password
+
+    def let_in(secret: str) -> None:
+        change = f"ALTER USER '{SOURCE_USER}'@'127.0.0.1' IDENTIFIED BY '{secret}'"
+        run(server_pair.sink, "SET sql_log_bin = 0", change)
+
+    let_in(server_pair.source.account(SOURCE_USER).password)
+    yield
+    let_in(own)
 
 
 def until_asked_again(
@@ -46,13 +56,13 @@ def until_asked_again(
     follower.until(enough)
 
 
+@pytest.mark.usefixtures("same_account")
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_the_stream_ends_where_another_has_more(
     server_pair: ServerPair, monkeypatch: pytest.MonkeyPatch, busy: bool
 ) -> None:
     """Whether or not the former primary is still written to."""
     source, other = server_pair.source, server_pair.sink
-    same_account(server_pair)
     for server in (source, other):
         prepare(server)
     start = resolved(source, "now")
@@ -72,11 +82,11 @@ def test_the_stream_ends_where_another_has_more(
         proxy.close()
 
 
+@pytest.mark.usefixtures("same_account")
 def test_without_gtids_nothing_can_be_compared(server_pair: ServerPair) -> None:
     if server_pair.flavour != "mysql":
         pytest.skip("MariaDB always has GTIDs")
     source, other = server_pair.source, server_pair.sink
-    same_account(server_pair)
     for server in (source, other):
         run(server, *(f"SET GLOBAL gtid_mode = {mode}" for mode in ("ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF")))
     proxy = FaultProxy(source.port)
