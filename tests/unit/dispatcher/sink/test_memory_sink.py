@@ -10,7 +10,8 @@ from hedgerow.common.binlog.position import Position
 from hedgerow.dispatcher.sink.api import Sink
 from hedgerow.dispatcher.sink.token import FencingToken
 from tests.unit.dispatcher.binlog import Binlog
-from tests.unit.dispatcher.sink.memory_sink import FORMAT, MemoryServer, MemorySink
+from tests.unit.dispatcher.sink.memory_server import FORMAT, MemoryServer
+from tests.unit.dispatcher.sink.memory_sink import MemorySink
 from tests.unit.dispatcher.sink.sink_rules import RULES, A, B, World
 
 FILE = "binlog.000001"

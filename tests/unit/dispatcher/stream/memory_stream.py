@@ -27,7 +27,8 @@ from hedgerow.dispatcher.stream.stream import Stream
 from hedgerow.dispatcher.stream.wake import Wake
 from hedgerow.dispatcher.table import Placement, Report, TableProgress
 from tests.unit.dispatcher.binlog import Binlog
-from tests.unit.dispatcher.sink.memory_sink import MemoryServer, MemorySink
+from tests.unit.dispatcher.sink.memory_server import MemoryServer
+from tests.unit.dispatcher.sink.memory_sink import MemorySink
 
 FILE = "binlog.000001"
 SECONDS = 60.0

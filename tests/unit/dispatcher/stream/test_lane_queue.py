@@ -15,7 +15,8 @@ from hedgerow.dispatcher.sink.token import FencingToken
 from hedgerow.dispatcher.spec import Spec
 from hedgerow.dispatcher.stream.lane_queue import LaneFailed, LaneQueue
 from hedgerow.dispatcher.stream.wake import Wake
-from tests.unit.dispatcher.sink.memory_sink import MemoryServer, MemorySink
+from tests.unit.dispatcher.sink.memory_server import MemoryServer
+from tests.unit.dispatcher.sink.memory_sink import MemorySink
 
 SECONDS = 30.0
 START = Position(file="b.000001", offset=4, source_id="1")
