@@ -117,6 +117,8 @@ def main(
         report.show(console, section, judged=not quick)
         sections.append(section)
         report.save(path, sections, settings)  # a run takes hours, and may be interrupted
+    if not sections:
+        console.print("[red]nothing was measured: no scenario that was asked for is measured with this --sink[/red]")
     report.show_summary(console, sections)
     if sections:
         console.print(f"\neverything is in {path}")
